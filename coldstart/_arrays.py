@@ -1,0 +1,98 @@
+"""Small things every floor does with arrays: types, checks, unit rows, blocks, random numbers."""
+
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array, issparse
+
+from coldstart.errors import InvalidInputError
+
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+IntArray: TypeAlias = npt.NDArray[np.int64]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+AnyArray: TypeAlias = npt.NDArray[Any]
+Csr: TypeAlias = csr_array
+Rng: TypeAlias = int | np.random.SeedSequence | np.random.Generator | None
+
+
+def as_matrix(values: AnyArray, name: str) -> FloatArray:
+    """Return ``values`` as finite float32 rows, or say what is wrong with them.
+
+    Raises
+    ------
+    InvalidInputError
+        When ``values`` is not two-dimensional or holds NaN or infinity.
+    """
+    matrix = np.ascontiguousarray(values, dtype=np.float32)
+    if matrix.ndim != 2:
+        raise InvalidInputError(f"`{name}` must have shape (n, dim); got shape {matrix.shape}.")
+    bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+    if len(bad):
+        raise InvalidInputError(
+            f"`{name}` must be finite; got NaN or infinity in {len(bad)} of {len(matrix)} rows, "
+            f"the first is row {bad[0]}. Check what produced that row."
+        )
+    return matrix
+
+
+def as_csr(values: Any, shape: tuple[int, int], name: str) -> Csr:
+    """Return a float32 CSR matrix of the stated shape; duplicates are summed.
+
+    Raises
+    ------
+    InvalidInputError
+        When ``values`` is not sparse, or has another shape.
+    """
+    if not issparse(values):
+        raise InvalidInputError(
+            f"`{name}` must be a scipy sparse matrix of shape {shape}; got {type(values).__name__}."
+        )
+    if values.shape != shape:
+        raise InvalidInputError(f"`{name}` must have shape {shape}; got {values.shape}.")
+    return csr_array(values, dtype=np.float32)
+
+
+def check_between(name: str, value: float, low: float, high: float, hint: str = "") -> None:
+    """Raise unless ``low <= value <= high``.
+
+    Raises
+    ------
+    InvalidInputError
+        Naming the argument, its range and what was got.
+    """
+    if isinstance(value, bool) or not low <= value <= high:
+        raise InvalidInputError(
+            f"`{name}` must be between {low:,} and {high:,}; got {value!r}.{' ' * bool(hint)}{hint}"
+        )
+
+
+def unit_rows(matrix: FloatArray) -> FloatArray:
+    """Scale each row to length one; a zero row stays zero.
+
+    Examples
+    --------
+    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]], dtype=np.float32)).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
+    unit: FloatArray = np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0)
+    return unit
+
+
+def blocks(total: int, size: int) -> Iterator[slice]:
+    """Cut ``range(total)`` into consecutive slices of at most ``size``.
+
+    Examples
+    --------
+    >>> list(blocks(5, 2))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    for start in range(0, total, size):
+        yield slice(start, min(start + size, total))
+
+
+def generator(rng: Rng) -> np.random.Generator:
+    """Turn an int, a ``SeedSequence``, a ``Generator`` or None into a generator (SPEC 7)."""
+    return np.random.default_rng(rng)

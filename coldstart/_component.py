@@ -1,0 +1,57 @@
+"""What encoders, fusers and rankers share: parameters, repr, learned state.
+
+Constructors only store; what ``fit`` learns is kept in attributes that end in ``_``.
+"""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from typing_extensions import Self
+
+from coldstart.errors import NotFittedError
+
+
+class Component:
+    """A part whose parameters are the arguments of its constructor.
+
+    Examples
+    --------
+    >>> class Scale(Component):
+    ...     def __init__(self, factor=1.0):
+    ...         self.factor = factor
+    >>> Scale(2.0)
+    Scale(factor=2.0)
+    >>> Scale(2.0).get_params()
+    {'factor': 2.0}
+    """
+
+    def get_params(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what was learned: attributes whose name ends in ``_``."""
+        return {n: v for n, v in vars(self).items() if n.endswith("_") and not n.startswith("_")}
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Take over what another instance learned."""
+        vars(self).update(state)
+        return self
+
+    def check_fitted(self, attribute: str, by: str = "fit") -> None:
+        """Raise unless ``attribute`` was learned ``by`` the method of that name.
+
+        Raises
+        ------
+        NotFittedError
+            Naming the part.
+        """
+        if not hasattr(self, attribute):
+            name = type(self).__name__
+            raise NotFittedError(f"{name} must be fitted before it is used; call {name}.{by} first.")
+
+    def __repr__(self) -> str:
+        defaults = {n: p.default for n, p in inspect.signature(type(self)).parameters.items()}
+        shown = {n: v for n, v in self.get_params().items() if v is not defaults[n] and v != defaults[n]}
+        return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in shown.items())})"

@@ -1,0 +1,37 @@
+"""Optional packages: one place to ask for them, one message when they are absent."""
+
+import importlib
+from types import ModuleType
+
+from coldstart.errors import MissingExtraError
+
+
+def require(module: str, *, extra: str, by: str) -> ModuleType:
+    """Import an optional package or say how to get it.
+
+    Parameters
+    ----------
+    module : str
+        Import name, for example ``"pyarrow.parquet"``.
+    extra : str
+        The extra of this distribution that brings it.
+    by : str
+        What needs it, for the message.
+
+    Raises
+    ------
+    MissingExtraError
+        When the package is not installed.
+
+    Examples
+    --------
+    >>> require("json", extra="none", by="this example").__name__
+    'json'
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise MissingExtraError(
+            f"{by} needs the package `{package}`, which is not installed. Run: pip install 'coldstart-rec[{extra}]'"
+        ) from error

@@ -1,0 +1,141 @@
+"""The contract: what an encoder, a fuser, a ranker and an index are.
+
+Parts know arrays and positions, never ids. A plain class with these methods works in a
+:class:`~coldstart.Recommender`; nothing needs to be inherited. :mod:`coldstart.testing` checks a part.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from typing_extensions import Self
+
+from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What is known of some items (or texts), one row each.
+
+    Attributes
+    ----------
+    dense : ndarray of shape (n, dim), float32
+        Fused vectors; a row of zeros says "nothing known".
+    sparse : csr_array of shape (n, n_terms) or None
+        Lexical rows beside the dense ones.
+    missing : ndarray of shape (n, n_fields), bool, or None
+        True where a field had no value.
+    """
+
+    dense: FloatArray
+    sparse: Csr | None = None
+    missing: BoolArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.dense)
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """A batch of users as arrays: everything their requests say, ids already positions.
+
+    Attributes
+    ----------
+    history, disliked : csr_array of shape (m, n_items)
+        Weights of liked and of disliked items.
+    query, profile : Features of m rows
+        The texts in the space of the items; zero rows where a request has none.
+    """
+
+    history: Csr
+    disliked: Csr
+    query: Features
+    profile: Features
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+
+class Hits(NamedTuple):
+    """Top-k positions and scores; rectangular arrays when every row is full, else lists of arrays."""
+
+    positions: IntArray | list[IntArray]
+    scores: FloatArray | list[FloatArray]
+
+
+class Encoder(Protocol):
+    """Values of one field to vectors.
+
+    Optional: ``fit(values) -> Self`` for encoders that learn from the catalogue, and
+    ``encode_query(values)`` for those that read queries differently from items.
+    """
+
+    def encode(self, values: Sequence[Any], /) -> FloatArray:
+        """Return one row of shape (dim,) per value, float32; the same value always gives the same row."""
+        ...
+
+
+class Fuser(Protocol):
+    """Field vectors to one vector per item.
+
+    Optional: ``fuse_query(fields) -> (m, dim)`` places texts among the items (by default they are fused as items whose
+    every field says so); ``attend(query, fields, missing) -> (n, dim)`` gives item vectors seen from one query (dim,).
+    """
+
+    def fit(self, fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr | None = None) -> Self:
+        """Learn from the catalogue's field vectors {name: (n, d)}, (n, n_fields) and clicks (m, n)."""
+        ...
+
+    def fuse(self, fields: Mapping[str, FloatArray], missing: BoolArray) -> FloatArray:
+        """Return item vectors (n, dim); a missing field is left out and the rest re-weighted."""
+        ...
+
+
+class Ranker(Protocol):
+    """Features and clicks to scores of (user, item)."""
+
+    def fit(self, features: Features, clicks: Csr | None = None) -> Self:
+        """Learn from the items' features and, when there are any, clicks (m, n)."""
+        ...
+
+    def score(self, users: Users, features: Features) -> FloatArray:
+        """Return (m, n) scores; higher is better."""
+        ...
+
+
+@runtime_checkable
+class VectorRanker(Protocol):
+    """A ranker whose score is a dot product, so that an :class:`Index` can search for it."""
+
+    def fit(self, features: Features, clicks: Csr | None = None) -> Self:
+        """Learn from the items' features and, when there are any, clicks (m, n)."""
+        ...
+
+    def item_vectors(self, features: Features, /) -> FloatArray:
+        """Return (n, dim) vectors, made once per change of the catalogue."""
+        ...
+
+    def user_vectors(self, users: Users, items: FloatArray, /) -> FloatArray:
+        """Return (m, dim) vectors, given the item vectors."""
+        ...
+
+
+class Index(Protocol):
+    """Item vectors to top-k."""
+
+    def build(self, vectors: FloatArray, /) -> Self:
+        """Take the (n, dim) vectors to search in."""
+        ...
+
+    def search(
+        self,
+        queries: FloatArray,
+        k: int,
+        allow: IntArray | None = None,
+        exclude: Sequence[IntArray] | None = None,
+    ) -> Hits:
+        """Return the ``k`` largest dot products of each query.
+
+        ``allow`` are the only positions to return, for all queries; ``exclude`` has one array of positions per query.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Containers: what goes in and what comes out."""

@@ -1,0 +1,178 @@
+"""The clicks: who chose which item, how strongly and when."""
+
+import warnings
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from coldstart._arrays import BoolArray, FloatArray, IntArray
+from coldstart.data.tables import Table, checked_ids, pick, read_columns, some
+from coldstart.errors import ColdstartWarning, InvalidInputError
+
+OnUnknown: TypeAlias = Literal["error", "drop"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Interactions:
+    """Clicks (likes, purchases, ratings turned into likes): one row each, copied, never changed.
+
+    Use :meth:`from_frame`.
+
+    Attributes
+    ----------
+    users, items : tuple of hashable
+        The distinct ids as given, in order of first appearance.
+    user_index, item_index : ndarray of shape (n,), int64
+        Positions of each row in ``users`` and ``items``.
+    weight : ndarray of shape (n,), float32
+        Strength, above 0; 1 where nothing was given.
+    time : ndarray of shape (n,), float64, or None
+        Seconds since 1970, UTC.
+
+    Examples
+    --------
+    >>> clicks = Interactions.from_frame({"who": ["u", "u", "v"], "what": [1, 2, 1]}, user="who", item="what")
+    >>> clicks
+    Interactions(3 clicks of 2 users on 2 items)
+    """
+
+    users: tuple[Hashable, ...]
+    items: tuple[Hashable, ...]
+    user_index: IntArray
+    item_index: IntArray
+    weight: FloatArray
+    time: npt.NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("user_index", "item_index", "weight", "time"):
+            values = getattr(self, name)
+            if values is not None:
+                values = values.copy()
+                values.setflags(write=False)
+                object.__setattr__(self, name, values)
+
+    @classmethod
+    def from_frame(
+        cls, frame: Table, *, user: str, item: str, weight: str | None = None, time: str | None = None
+    ) -> "Interactions":
+        """Copy a table of clicks.
+
+        Parameters
+        ----------
+        frame : pandas, polars or pyarrow frame, dict of columns, list of dicts, or path
+            One row per click. Repeated (user, item) rows add up.
+        user, item : str
+            Columns of ids, any hashable values. Item ids must be those of the catalogue: 1 and "1" differ.
+        weight : str, optional
+            Column of strengths, finite and above 0.
+        time : str, optional
+            Column of seconds since 1970, or of dates.
+
+        Raises
+        ------
+        InvalidInputError
+            Unknown column, missing id, a weight that is not above 0, a time that is not one.
+        """
+        columns = read_columns(frame, "Interactions")
+        users, user_index = _factorize(checked_ids(pick(columns, user, "Interactions"), user))
+        items, item_index = _factorize(checked_ids(pick(columns, item, "Interactions"), item))
+        weights = (
+            np.ones(len(user_index)) if weight is None else _weights(pick(columns, weight, "Interactions"), weight)
+        )
+        times = None if time is None else _seconds(pick(columns, time, "Interactions"), time)
+        return cls(users, items, user_index, item_index, weights.astype(np.float32), times)
+
+    def __len__(self) -> int:
+        return len(self.user_index)
+
+    def __repr__(self) -> str:
+        return f"Interactions({len(self):,} clicks of {len(self.users):,} users on {len(self.items):,} items)"
+
+    def take(self, rows: IntArray | BoolArray) -> "Interactions":
+        """Return some rows (positions or a mask); users and items without a row are left out."""
+        users, user_index = _compact(self.users, self.user_index[rows])
+        items, item_index = _compact(self.items, self.item_index[rows])
+        time = None if self.time is None else self.time[rows]
+        return Interactions(users, items, user_index, item_index, self.weight[rows], time)
+
+    def within(self, item_ids: Sequence[Hashable], on_unknown: OnUnknown = "error") -> "Interactions":
+        """Keep the clicks on the items of a catalogue.
+
+        Parameters
+        ----------
+        item_ids : sequence of hashable
+            The ids of the catalogue.
+        on_unknown : {"error", "drop"}
+            What to do with clicks on other items; dropping warns with the counts.
+
+        Raises
+        ------
+        InvalidInputError
+            When there are clicks on other items and ``on_unknown="error"``.
+        """
+        if on_unknown not in ("error", "drop"):
+            raise InvalidInputError(f'`on_unknown` must be "error" or "drop"; got {on_unknown!r}.')
+        known = set(item_ids)
+        unknown = [item_id for item_id in self.items if item_id not in known]
+        if not unknown:
+            return self
+        keep = np.array([item_id in known for item_id in self.items], dtype=bool)[self.item_index]
+        found = f"{(~keep).sum():,} of {len(self):,} clicks are on {len(unknown):,} items that are not in the catalogue"
+        if on_unknown == "error":
+            raise InvalidInputError(
+                f"Clicks must be on items of the catalogue; {found}: {some(unknown)}. Add the items, check the "
+                'type of the ids (1 and "1" differ), or pass on_unknown="drop".'
+            )
+        warnings.warn(f"Dropped: {found}: {some(unknown)}.", ColdstartWarning, stacklevel=3)
+        return self.take(keep)
+
+
+def _factorize(ids: Sequence[Hashable]) -> tuple[tuple[Hashable, ...], IntArray]:
+    """Distinct ids in order of first appearance, and the position of each row among them."""
+    seen: dict[Hashable, int] = {}
+    index = np.fromiter((seen.setdefault(value, len(seen)) for value in ids), dtype=np.int64, count=len(ids))
+    return tuple(seen), index
+
+
+def _compact(ids: tuple[Hashable, ...], index: IntArray) -> tuple[tuple[Hashable, ...], IntArray]:
+    used, compact = np.unique(index, return_inverse=True)
+    return tuple(ids[i] for i in used), compact.astype(np.int64)
+
+
+def _weights(values: Sequence[Any], name: str) -> FloatArray:
+    weights = _numbers(values, name)
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights > 0)))
+    if len(bad):
+        raise InvalidInputError(
+            f"`{name}` must be finite and above 0; got {values[bad[0]]!r} in row {bad[0]} ({len(bad):,} such rows). "
+            "Drop rows that are no likes; pass dislikes in a request."
+        )
+    return weights.astype(np.float32)
+
+
+def _seconds(values: Sequence[Any], name: str) -> npt.NDArray[np.float64]:
+    seconds = _numbers([_timestamp(value) for value in values], name)
+    bad = np.flatnonzero(~np.isfinite(seconds))
+    if len(bad):
+        raise InvalidInputError(f"`{name}` must be a time in every row; got {values[bad[0]]!r} in row {bad[0]}.")
+    return seconds
+
+
+def _timestamp(value: Any) -> Any:
+    """Seconds of a date (a naive one is UTC); anything else as it is."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    if isinstance(value, datetime) and value == value:  # NaT is not itself
+        return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp()
+    return value
+
+
+def _numbers(values: Sequence[Any], name: str) -> npt.NDArray[np.float64]:
+    try:
+        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"`{name}` must hold numbers; {error}.") from error

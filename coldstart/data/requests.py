@@ -1,0 +1,159 @@
+"""What is asked of a recommender and what comes back."""
+
+import html
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+from coldstart._extras import require
+from coldstart.data.tables import is_missing
+from coldstart.errors import InvalidInputError
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One user, by anything that is known of them; all parts are optional and combine.
+
+    Attributes
+    ----------
+    user : hashable, optional
+        An id seen in the interactions: their history is used.
+    history : sequence of item ids
+        Items the user liked, in this session or elsewhere.
+    disliked : sequence of item ids
+        Items the user does not want; never returned.
+    query : str, optional
+        What the user wants now, in words.
+    profile : str, or mapping of str to str, optional
+        Who the user is, in words: ``"cyclist, lives in Oslo"`` or ``{"job": "nurse"}``.
+    exclude : sequence of item ids
+        Items never to return to this user.
+
+    Examples
+    --------
+    >>> Request(query="slow mystery", history=["m12"])
+    Request(query='slow mystery', history=('m12',))
+    """
+
+    user: Hashable | None = None
+    history: Sequence[Hashable] = ()
+    disliked: Sequence[Hashable] = ()
+    query: str | None = None
+    profile: str | Mapping[str, str] | None = None
+    exclude: Sequence[Hashable] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("history", "disliked", "exclude"):
+            object.__setattr__(self, name, _id_tuple(getattr(self, name), name))
+        if isinstance(self.profile, Mapping):
+            cells = {k: v for k, v in self.profile.items() if not is_missing(v)}
+            object.__setattr__(self, "profile", ". ".join(f"{k}: {v}" for k, v in cells.items()))
+        for name in ("query", "profile"):
+            object.__setattr__(self, name, _text(getattr(self, name), name))
+
+    def __repr__(self) -> str:
+        parts = {"user": self.user, "query": self.query, "profile": self.profile}
+        lists = {"history": self.history, "disliked": self.disliked, "exclude": self.exclude}
+        shown = {k: v for k, v in parts.items() if v is not None} | {k: v for k, v in lists.items() if v}
+        return f"Request({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
+
+
+class Recommendation(NamedTuple):
+    """One recommended item."""
+
+    item_id: Hashable
+    score: float
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Recommendations:
+    """Ranked items, one row per request; a row is shorter than ``k`` when filters leave fewer.
+
+    Attributes
+    ----------
+    item_ids : list of lists of item ids
+        Best first.
+    scores : list of lists of float
+        Comparable within a row.
+    titles : mapping of item id to str
+        A text to show beside an id.
+
+    Examples
+    --------
+    >>> result = Recommendations([["a", "b"]], [[0.9, 0.4]], {"a": "Alien"})
+    >>> result
+    1. Alien [a] 0.900
+    2. b 0.400
+    >>> [item_id for item_id, score in result[0]]
+    ['a', 'b']
+    """
+
+    item_ids: list[list[Hashable]]
+    scores: list[list[float]]
+    titles: Mapping[Hashable, str]
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    def __getitem__(self, row: int) -> list[Recommendation]:
+        return [Recommendation(*pair) for pair in zip(self.item_ids[row], self.scores[row], strict=True)]
+
+    def __iter__(self) -> Iterator[list[Recommendation]]:
+        return (self[row] for row in range(len(self)))
+
+    def to_frame(self) -> Any:
+        """Return columns ``request, rank, item_id, title, score``: a pandas frame, or a dict without pandas."""
+        rows = [(row, rank, hit) for row, hits in enumerate(self) for rank, hit in enumerate(hits, 1)]
+        columns: dict[str, list[Any]] = {
+            "request": [row for row, _, _ in rows],
+            "rank": [rank for _, rank, _ in rows],
+            "item_id": [hit.item_id for _, _, hit in rows],
+            "title": [self.titles.get(hit.item_id) for _, _, hit in rows],
+            "score": [hit.score for _, _, hit in rows],
+        }
+        if find_spec("pandas") is None:
+            return columns
+        return require("pandas", extra="pandas", by="to_frame").DataFrame(columns)
+
+    def __repr__(self) -> str:
+        shown = ["\n".join(self._lines(row)) or "(no items left)" for row in range(min(len(self), 5))]
+        if len(self) > 1:
+            shown = [f"request {row}\n{text}" for row, text in enumerate(shown)]
+        more = [f"... {len(self) - 5:,} more requests"] if len(self) > 5 else []
+        return "\n".join(shown + more) or "(no requests)"
+
+    def _repr_html_(self) -> str:
+        head = "<tr><th>request</th><th>rank</th><th>item</th><th>title</th><th>score</th></tr>"
+        body = [
+            f"<tr><td>{row}</td><td>{rank}</td><td>{html.escape(str(hit.item_id))}</td>"
+            f"<td>{html.escape(self.titles.get(hit.item_id, ''))}</td><td>{hit.score:.3f}</td></tr>"
+            for row, hits in enumerate(self)
+            for rank, hit in enumerate(hits, 1)
+        ]
+        return f"<table>{head}{''.join(body)}</table>"
+
+    def _lines(self, row: int) -> list[str]:
+        names = [self._name(item_id) for item_id in self.item_ids[row]]
+        ranked = zip(names, self.scores[row], strict=True)
+        return [f"{rank}. {name} {score:.3f}" for rank, (name, score) in enumerate(ranked, 1)]
+
+    def _name(self, item_id: Hashable) -> str:
+        title = self.titles.get(item_id)
+        return f"{title} [{item_id}]" if title else str(item_id)
+
+
+def _id_tuple(ids: Any, name: str) -> tuple[Hashable, ...]:
+    if ids is None:
+        return ()
+    if isinstance(ids, str | bytes) or not hasattr(ids, "__iter__"):
+        raise InvalidInputError(f"`{name}` must be a list of item ids; got {ids!r}. Pass [{ids!r}].")
+    return tuple(ids.tolist() if hasattr(ids, "tolist") else ids)
+
+
+def _text(text: Any, name: str) -> str | None:
+    if is_missing(text):
+        return None
+    if not isinstance(text, str):
+        raise InvalidInputError(f"`{name}` must be text; got {text!r}.")
+    return text

@@ -1,0 +1,196 @@
+"""Read the tables users have into plain columns: frames, mappings, records and files."""
+
+import csv
+import gzip
+import json
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from coldstart._extras import require
+from coldstart.errors import InvalidInputError
+
+_T = TypeVar("_T")
+
+Columns: TypeAlias = dict[str, list[Any]]
+Table: TypeAlias = Any
+"""A pandas, polars or pyarrow frame, a mapping of columns, a list of mappings, or a path."""
+
+
+def read_columns(table: Table, owner: str) -> Columns:
+    """Copy a table into lists of Python values, one per column.
+
+    Parameters
+    ----------
+    table : pandas, polars or pyarrow frame, mapping of columns, list of mappings, or path
+        Paths end in ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson`` (each also ``.gz``) or ``.parquet``.
+        The cells of a CSV are strings.
+    owner : str
+        Who asks, for the message.
+
+    Raises
+    ------
+    InvalidInputError
+        When the table is of no known kind, or its columns differ in length.
+
+    Examples
+    --------
+    >>> read_columns([{"id": 1, "title": "Alien"}, {"id": 2}], "example")
+    {'id': [1, 2], 'title': ['Alien', None]}
+    """
+    columns = _columns_of(table, owner)
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise InvalidInputError(f"The columns of {owner} must be equally long; got {lengths}.")
+    return columns
+
+
+def pick(columns: Mapping[str, _T], name: str, owner: str) -> _T:
+    """Return one column, or name the columns there are.
+
+    Raises
+    ------
+    InvalidInputError
+        When there is no such column.
+    """
+    if name not in columns:
+        raise InvalidInputError(f"{owner} has no column {name!r}; its columns are {list(columns)}.")
+    return columns[name]
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell holds nothing: None, NaN, NaT, pandas.NA or blank text.
+
+    Examples
+    --------
+    >>> [is_missing(v) for v in (None, float("nan"), " ", "nan", 0)]
+    [True, True, True, False, False]
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return True
+    try:
+        return not bool(value == value)
+    except (TypeError, ValueError):  # pandas.NA has no truth value; arrays have several
+        return type(value).__name__ == "NAType"
+
+
+def checked_ids(values: Sequence[Any], name: str) -> list[Any]:
+    """Return ids as plain hashable Python values.
+
+    Raises
+    ------
+    InvalidInputError
+        When an id is missing or not hashable.
+    """
+    ids = [value.item() if isinstance(value, np.generic) else value for value in values]
+    for row, value in enumerate(ids):
+        if is_missing(value):
+            raise InvalidInputError(f"`{name}` must have a value in every row; got {value!r} in row {row}.")
+        try:
+            hash(value)
+        except TypeError:
+            raise InvalidInputError(
+                f"`{name}` must hold hashable ids such as str or int; got {value!r} in row {row}."
+            ) from None
+    return ids
+
+
+def some(ids: Sequence[Hashable], most: int = 5) -> str:
+    """Name the first few ids and count the rest."""
+    more = f" and {len(ids) - most:,} more" if len(ids) > most else ""
+    return ", ".join(map(repr, ids[:most])) + more
+
+
+def _columns_of(table: Table, owner: str) -> Columns:
+    if isinstance(table, str | Path):
+        return _read_file(Path(table), owner)
+    if isinstance(table, Mapping):
+        return {str(name): _to_list(values, f"column {name!r} of {owner}") for name, values in table.items()}
+    if hasattr(table, "column_names"):  # pyarrow
+        return {str(name): table.column(name).to_pylist() for name in table.column_names}
+    if hasattr(table, "columns"):  # pandas, polars
+        return {str(name): _to_list(table[name], f"column {name!r} of {owner}") for name in table.columns}
+    if isinstance(table, Iterable):
+        return _from_records(list(table), owner)
+    raise InvalidInputError(
+        f"{owner} takes a pandas, polars or pyarrow frame, a dict of columns, a list of dicts or a path; "
+        f"got {type(table).__name__}."
+    )
+
+
+def _to_list(values: Any, what: str) -> list[Any]:
+    if isinstance(values, np.ndarray) and values.dtype.kind == "M":
+        values = values.astype("datetime64[us]")  # nanoseconds would be listed as integers
+    for method in ("to_list", "tolist", "to_pylist"):
+        if hasattr(values, method):
+            listed = getattr(values, method)()
+            return list(listed) if isinstance(listed, list) else [listed]
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InvalidInputError(f"{what} must be a sequence of values; got {values!r}.")
+    return list(values)
+
+
+def _from_records(records: list[Any], owner: str) -> Columns:
+    for row, record in enumerate(records):
+        if not isinstance(record, Mapping):
+            raise InvalidInputError(f"{owner} takes a list of dicts; got {record!r} in row {row}.")
+    names = dict.fromkeys(name for record in records for name in record)
+    return {str(name): [record.get(name) for record in records] for name in names}
+
+
+def _read_file(path: Path, owner: str) -> Columns:
+    if not path.is_file():
+        raise InvalidInputError(f"{owner} got the path {str(path)!r}, where there is no file.")
+    suffix = [s for s in path.suffixes if s != ".gz"][-1:] or [""]
+    if suffix[0] not in _READERS:
+        raise InvalidInputError(f"{owner} reads files that end in {', '.join(_READERS)}; got {path.name!r}.")
+    try:
+        return _READERS[suffix[0]](path)
+    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, csv.Error, json.JSONDecodeError) as error:
+        raise InvalidInputError(f"{owner} cannot read {path.name!r}: {error}.") from error
+
+
+def _open_text(path: Path) -> IO[str]:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _read_csv(path: Path, dialect: str = "excel") -> Columns:
+    with _open_text(path) as file:
+        rows = csv.reader(file, dialect=dialect)
+        header = next(rows, [])
+        records = [row for row in rows if row]
+    for number, row in enumerate(records):
+        if len(row) != len(header):
+            raise InvalidInputError(
+                f"Every row of {path.name!r} must have the {len(header)} cells of its header; "
+                f"got {len(row)} in data row {number}. Quote cells that hold the separator."
+            )
+    return {name: [row[i] for row in records] for i, name in enumerate(header)}
+
+
+def _read_tsv(path: Path) -> Columns:
+    return _read_csv(path, "excel-tab")
+
+
+def _read_json_lines(path: Path) -> Columns:
+    with _open_text(path) as file:
+        return _from_records([json.loads(line) for line in file if line.strip()], path.name)
+
+
+def _read_parquet(path: Path) -> Columns:
+    parquet = require("pyarrow.parquet", extra="pandas", by=f"Reading {path.name!r}")
+    columns: Columns = parquet.read_table(path).to_pydict()
+    return columns
+
+
+_READERS: dict[str, Callable[[Path], Columns]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
+    ".parquet": _read_parquet,
+}

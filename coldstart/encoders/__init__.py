@@ -1,0 +1,1 @@
+"""Values of a field to vectors."""

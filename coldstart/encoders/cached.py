@@ -1,0 +1,142 @@
+"""Remember vectors on disk, so that only what changed is encoded again."""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coldstart._arrays import FloatArray, as_matrix, blocks
+from coldstart._component import Component
+from coldstart.base import Encoder
+from coldstart.errors import InvalidInputError, SavedFolderError
+
+BLOCK = 2048
+"""Values encoded between two commits: what a kill can lose."""
+
+
+class CachedEncoder(Component):
+    """Keep the vectors of another encoder in a folder, by content.
+
+    The key of a vector is the identity of the encoder (its weights and settings) and the hash of the value, so that a
+    changed text, model or setting is encoded anew and nothing else is. Vectors are kept in SQLite: several processes
+    may share a folder, and a kill in mid-write loses at most the block being encoded. Queries are not kept.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        One that does not learn from the catalogue.
+    folder : str or Path
+        Created when it does not exist.
+    identity : str, optional
+        Name of everything a vector depends on, for encoders without an ``identity()`` of their own.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from coldstart.testing import HashEncoder
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     CachedEncoder(HashEncoder(dim=4), folder).encode(["a", "b", "a"]).shape
+    (3, 4)
+    """
+
+    def __init__(self, encoder: Encoder, folder: str | Path, identity: str | None = None) -> None:
+        self.encoder = encoder
+        self.folder = str(folder)
+        self.identity = identity
+
+    def encode(self, values: Sequence[Any], /) -> FloatArray:
+        """Return one row per value, shape (n, dim), float32; only values never seen are encoded.
+
+        Raises
+        ------
+        InvalidInputError
+            When a value is neither text nor bytes, or the encoder has no identity.
+        SavedFolderError
+            When the cache file is damaged.
+        """
+        keys = [_key(value, row) for row, value in enumerate(values)]
+        fresh = dict(zip(keys, values, strict=True))
+        with self._database() as database:
+            known = dict(_stored(database, list(fresh)))
+            absent = [key for key in fresh if key not in known]
+            for block in blocks(len(absent), BLOCK):
+                vectors = as_matrix(self.encoder.encode([fresh[key] for key in absent[block]]), "vectors")
+                rows = dict(zip(absent[block], vectors, strict=True))
+                with database:
+                    database.executemany(
+                        "INSERT OR IGNORE INTO vectors VALUES (?, ?)", [(k, v.tobytes()) for k, v in rows.items()]
+                    )
+                known.update(rows)
+        return np.stack([known[key] for key in keys]) if keys else self.encoder.encode([])
+
+    def encode_query(self, values: Sequence[Any], /) -> FloatArray:
+        """Encode queries with the encoder itself."""
+        return getattr(self.encoder, "encode_query", self.encoder.encode)(values)
+
+    def saved(self, inside: str | None) -> "CachedEncoder":
+        """Return the encoder as a saved folder refers to it."""
+        return CachedEncoder(self._inner("saved")(inside), self.folder, self.identity)
+
+    def opened(self, folder: Path) -> "CachedEncoder":
+        """Return the encoder of a saved folder that now lies at ``folder``."""
+        return CachedEncoder(self._inner("opened")(folder), self.folder, self.identity)
+
+    def copy_weights(self, folder: Path) -> None:
+        """Copy the weights of the encoder itself."""
+        self._inner("copy_weights")(folder)
+
+    def _inner(self, method: str) -> Any:
+        """A method of the encoder itself that only encoders with weights have."""
+        if not hasattr(self.encoder, method):
+            raise InvalidInputError(
+                f"`encoder` of CachedEncoder must be one of this library to be saved; got {self.encoder!r}. "
+                "Pass it again to load: coldstart.load(folder, encoder=...)."
+            )
+        return getattr(self.encoder, method)
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        path = Path(self.folder) / f"{hashlib.sha256(self._identity().encode()).hexdigest()[:16]}.sqlite"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with closing(sqlite3.connect(path, timeout=60.0)) as database:
+                database.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID")
+                yield database
+        except sqlite3.DatabaseError as error:
+            raise SavedFolderError(
+                f"The cache {str(path)!r} cannot be used: {error}. "
+                "If it is damaged, delete it: its vectors are encoded anew."
+            ) from error
+
+    def _identity(self) -> str:
+        if hasattr(self.encoder, "fit"):
+            raise InvalidInputError(
+                f"`encoder` of CachedEncoder must not learn from the catalogue; got {self.encoder!r}, which has a fit. "
+                "Use it without a cache."
+            )
+        if self.identity is not None:
+            return self.identity
+        if not hasattr(self.encoder, "identity"):
+            raise InvalidInputError(
+                f"`encoder` of CachedEncoder must have an identity() method; got {self.encoder!r}. "
+                "Pass identity='a name that changes when the vectors do'."
+            )
+        return str(self.encoder.identity())
+
+
+def _key(value: Any, row: int) -> bytes:
+    if not isinstance(value, str | bytes):
+        raise InvalidInputError(f"`values` of CachedEncoder.encode must be text or bytes; got {value!r} in row {row}.")
+    content = b"text " + value.encode("utf-8", "surrogatepass") if isinstance(value, str) else b"bytes " + value
+    return hashlib.sha256(content).digest()
+
+
+def _stored(database: sqlite3.Connection, keys: list[bytes]) -> Iterator[tuple[bytes, FloatArray]]:
+    for block in blocks(len(keys), 500):
+        marks = ",".join("?" * len(keys[block]))
+        found = database.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", keys[block])  # noqa: S608
+        yield from ((key, np.frombuffer(vector, dtype=np.float32)) for key, vector in found)

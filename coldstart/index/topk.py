@@ -1,0 +1,112 @@
+"""Top-k over blocks of scores: the one primitive behind every ranking in the library."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from coldstart._arrays import AnyArray, BoolArray, FloatArray, IntArray, blocks, check_between
+from coldstart.base import Hits
+from coldstart.errors import InvalidInputError
+
+BLOCK_BYTES = 64 * 2**20
+"""Size of one block of scores; a search holds about three of them beside its result."""
+
+
+def top_k(
+    scores_of: Callable[[slice], FloatArray],
+    n_queries: int,
+    n_items: int,
+    k: int,
+    allow: IntArray | None = None,
+    exclude: Sequence[IntArray] | None = None,
+) -> Hits:
+    """Rank items for many queries, one block of queries at a time.
+
+    Parameters
+    ----------
+    scores_of : callable
+        Gets a slice of queries, returns their scores (b, n_items), which may be overwritten; when ``allow``
+        is given, the columns are those positions only, in ascending order.
+    n_queries, n_items : int
+    k : int
+        Between 1 and ``n_items``.
+    allow : ndarray of int64, optional
+        The only positions to return, ascending (see :func:`as_positions`).
+    exclude : sequence of n_queries arrays of int64, optional
+        Positions never to return, per query.
+
+    Returns
+    -------
+    Hits
+        Descending scores; equal scores in order of position. Rows are shorter than ``k`` when fewer items are
+        left; then both parts are lists of arrays.
+
+    Raises
+    ------
+    InvalidInputError
+        When ``k`` is out of range, ``exclude`` has another length, or a score is NaN.
+    """
+    check_between("k", k, 1, n_items)
+    if exclude is not None and len(exclude) != n_queries:
+        raise InvalidInputError(f"`exclude` must have one entry per query, {n_queries}; got {len(exclude)}.")
+    width = n_items if allow is None else len(allow)
+    rows: list[tuple[IntArray, FloatArray]] = []
+    for block in blocks(n_queries, max(1, BLOCK_BYTES // (4 * max(width, 1)))):
+        scores = scores_of(block)
+        for row, line in enumerate(scores, block.start):
+            if exclude is not None:
+                line[_columns(exclude[row], allow)] = -np.inf
+            rows.append(_best(line, k))
+    positions = [best if allow is None else allow[best] for best, _ in rows]
+    return _as_hits(positions, [scores for _, scores in rows], k)
+
+
+def as_positions(values: Any, n_items: int, name: str) -> IntArray:
+    """Return ascending distinct positions out of positions or a mask (n_items,).
+
+    Raises
+    ------
+    InvalidInputError
+        When a position is out of range, or the mask has another length.
+    """
+    array = np.asarray(values)
+    if array.dtype == bool:
+        if array.shape != (n_items,):
+            raise InvalidInputError(f"`{name}` as a mask must have shape ({n_items},); got {array.shape}.")
+        return np.flatnonzero(array)
+    positions = np.unique(array).astype(np.int64)
+    if len(positions) and not 0 <= positions[0] <= positions[-1] < n_items:
+        raise InvalidInputError(
+            f"`{name}` must hold positions from 0 to {n_items - 1}; got {positions[0]} to {positions[-1]}."
+        )
+    return positions
+
+
+def _columns(excluded: AnyArray, allow: IntArray | None) -> IntArray:
+    """Where the excluded positions stand in a line of scores."""
+    positions = np.asarray(excluded, dtype=np.int64)
+    if allow is None or not len(allow):
+        return positions if allow is None else positions[:0]
+    at = np.searchsorted(allow, positions)
+    at[at == len(allow)] = 0
+    found: IntArray = at[allow[at] == positions]
+    return found
+
+
+def _best(line: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
+    """Positions and scores of the k largest, -inf left out, ties by position."""
+    if np.isnan(line).any():
+        raise InvalidInputError("`scores` must be numbers; got NaN. Check the vectors that produced them.")
+    possible: BoolArray = line > -np.inf
+    if k < len(line):
+        possible &= line >= np.partition(line, len(line) - k)[len(line) - k]
+    candidates = np.flatnonzero(possible)
+    order = candidates[np.argsort(-line[candidates], kind="stable")[:k]]
+    return order, line[order]
+
+
+def _as_hits(positions: list[IntArray], scores: list[FloatArray], k: int) -> Hits:
+    if positions and all(len(row) == k for row in positions):
+        return Hits(np.stack(positions), np.stack(scores))
+    return Hits(positions, scores)

@@ -1,0 +1,1 @@
+"""A fitted recommender: its state, its answers, its folder."""

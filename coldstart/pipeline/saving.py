@@ -1,0 +1,151 @@
+"""A fitted recommender to a folder and back."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from coldstart._component import Component
+from coldstart.base import Encoder
+from coldstart.data.catalog import Catalog
+from coldstart.encoders.cached import CachedEncoder
+from coldstart.encoders.text import TextEncoder
+from coldstart.encoders.tfidf import TfidfEncoder
+from coldstart.errors import SavedFolderError
+from coldstart.fusers.attention import AttentionFuser
+from coldstart.fusers.concat import ConcatFuser
+from coldstart.fusers.weighted import WeightedFuser
+from coldstart.index.exact import ExactIndex
+from coldstart.pipeline.fitted import Fitted, Parts
+from coldstart.rankers.cosine import CosineRanker
+from coldstart.rankers.mlp import MLPRanker
+from coldstart.storage import (
+    Json,
+    Tensors,
+    pack,
+    read_config,
+    read_json,
+    read_tensors,
+    unpack,
+    write_folder,
+    write_json,
+    write_tensors,
+)
+
+_PARTS: tuple[type[Component], ...] = (
+    TextEncoder,
+    TfidfEncoder,
+    CachedEncoder,
+    ConcatFuser,
+    WeightedFuser,
+    AttentionFuser,
+    CosineRanker,
+    MLPRanker,
+    ExactIndex,
+)
+REGISTRY = {part.__name__: part for part in _PARTS}
+"""The classes a saved folder may name; parts of your own are handed to ``load`` instead."""
+
+
+def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool) -> None:
+    """Write a folder of readable files; see :meth:`coldstart.Recommender.save`."""
+    tensors: Tensors = {}
+    encoders = _distinct(fitted.parts.encoders)
+    inside = [f"encoder_{at}" if include_encoder else None for at in range(len(encoders))]
+    parts = fitted.parts
+    config = {
+        "fields": {name: encoders.index(encoder) for name, encoder in parts.encoders.items()},
+        "encoders": [
+            _pack_part(encoder.saved(name) if hasattr(encoder, "saved") else encoder, tensors, f"encoder_{at}")
+            for at, (encoder, name) in enumerate(zip(encoders, inside, strict=True))
+        ],
+        "fuser": _pack_part(parts.fuser, tensors, "fuser"),
+        "ranker": _pack_part(parts.ranker, tensors, "ranker"),
+        "index": _pack_part(parts.index, tensors, "index"),
+        "vectors": pack(dict(fitted.fields), tensors, "vectors"),
+        "clicks": pack(fitted.clicks, tensors, "clicks"),
+        "data": _fingerprint(fitted),
+        "saved": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+    catalog = fitted.catalog
+    columns = {"id": catalog.id_name, "fields": catalog.fields, "columns": catalog.columns}
+    ids = {name: pack(value, {}, f"ids of {name}") for name, value in (("items", catalog.ids), ("users", fitted.users))}
+    table = {name: pack(value, {}, name) for name, value in columns.items()}
+    files: dict[str, Any] = {
+        "weights.safetensors": lambda path: write_tensors(tensors, path),
+        "ids.json": lambda path: write_json(ids, path),
+        "columns.json": lambda path: write_json(table, path),
+        "README.md": lambda path: path.write_text(_card(fitted, config), encoding="utf-8"),
+    }
+    files |= {n: e.copy_weights for n, e in zip(inside, encoders, strict=True) if n and hasattr(e, "copy_weights")}
+    write_folder(folder, files, config)
+
+
+def load_fitted(folder: Path, yours: Mapping[str, Any]) -> Fitted:
+    """Read a folder written by :func:`save_fitted`; ``yours`` are parts of classes that are not ours, by role."""
+    place, config = read_config(folder)
+    tensors = read_tensors(place / "weights.safetensors")
+    ids, table = read_json(place / "ids.json"), read_json(place / "columns.json")
+    id_name, fields, columns = (unpack(table[name], {}, {}) for name in ("id", "fields", "columns"))
+    encoders = [_unpack_part(part, tensors, "encoder", yours) for part in config["encoders"]]
+    encoders = [encoder.opened(place) if hasattr(encoder, "opened") else encoder for encoder in encoders]
+    roles = {role: _unpack_part(config[role], tensors, role, yours) for role in ("fuser", "ranker", "index")}
+    return Fitted(
+        parts=Parts({name: encoders[at] for name, at in config["fields"].items()}, **roles),
+        catalog=Catalog(unpack(ids["items"], {}, {}), fields, columns, id_name),
+        fields=unpack(config["vectors"], tensors, {}),
+        users=unpack(ids["users"], {}, {}),
+        clicks=unpack(config["clicks"], tensors, {}),
+    ).ready()
+
+
+def _distinct(encoders: Mapping[str, Encoder]) -> list[Any]:
+    return list({id(encoder): encoder for encoder in encoders.values()}.values())
+
+
+def _pack_part(part: Any, tensors: Tensors, name: str) -> Json:
+    """A part of ours with its state; of a part of the caller's only the class name."""
+    if type(part).__name__ in REGISTRY and REGISTRY[type(part).__name__] is type(part):
+        return pack(part, tensors, name)
+    return {"yours": type(part).__name__}
+
+
+def _unpack_part(packed: Json, tensors: Tensors, role: str, yours: Mapping[str, Any]) -> Any:
+    if "yours" not in packed:
+        return unpack(packed, tensors, REGISTRY)
+    name, given = packed["yours"], yours.get(role)
+    if given is None or type(given).__name__ != name:
+        raise SavedFolderError(
+            f"The saved {role} is a {name}, a class that is not of this library; got {given!r}. "
+            f"Pass it, as it was fitted: coldstart.load(folder, {role}=...)."
+        )
+    return given
+
+
+def _fingerprint(fitted: Fitted) -> dict[str, Json]:
+    """What the model was fitted on, in numbers and a hash."""
+    catalog = fitted.catalog
+    text = json.dumps([list(map(repr, catalog.ids)), [catalog.columns[f] for f in catalog.fields]], default=repr)
+    counts = {"items": len(catalog), "users": len(fitted.users), "clicks": int(fitted.clicks.nnz)}
+    return {**counts, "sha256": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()}
+
+
+def _card(fitted: Fitted, config: Mapping[str, Json]) -> str:
+    data, parts = config["data"], fitted.parts
+    encoders = ", ".join(f"{name}: {encoder!r}" for name, encoder in parts.encoders.items())
+    return f"""# A coldstart recommender
+
+Saved {config["saved"]}. Load it with `coldstart.load("this folder")`; no training data is needed.
+
+* Items: {data["items"]:,} with the fields {", ".join(fitted.catalog.fields)}
+* Users: {data["users"]:,} with {data["clicks"]:,} distinct clicks
+* Encoders: {encoders}
+* Fuser: {parts.fuser!r}
+* Ranker: {parts.ranker!r}
+* SHA-256 of the item texts: {data["sha256"]}
+
+`config.json` names every file with its hash. `weights.safetensors` holds the vectors, `ids.json` and
+`columns.json` the items and users.
+"""

@@ -1,0 +1,228 @@
+"""From requests to ranked items: here ids become positions, and positions ids."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from coldstart._arrays import Csr, FloatArray, IntArray, check_between
+from coldstart.base import Features, Hits, Ranker, Users, VectorRanker
+from coldstart.data.requests import Recommendations, Request
+from coldstart.data.tables import some
+from coldstart.data.where import Where, matching
+from coldstart.errors import UnknownIdError
+from coldstart.index.topk import top_k
+from coldstart.pipeline.fitted import Fitted, encode_queries
+from coldstart.reranking import diverse_cover
+
+DEFAULT_K = 10
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which items may be returned; the arguments of :meth:`coldstart.Recommender.recommend`."""
+
+    candidates: Iterable[Hashable] | None = None
+    exclude: Iterable[Hashable] = ()
+    exclude_seen: bool = True
+    where: Where | None = None
+
+
+def answer(fitted: Fitted, requests: Sequence[Request], k: int | None, filters: Filters) -> Recommendations:
+    """Rank the catalogue for each request.
+
+    Raises
+    ------
+    InvalidInputError
+        When ``k`` is out of range, or a filter does not fit the catalogue.
+    UnknownIdError
+        Naming every unknown user or item of the batch.
+    """
+    n_items = len(fitted.catalog)
+    k = min(DEFAULT_K, n_items) if k is None else k
+    check_between("k", k, 1, n_items, f"The catalogue has {n_items:,} items; pass k <= {n_items}.")
+    users = read_users(fitted, requests)
+    allow = _allowed(fitted, filters)
+    excluded = _excluded(fitted, requests, users, filters)
+    rows = _rank(fitted, requests, users, k, allow, excluded)
+    ids = fitted.catalog.ids
+    titles = fitted.catalog.columns[fitted.catalog.fields[0]]
+    return Recommendations(
+        [[ids[at] for at in positions] for positions, _ in rows],
+        [scores.tolist() for _, scores in rows],
+        {ids[at]: str(titles[at]) for positions, _ in rows for at in positions if titles[at] is not None},
+    )
+
+
+def read_users(fitted: Fitted, requests: Sequence[Request]) -> Users:
+    """Turn requests into arrays: ids into positions, texts into vectors.
+
+    Raises
+    ------
+    UnknownIdError
+        Naming every unknown user or item of the batch.
+    """
+    history = _known_history(fitted, requests) + _membership(fitted, [r.history for r in requests], "history")
+    return Users(
+        history=csr_array(history),
+        disliked=_membership(fitted, [r.disliked for r in requests], "disliked"),
+        query=_place_texts(fitted, [r.query for r in requests]),
+        profile=_place_texts(fitted, [cast("str | None", r.profile) for r in requests]),
+    )
+
+
+def _known_history(fitted: Fitted, requests: Sequence[Request]) -> Csr:
+    known = fitted.user_positions
+    asked = [(row, request.user) for row, request in enumerate(requests) if request.user is not None]
+    unknown = list(dict.fromkeys(user for _, user in asked if user not in known))
+    if unknown:
+        raise UnknownIdError(
+            f"`user` must be one of the {len(known):,} users of the interactions; got {some(unknown)}. "
+            "For someone new pass history=[item ids] or query='what they want', or call update with their clicks."
+        )
+    rows, at = [row for row, _ in asked], [known[user] for _, user in asked]
+    choose = csr_array((np.ones(len(at), np.float32), (rows, at)), shape=(len(requests), len(known)))
+    return csr_array(choose @ fitted.clicks)
+
+
+def _membership(fitted: Fitted, lists: Sequence[Sequence[Hashable]], what: str) -> Csr:
+    """One row per list, 1 where an item is in it."""
+    at = fitted.catalog.positions([item_id for items in lists for item_id in dict.fromkeys(items)], what)
+    counts = [len(dict.fromkeys(items)) for items in lists]
+    rows = np.repeat(np.arange(len(lists)), counts)
+    return csr_array((np.ones(len(at), np.float32), (rows, at)), shape=(len(lists), len(fitted.catalog)))
+
+
+def _place_texts(fitted: Fitted, texts: Sequence[str | None]) -> Features:
+    """Put texts among the items: an item whose every field says so; zero rows for None."""
+    dense = np.zeros((len(texts), fitted.features.dense.shape[1]), dtype=np.float32)
+    rows = [row for row, text in enumerate(texts) if text is not None]
+    if rows:
+        fields = encode_queries([cast(str, texts[row]) for row in rows], fitted.parts.encoders)
+        fuser: Any = fitted.parts.fuser
+        present = np.zeros((len(rows), len(fields)), dtype=bool)
+        dense[rows] = fuser.fuse_query(fields) if hasattr(fuser, "fuse_query") else fuser.fuse(fields, present)
+    return Features(dense)
+
+
+def _allowed(fitted: Fitted, filters: Filters) -> IntArray | None:
+    """Positions that may be returned to anyone, ascending; None when all may."""
+    n_items = len(fitted.catalog)
+    keep = np.ones(n_items, dtype=bool)
+    if filters.candidates is not None:
+        keep[:] = False
+        keep[fitted.catalog.positions(filters.candidates, "candidates")] = True
+    if filters.where is not None:
+        keep &= matching(fitted.catalog, filters.where)
+    keep[fitted.catalog.positions(filters.exclude, "exclude")] = False
+    return None if keep.all() else np.flatnonzero(keep)
+
+
+def _excluded(fitted: Fitted, requests: Sequence[Request], users: Users, filters: Filters) -> list[IntArray]:
+    """Positions never to return, per request: what it dislikes or excludes, and what was seen."""
+    hidden = users.disliked + _membership(fitted, [r.exclude for r in requests], "exclude")
+    hidden = csr_array(hidden + users.history) if filters.exclude_seen else csr_array(hidden)
+    return [hidden.indices[hidden.indptr[row] : hidden.indptr[row + 1]] for row in range(len(requests))]
+
+
+def _rank(
+    fitted: Fitted,
+    requests: Sequence[Request],
+    users: Users,
+    k: int,
+    allow: IntArray | None,
+    excluded: list[IntArray],
+) -> list[tuple[IntArray, FloatArray]]:
+    """Positions and scores of each request, by what is known of it."""
+    attends = hasattr(fitted.parts.fuser, "attend")
+    rows: list[Any] = [None] * len(requests)
+    together = []
+    for row, request in enumerate(requests):
+        if not _is_known(users, row):
+            rows[row] = _for_nobody(fitted, k, allow, excluded[row])
+        elif attends and request.query is not None:
+            rows[row] = _attended(fitted, request.query, _pick(users, [row]), k, allow, excluded[row])
+        else:
+            together.append(row)
+    if together:
+        hits = _ranked(fitted, _pick(users, together), k, allow, [excluded[row] for row in together])
+        for row, *found in zip(together, *hits, strict=True):
+            rows[row] = found
+    return rows
+
+
+def _ranked(fitted: Fitted, users: Users, k: int, allow: IntArray | None, excluded: list[IntArray]) -> Hits:
+    ranker = fitted.parts.ranker
+    if fitted.index is not None:
+        vectors = cast(VectorRanker, ranker).user_vectors(users, fitted.items)
+        return fitted.index.search(vectors, k, allow, excluded)
+    return _scored(ranker, users, fitted.features, k, allow, excluded)
+
+
+def _scored(
+    ranker: Ranker | VectorRanker,
+    users: Users,
+    features: Features,
+    k: int,
+    allow: IntArray | None,
+    excluded: list[IntArray],
+) -> Hits:
+    """Rank by the scores of given features, one block of users at a time."""
+
+    def scores_of(block: slice) -> FloatArray:
+        scores = _scores(ranker, _pick(users, block), features)
+        return np.array(scores if allow is None else scores[:, allow], dtype=np.float32)
+
+    return top_k(scores_of, len(users), len(features), k, allow, excluded)
+
+
+def _scores(ranker: Ranker | VectorRanker, users: Users, features: Features) -> FloatArray:
+    if not isinstance(ranker, VectorRanker):
+        return ranker.score(users, features)
+    items = ranker.item_vectors(features)
+    scores: FloatArray = ranker.user_vectors(users, items) @ items.T
+    return scores
+
+
+def _attended(
+    fitted: Fitted, query: str, user: Users, k: int, allow: IntArray | None, excluded: IntArray
+) -> tuple[IntArray, FloatArray]:
+    """Rank for one request with the items as its query sees them."""
+    encoded = encode_queries([query], fitted.parts.encoders)
+    focus = next(iter(encoded.values()))[0]
+    fuser: Any = fitted.parts.fuser
+    dense = fuser.attend(focus, fitted.fields, fitted.catalog.missing)
+    features = Features(dense, fitted.features.sparse, fitted.features.missing)
+    positions, scores = _scored(fitted.parts.ranker, user, features, k, allow, [excluded])
+    return positions[0], scores[0]
+
+
+def _for_nobody(fitted: Fitted, k: int, allow: IntArray | None, excluded: IntArray) -> tuple[IntArray, FloatArray]:
+    """Rank for someone of whom nothing is known: what is popular, else a diverse cover of the catalogue."""
+    n_items = len(fitted.catalog)
+    if fitted.clicks.nnz:
+        hits = top_k(lambda _: _popular(fitted, allow), 1, n_items, k, allow, [excluded])
+    else:
+        everything = np.arange(n_items) if allow is None else allow
+        hits = diverse_cover(fitted.features.dense, k, np.setdiff1d(everything, excluded))
+    return hits.positions[0], hits.scores[0]
+
+
+def _popular(fitted: Fitted, allow: IntArray | None) -> FloatArray:
+    counts = fitted.popularity if allow is None else fitted.popularity[allow]
+    return counts[None].copy()
+
+
+def _is_known(users: Users, row: int) -> bool:
+    """Whether a request says anything to rank by."""
+    clicked = users.history.indptr[row + 1] > users.history.indptr[row]
+    disliked = users.disliked.indptr[row + 1] > users.disliked.indptr[row]
+    return bool(clicked or disliked or users.query.dense[row].any() or users.profile.dense[row].any())
+
+
+def _pick(users: Users, rows: Any) -> Users:
+    """Some users of a batch."""
+    query, profile = Features(users.query.dense[rows]), Features(users.profile.dense[rows])
+    return Users(users.history[rows], users.disliked[rows], query, profile)

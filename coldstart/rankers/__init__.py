@@ -1,0 +1,1 @@
+"""Features and clicks to scores."""

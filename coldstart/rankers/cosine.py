@@ -1,0 +1,111 @@
+"""Rank by cosine: works without a single click."""
+
+import numpy as np
+from typing_extensions import Self
+
+from coldstart._arrays import BoolArray, Csr, FloatArray, as_matrix, unit_rows
+from coldstart._component import Component
+from coldstart.base import Features, Users
+
+PRIOR_ROWS = 10
+"""How many rows of the wider mean a group's mean is blended with: matters for small groups only."""
+
+
+class CosineRanker(Component):
+    """Score an item by its cosine to the user: query, profile, liked and disliked items in one vector.
+
+    Each part of the user has length one before it is weighed; a part that a request lacks is left out.
+    Item vectors are first centred: the catalogue mean, which all items share and which therefore tells
+    none apart, is subtracted. Items that have the same fields are centred on their own mean, so that a
+    missing field neither counts as a value nor as a likeness. Texts are not centred.
+
+    Parameters
+    ----------
+    query_weight, profile_weight, history_weight, disliked_weight : float
+        Weight of each part, at least 0.
+    center : bool
+        Centre the item vectors.
+
+    Attributes
+    ----------
+    patterns_ : ndarray of shape (n_patterns, n_fields), bool
+        Which fields are missing in each group of items.
+    centers_ : ndarray of shape (n_patterns + 1, dim)
+        The mean of each group, the mean of all items last.
+
+    Examples
+    --------
+    >>> from coldstart.base import Features
+    >>> ranker = CosineRanker(center=False).fit(Features(np.eye(3, dtype=np.float32)))
+    >>> ranker.item_vectors(Features(np.array([[3.0, 4.0, 0.0]], dtype=np.float32))).round(2).tolist()
+    [[0.6000000238418579, 0.800000011920929, 0.0]]
+    """
+
+    patterns_: BoolArray
+    centers_: FloatArray
+
+    def __init__(
+        self,
+        query_weight: float = 1.0,
+        profile_weight: float = 0.5,
+        history_weight: float = 1.0,
+        disliked_weight: float = 0.5,
+        center: bool = True,
+    ) -> None:
+        self.query_weight = query_weight
+        self.profile_weight = profile_weight
+        self.history_weight = history_weight
+        self.disliked_weight = disliked_weight
+        self.center = center
+
+    def fit(self, features: Features, clicks: Csr | None = None) -> Self:
+        """Learn the means of the items' vectors; clicks are not needed.
+
+        Raises
+        ------
+        InvalidInputError
+            When the vectors are not finite rows.
+        """
+        dense, missing = as_matrix(features.dense, "features.dense"), _missing(features)
+        self.patterns_, group = np.unique(missing, axis=0, return_inverse=True)
+        overall = dense.sum(axis=0) / (len(dense) + PRIOR_ROWS)
+        means = [_mean(dense[group.ravel() == at], overall) for at in range(len(self.patterns_))]
+        self.centers_ = np.stack([*means, overall]).astype(np.float32)
+        return self
+
+    def item_vectors(self, features: Features, /) -> FloatArray:
+        """Return centred rows of length one, shape (n, dim); items of which nothing is known stay zero."""
+        self.check_fitted("centers_")
+        if not self.center:
+            return unit_rows(features.dense)
+        known = features.dense.any(axis=1, keepdims=True)
+        return unit_rows((features.dense - self.centers_[self._groups(_missing(features))]) * known)
+
+    def user_vectors(self, users: Users, items: FloatArray, /) -> FloatArray:
+        """Return rows of length one, shape (m, dim); zero for users of whom nothing is known."""
+        return unit_rows(
+            self.query_weight * unit_rows(users.query.dense)
+            + self.profile_weight * unit_rows(users.profile.dense)
+            + self.history_weight * unit_rows(users.history @ items)
+            - self.disliked_weight * unit_rows(users.disliked @ items)
+        )
+
+    def score(self, users: Users, features: Features) -> FloatArray:
+        """Return cosines from -1 to 1, shape (m, n)."""
+        items = self.item_vectors(features)
+        scores: FloatArray = self.user_vectors(users, items) @ items.T
+        return scores
+
+    def _groups(self, missing: BoolArray) -> np.ndarray:
+        """Row of ``centers_`` for each item; a pattern never seen gets the mean of all."""
+        same = (missing[:, None, :] == self.patterns_[None]).all(axis=2)
+        return np.where(same.any(axis=1), same.argmax(axis=1), len(self.patterns_))
+
+
+def _missing(features: Features) -> BoolArray:
+    return np.zeros((len(features), 1), dtype=bool) if features.missing is None else features.missing
+
+
+def _mean(rows: FloatArray, prior: FloatArray) -> FloatArray:
+    mean: FloatArray = (rows.sum(axis=0) + PRIOR_ROWS * prior) / (len(rows) + PRIOR_ROWS)
+    return mean

@@ -1,0 +1,363 @@
+"""The pipeline: a catalogue in, recommendations out, from the first day on."""
+
+import copy
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from scipy.sparse import csr_array
+from typing_extensions import Self
+
+from coldstart._component import Component
+from coldstart.base import Encoder, Fuser, Index, Ranker, VectorRanker
+from coldstart.data.catalog import Catalog
+from coldstart.data.interactions import Interactions, OnUnknown
+from coldstart.data.requests import Recommendations, Request
+from coldstart.data.tables import Table
+from coldstart.data.where import Where
+from coldstart.encoders.text import TextEncoder
+from coldstart.errors import InvalidInputError, NotFittedError
+from coldstart.fusers.concat import ConcatFuser
+from coldstart.index.exact import ExactIndex
+from coldstart.pipeline.fitted import Fitted, Parts, click_matrix, encode_fields, fit_encoders
+from coldstart.pipeline.saving import load_fitted, save_fitted
+from coldstart.pipeline.serving import Filters, answer
+from coldstart.rankers.cosine import CosineRanker
+
+
+class Recommender(Component):
+    """Encode what is known of the items, fuse the fields, rank: without clicks, and better with them.
+
+    Parameters
+    ----------
+    encoder : Encoder or mapping of str to Encoder, optional
+        One for all fields, or one per field. By default :class:`~coldstart.TextEncoder` with the packaged MiniLM.
+    fuser : Fuser, optional
+        By default :class:`~coldstart.ConcatFuser`.
+    ranker : Ranker, optional
+        By default :class:`~coldstart.CosineRanker`.
+    index : Index, optional
+        By default :class:`~coldstart.ExactIndex`.
+
+    Notes
+    -----
+    The parts given are never changed: ``fit`` works on copies, found as ``encoders_``, ``fuser_``, ``ranker_``.
+    A call that raises leaves the recommender as it was.
+
+    Examples
+    --------
+    >>> import coldstart as cs
+    >>> from coldstart.testing import HashEncoder
+    >>> films = {"id": ["a", "b", "c"], "title": ["space war", "space opera", "garden party"]}
+    >>> rec = cs.Recommender(encoder=HashEncoder()).fit(cs.Catalog.from_frame(films, id="id", fields=["title"]))
+    >>> rec.recommend(query="a quiet garden", k=1).item_ids
+    [['c']]
+    >>> rec.recommend(history=["a"], k=1).item_ids
+    [['b']]
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder | Mapping[str, Encoder] | None = None,
+        fuser: Fuser | None = None,
+        ranker: Ranker | VectorRanker | None = None,
+        index: Index | None = None,
+    ) -> None:
+        self.encoder = encoder
+        self.fuser = fuser
+        self.ranker = ranker
+        self.index = index
+
+    def fit(
+        self, catalog: Catalog, interactions: Interactions | None = None, *, on_unknown: OnUnknown = "error"
+    ) -> Self:
+        """Learn from items, and from clicks when there are any. Starts anew each time.
+
+        Parameters
+        ----------
+        catalog : Catalog
+        interactions : Interactions, optional
+        on_unknown : {"error", "drop"}
+            What to do with clicks on items that are not in the catalogue; dropping warns with the counts.
+
+        Raises
+        ------
+        InvalidInputError
+            When something other than a catalogue is given, encoders and fields differ, clicks are on unknown
+            items, or a part refuses the data.
+        WeightsNotFoundError
+            When the encoder's weights are not on this machine.
+        """
+        if not isinstance(catalog, Catalog):
+            raise InvalidInputError(
+                f"`catalog` must be a Catalog; got {type(catalog).__name__}. "
+                "Make one: Catalog.from_frame(table, id='id column', fields=['title', ...])."
+            )
+        known = _checked_clicks(interactions, catalog, on_unknown)
+        encoders = fit_encoders(catalog, self._encoder_per_field(catalog))
+        fields = encode_fields(catalog, encoders)
+        users: tuple[Hashable, ...] = known.users if known else ()
+        clicks = csr_array((0, len(catalog)), dtype=np.float32)
+        if known:
+            clicks = click_matrix(known, {user: row for row, user in enumerate(users)}, catalog)
+        learn_from = clicks if clicks.nnz else None
+        fuser = copy.deepcopy(self.fuser or ConcatFuser()).fit(fields, catalog.missing, learn_from)
+        ranker: Any = copy.deepcopy(self.ranker or CosineRanker())
+        parts = Parts(encoders, fuser, ranker, self.index or ExactIndex())
+        fitted = Fitted(parts, catalog, fields, users, clicks)
+        ranker.fit(fitted.features, learn_from)
+        self._fitted = fitted.ready()
+        return self
+
+    def recommend(
+        self,
+        *,
+        user: Hashable | None = None,
+        query: str | None = None,
+        history: Sequence[Hashable] = (),
+        disliked: Sequence[Hashable] = (),
+        profile: str | Mapping[str, str] | None = None,
+        k: int | None = None,
+        candidates: Iterable[Hashable] | None = None,
+        exclude: Iterable[Hashable] = (),
+        exclude_seen: bool = True,
+        where: Where | None = None,
+    ) -> Recommendations:
+        """Recommend to one user, by anything that is known of them.
+
+        With nothing known the answer is what is popular or, without clicks, a diverse cover of the catalogue.
+
+        Parameters
+        ----------
+        user, query, history, disliked, profile
+            See :class:`~coldstart.Request`; all combine.
+        k : int, optional
+            Items to return, from 1 to the size of the catalogue, by default 10 or all of them; fewer come back
+            when filters leave fewer.
+        candidates : iterable of item ids, optional
+            Only these.
+        exclude : iterable of item ids
+            Never these.
+        exclude_seen : bool
+            Leave out the user's clicks and ``history``. ``disliked`` never comes back in any case.
+        where : mapping or callable, optional
+            A predicate on item columns: ``{"in_stock": True, "price": ("<", 20)}``.
+
+        Returns
+        -------
+        Recommendations
+            One row.
+
+        Raises
+        ------
+        NotFittedError, UnknownIdError, InvalidInputError
+            Before ``fit``; for ids never seen; for arguments out of range.
+        """
+        request = Request(user, history, disliked, query, profile)
+        return answer(self.fitted, [request], k, Filters(candidates, exclude, exclude_seen, where))
+
+    def recommend_many(
+        self,
+        requests: Iterable[Request] | None = None,
+        *,
+        users: Iterable[Hashable] | None = None,
+        k: int | None = None,
+        candidates: Iterable[Hashable] | None = None,
+        exclude: Iterable[Hashable] = (),
+        exclude_seen: bool = True,
+        where: Where | None = None,
+    ) -> Recommendations:
+        """Recommend for a batch: requests, or the ids of known users. Other arguments as in :meth:`recommend`.
+
+        Returns
+        -------
+        Recommendations
+            One row per request, in order.
+
+        Raises
+        ------
+        NotFittedError, UnknownIdError, InvalidInputError
+            As :meth:`recommend`; all unknown ids of the batch are named at once.
+        """
+        batch = _checked_batch(requests, users)
+        return answer(self.fitted, batch, k, Filters(candidates, exclude, exclude_seen, where))
+
+    def similar_items(
+        self,
+        item_id: Hashable,
+        *,
+        k: int | None = None,
+        candidates: Iterable[Hashable] | None = None,
+        exclude: Iterable[Hashable] = (),
+        where: Where | None = None,
+    ) -> Recommendations:
+        """Return items like one item, itself left out: what someone would get who likes just that."""
+        return self.recommend(history=[item_id], k=k, candidates=candidates, exclude=exclude, where=where)
+
+    def add_items(self, items: Table) -> Self:
+        """Add items, recommendable at once; only they are encoded and nothing is trained.
+
+        Parameters
+        ----------
+        items : Catalog, or a table as in :meth:`Catalog.from_frame` with the same id and field columns
+
+        Raises
+        ------
+        InvalidInputError
+            When a column is absent, or an id is in the catalogue already.
+        """
+        self._fitted = self.fitted.with_items(items)
+        return self
+
+    def update_items(self, items: Table) -> Self:
+        """Change known items: the columns given replace the cells of these rows; changed text is encoded.
+
+        Raises
+        ------
+        UnknownIdError, InvalidInputError
+            When an id is not in the catalogue, or stands twice.
+        """
+        self._fitted = self.fitted.with_updates(items)
+        return self
+
+    def remove_items(self, item_ids: Iterable[Hashable]) -> Self:
+        """Take items out of the catalogue, with the clicks on them.
+
+        Raises
+        ------
+        UnknownIdError, InvalidInputError
+            When an id is not in the catalogue, or no item would be left.
+        """
+        self._fitted = self.fitted.without_items(item_ids)
+        return self
+
+    def update(self, interactions: Interactions, *, on_unknown: OnUnknown = "error") -> Self:
+        """Add clicks of known and new users, without training: their histories count from the next request on.
+
+        Raises
+        ------
+        InvalidInputError
+            When clicks are on unknown items and ``on_unknown`` is "error".
+        """
+        fitted = self.fitted
+        known = _checked_clicks(interactions, fitted.catalog, on_unknown)
+        self._fitted = fitted.with_clicks(cast(Interactions, known))
+        return self
+
+    def save(self, folder: str | Path, *, include_encoder: bool = False) -> None:
+        """Write a folder of JSON and safetensors, whole or not at all; a saved folder there is replaced.
+
+        Parameters
+        ----------
+        folder : str or Path
+        include_encoder : bool
+            Copy the language model's weights into the folder. By default they are referred to by name and hash.
+
+        Raises
+        ------
+        NotFittedError, InvalidInputError
+            Before ``fit``; when something else is at ``folder``, or an id or a column cannot be written.
+        """
+        save_fitted(self.fitted, Path(folder), include_encoder=include_encoder)
+
+    @property
+    def fitted(self) -> Fitted:
+        """Everything that was fitted, as one value that never changes.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
+        if "_fitted" not in vars(self):
+            raise NotFittedError("Recommender must be fitted before it is used; call Recommender.fit(catalog) first.")
+        return self._fitted
+
+    @property
+    def catalog(self) -> Catalog:
+        """The items as they are now."""
+        return self.fitted.catalog
+
+    @property
+    def encoders_(self) -> Mapping[str, Encoder]:
+        """The fitted encoder of each field."""
+        return self.fitted.parts.encoders
+
+    @property
+    def fuser_(self) -> Fuser:
+        """The fitted fuser; its ``weights_`` say what each field counts."""
+        return self.fitted.parts.fuser
+
+    @property
+    def ranker_(self) -> Ranker | VectorRanker:
+        """The fitted ranker."""
+        return self.fitted.parts.ranker
+
+    def _encoder_per_field(self, catalog: Catalog) -> dict[str, Encoder]:
+        if not isinstance(self.encoder, Mapping):
+            return dict.fromkeys(catalog.fields, self.encoder or TextEncoder())
+        if set(self.encoder) != set(catalog.fields):
+            raise InvalidInputError(
+                f"`encoder` must name the fields of the catalogue, {list(catalog.fields)}; got {list(self.encoder)}."
+            )
+        return {name: self.encoder[name] for name in catalog.fields}
+
+
+def load(
+    folder: str | Path,
+    *,
+    encoder: Encoder | None = None,
+    fuser: Fuser | None = None,
+    ranker: Ranker | VectorRanker | None = None,
+    index: Index | None = None,
+) -> Recommender:
+    """Load what :meth:`Recommender.save` wrote; needs no training data, and no network when the weights are local.
+
+    Parameters
+    ----------
+    folder : str or Path
+    encoder, fuser, ranker, index
+        Parts of classes that are not of this library, as they were fitted; the folder only names them.
+
+    Raises
+    ------
+    SavedFolderError
+        When the folder is incomplete, altered or of a newer format, or a part of yours is not given.
+
+    Examples
+    --------
+    >>> import coldstart as cs
+    >>> cs.load("no/such/folder")
+    Traceback (most recent call last):
+    coldstart.errors.SavedFolderError: 'no/such/folder' must be a folder written by save; it has no config.json.
+    """
+    yours = {"encoder": encoder, "fuser": fuser, "ranker": ranker, "index": index}
+    fitted = load_fitted(Path(folder), yours)
+    parts = fitted.parts
+    recommender = Recommender(dict(parts.encoders), parts.fuser, parts.ranker, parts.index)
+    recommender._fitted = fitted
+    return recommender
+
+
+def _checked_clicks(interactions: Interactions | None, catalog: Catalog, on_unknown: OnUnknown) -> Interactions | None:
+    if interactions is None:
+        return None
+    if not isinstance(interactions, Interactions):
+        raise InvalidInputError(
+            f"`interactions` must be Interactions; got {type(interactions).__name__}. "
+            "Make them: Interactions.from_frame(table, user='user column', item='item column')."
+        )
+    return interactions.within(catalog.ids, on_unknown)
+
+
+def _checked_batch(requests: Iterable[Request] | None, users: Iterable[Hashable] | None) -> list[Request]:
+    if (requests is None) == (users is None):
+        raise InvalidInputError(
+            f"recommend_many takes either requests or users=; got {requests!r} and users={users!r}."
+        )
+    batch = [Request(user=user) for user in users or ()] if requests is None else list(requests)
+    for request in batch:
+        if not isinstance(request, Request):
+            raise InvalidInputError(f"`requests` must hold Request objects; got {request!r}. Pass Request(user=...).")
+    return batch

@@ -1,0 +1,274 @@
+"""A saved folder: readable JSON, safetensors, hashes, and a swap that a kill cannot halve.
+
+Nothing here knows what a recommender is. ``pack`` turns parts and arrays into JSON beside a table of
+tensors; ``unpack`` builds only classes of the registry it is given. There is no pickle.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from scipy.sparse import csr_array, issparse
+
+from coldstart._arrays import AnyArray
+from coldstart._component import Component
+from coldstart.errors import InvalidInputError, SavedFolderError
+
+FORMAT = 1
+"""Version of the folder's layout; a reader refuses folders of later versions."""
+
+Json: TypeAlias = Any
+Tensors: TypeAlias = dict[str, AnyArray]
+Registry: TypeAlias = Mapping[str, type[Component]]
+
+_TAG = "is"
+
+
+def pack(value: Any, tensors: Tensors, name: str) -> Json:
+    """Turn a value into JSON, its arrays put into ``tensors`` under names that begin with ``name``.
+
+    Parts become their class name, parameters and learned state.
+
+    Raises
+    ------
+    InvalidInputError
+        When a value is of a type that cannot be saved.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.ndarray):
+        tensors[name] = np.ascontiguousarray(value)
+        return {_TAG: "tensor", "name": name}
+    if isinstance(value, Component):
+        state = {"params": value.get_params(), "state": value.get_state()}
+        return {_TAG: "part", "class": type(value).__name__, **_pack_items(state, tensors, name)}
+    if isinstance(value, Mapping):
+        items = [[pack(k, tensors, name), pack(v, tensors, f"{name}.{k}")] for k, v in value.items()]
+        return {_TAG: "dict", "items": items}
+    if isinstance(value, list | tuple):
+        packed = [pack(v, tensors, f"{name}.{at}") for at, v in enumerate(value)]
+        return packed if isinstance(value, list) else {_TAG: "tuple", "items": packed}
+    return _pack_rare(value, tensors, name)
+
+
+def unpack(value: Json, tensors: Tensors, registry: Registry) -> Any:
+    """Turn what ``pack`` made into the value again.
+
+    Raises
+    ------
+    SavedFolderError
+        When a class is not in the registry, or a tensor is not there.
+    """
+    if isinstance(value, list):
+        return [unpack(item, tensors, registry) for item in value]
+    if not isinstance(value, dict):
+        return value
+    try:
+        return _UNPACK[value[_TAG]](value, tensors, registry)
+    except (KeyError, TypeError, ValueError) as error:
+        raise SavedFolderError(
+            f"The saved folder holds something that cannot be read: {error!r} in {str(value)[:80]}."
+        ) from error
+
+
+def write_folder(folder: Path, files: Mapping[str, Callable[[Path], None]], config: Mapping[str, Json]) -> None:
+    """Write a folder beside its place and swap it in: afterwards the old or the new one is there, whole.
+
+    Parameters
+    ----------
+    folder : Path
+        Its place; a folder that ``write_folder`` did not make is not overwritten.
+    files : mapping of str to callable
+        Each gets the path to write; it may be a folder.
+    config : mapping
+        Goes into ``config.json``, with the format version and the SHA-256 of every file.
+
+    Raises
+    ------
+    InvalidInputError
+        When something else is in that place.
+    """
+    folder = folder.absolute()
+    if folder.exists() and not (folder / "config.json").is_file() and any(folder.iterdir() if folder.is_dir() else [1]):
+        raise InvalidInputError(
+            f"`folder` must be new, empty, or a saved folder; {str(folder)!r} holds something else."
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.new")
+    try:
+        fresh.mkdir()
+        for name, write in files.items():
+            write(fresh / name)
+        hashes = {path.relative_to(fresh).as_posix(): _sha256(path) for path in _files(fresh)}
+        content = {"format": FORMAT, **config, "files": hashes}
+        write_json({**content, "sha256": _digest(content)}, fresh / "config.json")
+        _swap(fresh, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def read_config(folder: Path) -> tuple[Path, dict[str, Json]]:
+    """Return where the folder really is and its config, every file checked against its hash.
+
+    Raises
+    ------
+    SavedFolderError
+        When there is no such folder, or it is of a newer format, incomplete or altered.
+    """
+    place = folder.absolute()
+    if not place.exists() and _previous(place).exists():
+        place = _previous(place)  # a save was killed between its two renames
+    if not (place / "config.json").is_file():
+        raise SavedFolderError(f"{str(folder)!r} must be a folder written by save; it has no config.json.")
+    config = read_json(place / "config.json")
+    if not isinstance(config, dict) or not isinstance(config.get("format"), int):
+        raise SavedFolderError(f"config.json in {str(folder)!r} is not one that save wrote.")
+    if config["format"] > FORMAT:
+        raise SavedFolderError(
+            f"{str(folder)!r} has format {config['format']}; this version reads up to {FORMAT}. Update coldstart-rec."
+        )
+    content = {name: value for name, value in config.items() if name != "sha256"}
+    if config.get("sha256") != _digest(content):
+        raise SavedFolderError(f"config.json in {str(folder)!r} was altered after it was saved. Save the model again.")
+    for name, expected in config["files"].items():
+        if not (place / name).is_file() or _sha256(place / name) != expected:
+            raise SavedFolderError(
+                f"{name} in {str(folder)!r} is missing or not what was saved (SHA-256 differs). Copy the folder again."
+            )
+    return place, config
+
+
+def write_tensors(tensors: Tensors, path: Path) -> None:
+    """Write arrays as safetensors."""
+    from safetensors.numpy import save_file
+
+    save_file(tensors, path)
+
+
+def read_tensors(path: Path) -> Tensors:
+    """Read arrays from safetensors.
+
+    Raises
+    ------
+    SavedFolderError
+        When the file is not one.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return dict(load_file(path))
+    except SafetensorError as error:
+        raise SavedFolderError(f"{path.name!r} is not a whole safetensors file: {error}.") from error
+
+
+def write_json(value: Json, path: Path) -> None:
+    """Write readable JSON."""
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8", errors="surrogatepass")
+
+
+def read_json(path: Path) -> Json:
+    """Read JSON.
+
+    Raises
+    ------
+    SavedFolderError
+        When the file is cut or is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8", errors="surrogatepass"))
+    except json.JSONDecodeError as error:
+        raise SavedFolderError(f"{path.name!r} is not whole: {error}.") from error
+
+
+def _pack_items(items: Mapping[str, Any], tensors: Tensors, name: str) -> dict[str, Json]:
+    return {key: pack(value, tensors, f"{name}.{key}") for key, value in items.items()}
+
+
+def _pack_rare(value: Any, tensors: Tensors, name: str) -> Json:
+    if isinstance(value, np.generic):
+        return pack(value.item(), tensors, name)
+    if isinstance(value, datetime | date):
+        return {_TAG: type(value).__name__ if type(value) in (datetime, date) else "datetime", "iso": value.isoformat()}
+    if issparse(value):
+        parts = {key: getattr(value, key) for key in ("data", "indices", "indptr")}
+        return {_TAG: "csr", "shape": list(value.shape), **_pack_items(parts, tensors, name)}
+    if isinstance(value, np.random.Generator | np.random.SeedSequence):
+        return None  # a stream of random numbers has no beginning to go back to
+    raise InvalidInputError(
+        f"`{name}` cannot be saved: {value!r} is a {type(value).__name__}. "
+        "Ids and columns may hold text, numbers, dates, and lists or tuples of them; drop or convert the rest."
+    )
+
+
+def _unpack_part(value: Json, tensors: Tensors, registry: Registry) -> Component:
+    if value["class"] not in registry:
+        raise SavedFolderError(f"The saved folder names the class {value['class']!r}; known are {sorted(registry)}.")
+    part = registry[value["class"]](**unpack(value["params"], tensors, registry))
+    return part.set_state(unpack(value["state"], tensors, registry))
+
+
+def _unpack_dict(value: Json, tensors: Tensors, registry: Registry) -> dict[Any, Any]:
+    return {unpack(k, tensors, registry): unpack(v, tensors, registry) for k, v in value["items"]}
+
+
+def _unpack_csr(value: Json, tensors: Tensors, registry: Registry) -> Any:
+    data, indices, indptr = (unpack(value[key], tensors, registry) for key in ("data", "indices", "indptr"))
+    return csr_array((data, indices, indptr), shape=tuple(value["shape"]))
+
+
+_UNPACK: dict[str, Callable[[Json, Tensors, Registry], Any]] = {
+    "tensor": lambda value, tensors, _: tensors[value["name"]],
+    "tuple": lambda value, tensors, registry: tuple(unpack(value["items"], tensors, registry)),
+    "date": lambda value, *_: date.fromisoformat(value["iso"]),
+    "datetime": lambda value, *_: datetime.fromisoformat(value["iso"]),
+    "dict": _unpack_dict,
+    "part": _unpack_part,
+    "csr": _unpack_csr,
+}
+
+
+def _swap(fresh: Path, folder: Path) -> None:
+    """Put ``fresh`` in the place of ``folder``; between the two renames the old one is at ``_previous``."""
+    _sync(fresh)
+    previous = _previous(folder)
+    if folder.exists():
+        shutil.rmtree(previous, ignore_errors=True)
+        folder.rename(previous)
+    fresh.rename(folder)
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def _previous(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.previous")
+
+
+def _sync(folder: Path) -> None:
+    """Have the system write every file to disk before it is counted on."""
+    for path in _files(folder):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _digest(content: Mapping[str, Json]) -> str:
+    """SHA-256 of a config's canonical JSON."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,268 @@
+"""Test doubles, tiny data, and the contracts as code: run the checks on parts of your own.
+
+>>> from coldstart.testing import HashEncoder, check_encoder
+>>> check_encoder(HashEncoder())
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, unit_rows
+from coldstart._component import Component
+from coldstart.base import Encoder, Features, Fuser, Index, Ranker, Users, VectorRanker
+from coldstart.data.catalog import Catalog
+from coldstart.data.interactions import Interactions
+from coldstart.errors import ColdstartError
+from coldstart.recommender import Recommender
+
+
+class HashEncoder(Component):
+    """Texts that share words get similar vectors: each word adds its own pseudo-random direction.
+
+    Deterministic, offline, instant. Not for use on real items.
+
+    Parameters
+    ----------
+    dim : int
+        Width of the vectors.
+
+    Examples
+    --------
+    >>> one, other, far = HashEncoder().encode(["red apple", "green apple", "car"])
+    >>> bool(one @ other > 0.3 > one @ far)
+    True
+    """
+
+    def __init__(self, dim: int = 64) -> None:
+        self.dim = dim
+
+    def encode(self, values: Sequence[str], /) -> FloatArray:
+        """Return unit rows, shape (n, dim); zero for a text without words."""
+        rows = [sum(map(self._direction, re.findall(r"\w+", text.lower())), np.zeros(self.dim)) for text in values]
+        return unit_rows(np.array(rows, dtype=np.float32).reshape(len(values), self.dim))
+
+    def identity(self) -> str:
+        """Name everything a vector depends on."""
+        return f"HashEncoder {self.dim}"
+
+    def _direction(self, word: str) -> AnyArray:
+        seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "little")
+        return np.random.default_rng(seed).standard_normal(self.dim)
+
+
+def tiny_catalog() -> Catalog:
+    """Return eight items of two kinds, four about space and four about gardens; one lacks its plot."""
+    kinds = {"space": ("star", "moon", "comet", "orbit"), "garden": ("rose", "tulip", "daisy", "lily")}
+    rows = [
+        {"id": f"{kind[0]}{at}", "title": f"{kind} {word}", "plot": f"a story of {kind} and {word}", "price": 10 * at}
+        for kind, words in kinds.items()
+        for at, word in enumerate(words)
+    ]
+    rows[1]["plot"] = None
+    return Catalog.from_frame(rows, id="id", fields=["title", "plot"])
+
+
+def tiny_clicks() -> Interactions:
+    """Return a checkerboard: users u0 to u3 like space items only, v0 to v3 garden items only, each three of four."""
+    rows = [
+        {"user": f"{side}{who}", "item": f"{kind}{what}", "time": who}
+        for side, kind in (("u", "s"), ("v", "g"))
+        for who in range(4)
+        for what in range(4)
+        if who != what
+    ]
+    return Interactions.from_frame(rows, user="user", item="item", time="time")
+
+
+def check_encoder(encoder: Encoder, values: Sequence[Any] = ("a red apple", "a green apple", "été 日本", "")) -> None:
+    """Check that rows are finite float32, one per value, the same for the same value, and that no values are fine.
+
+    Raises
+    ------
+    AssertionError
+        Saying what the encoder does not do.
+    """
+    values = list(values)
+    if hasattr(encoder, "fit"):
+        _expect(encoder.fit(values) is encoder, "fit returns the encoder itself")
+    vectors = encoder.encode(values)
+    _expect_matrix(vectors, len(values), "encode(values)")
+    again = encoder.encode([*values[::-1], values[0]])
+    _expect(np.allclose(again[:-1][::-1], vectors, atol=1e-5), "a value's row does not depend on the other values")
+    _expect(np.allclose(again[-1], vectors[0], atol=1e-5), "a repeated value gets the same row")
+    _expect(encoder.encode([]).shape == (0, vectors.shape[1]), "encode([]) returns shape (0, dim)")
+    if hasattr(encoder, "encode_query"):
+        _expect(encoder.encode_query(values).shape == vectors.shape, "encode_query returns rows of the same width")
+
+
+def check_fuser(fuser: Fuser) -> None:
+    """Check shapes, masking of missing fields, independence of rows, and that the inputs are not changed.
+
+    Raises
+    ------
+    AssertionError
+        Saying what the fuser does not do.
+    """
+    fields, missing = _fields()
+    before = {name: vectors.copy() for name, vectors in fields.items()}
+    _expect(fuser.fit(fields, missing, _clicks()) is fuser, "fit returns the fuser itself")
+    fused = fuser.fuse(fields, missing)
+    _expect_matrix(fused, len(missing), "fuse(fields, missing)")
+    _expect(all(np.array_equal(fields[n], before[n]) for n in fields), "fuse leaves its inputs as they were")
+    garbage = {
+        name: np.where(missing[:, [at]], 9.0, v).astype(np.float32) for at, (name, v) in enumerate(fields.items())
+    }
+    _expect(np.allclose(fuser.fuse(garbage, missing), fused, atol=1e-6), "what stands in a missing field has no effect")
+    _expect(not fused[missing.all(axis=1)].any(), "an item without any field is a row of zeros")
+    part = fuser.fuse({n: v[:3] for n, v in fields.items()}, missing[:3])
+    _expect(np.allclose(part, fused[:3], atol=1e-6), "an item's row does not depend on the other items")
+    if hasattr(fuser, "attend"):
+        _expect_matrix(fuser.attend(fields["a"][0], fields, missing), len(missing), "attend(query, fields, missing)")
+
+
+def check_ranker(ranker: Ranker | VectorRanker) -> None:
+    """Check shapes, independence of users, and that likes raise and dislikes lower the score of the like.
+
+    Raises
+    ------
+    AssertionError
+        Saying what the ranker does not do.
+    """
+    features, clicks = _features(), _clicks()
+    _expect(ranker.fit(features, None) is ranker, "fit(features, None) works without clicks and returns the ranker")
+    ranker.fit(features, clicks)
+    likes, both, none = _users(liked=[0]), _users(liked=[0, 4]), _users(liked=[])
+    scores = _score(ranker, likes, features)
+    _expect_matrix(scores, 1, "the scores")
+    _expect(scores.shape == (1, len(features)), "there is one score per user and item")
+    _expect(scores[0, 1:4].min() > scores[0, 4:8].max(), "who likes an item prefers items like it to others")
+    disliking = _score(ranker, _users(liked=[0], disliked=[1]), features)
+    _expect(disliking[0, 1] < scores[0, 1], "a dislike lowers the item's score")
+    together = _score(ranker, _join(likes, both, none), features)
+    _expect(np.allclose(together[0], scores[0], atol=1e-4), "a user's scores do not depend on the other users")
+    _expect(bool(np.isfinite(together).all()), "a user of whom nothing is known gets finite scores")
+    fewer = Features(features.dense[:6], None, features.missing[:6])  # type: ignore[index]
+    _expect(
+        _score(ranker, _users(liked=[0], n_items=6), fewer).shape == (1, 6), "other items than those of fit are scored"
+    )
+
+
+def check_index(index: Index) -> None:
+    """Check results against a plain sort, filters, short rows, and ties.
+
+    Raises
+    ------
+    AssertionError
+        Saying what the index does not do.
+    """
+    rng = np.random.default_rng(0)
+    vectors, queries = (rng.standard_normal((n, 8)).astype(np.float32) for n in (50, 4))
+    _expect(index.build(vectors) is index, "build returns the index itself")
+    positions, scores = index.search(queries, 5)
+    expected = np.argsort(-(queries @ vectors.T), axis=1)[:, :5]
+    _expect(np.array_equal(positions, expected), "search returns the largest dot products, best first")
+    _expect(
+        np.allclose(scores, np.take_along_axis(queries @ vectors.T, expected, 1), atol=1e-4), "scores are dot products"
+    )
+    allowed = index.search(queries, 5, allow=np.arange(10))
+    _expect(all(max(row) < 10 for row in allowed.positions), "only allowed positions come back")
+    short = index.search(queries, 5, allow=np.arange(5), exclude=[np.array([0, 1])] * 4)
+    _expect(all(sorted(row) == [2, 3, 4] for row in short.positions), "rows are short when filters leave fewer than k")
+    twins = index.build(np.ones((6, 8), dtype=np.float32)).search(np.ones((1, 8), dtype=np.float32), 3)
+    _expect(list(twins.positions[0]) == [0, 1, 2], "equal scores are in order of position")
+
+
+def check_recommender(make: Callable[[], Recommender]) -> None:
+    """Check the whole pipeline on the tiny catalogue, without clicks and with them.
+
+    Parameters
+    ----------
+    make : callable
+        Returns a fresh, unfitted recommender.
+
+    Raises
+    ------
+    AssertionError
+        Saying what the recommender does not do.
+    """
+    catalog = tiny_catalog()
+    for clicks in (None, tiny_clicks()):
+        rec = make().fit(catalog, clicks)
+        by_word = rec.recommend(query="space", k=3).item_ids[0]
+        _expect(all(str(item)[0] == "s" for item in by_word), "a query about space brings space items")
+        by_likes = rec.recommend(history=["g0", "g1"], k=2).item_ids[0]
+        _expect(sorted(map(str, by_likes)) == ["g2", "g3"], "who likes two garden items gets the other two")
+        _expect(len(rec.recommend(k=8).item_ids[0]) == 8, "with nothing known there is an answer")
+        rec.add_items([{"id": "new", "title": "space rocket", "plot": "a story of space and rocket"}])
+        _expect("new" in rec.recommend(query="rocket", k=1).item_ids[0], "a new item is recommendable at once")
+        rec.remove_items(["new"])
+        _expect("new" not in rec.recommend(query="rocket", k=8).item_ids[0], "a removed item is gone")
+    known = rec.recommend(user="u0", k=1).item_ids[0]
+    _expect(known == ["s0"], "a known user gets the one item of their kind that they have not seen")
+    try:
+        rec.recommend(user="nobody")
+    except ColdstartError as error:
+        _expect("nobody" in str(error), "the error names the unknown user")
+    else:
+        _expect(False, "an unknown user is an error")
+
+
+def _expect(holds: bool, what: str) -> None:
+    if not holds:
+        raise AssertionError(f"The contract says: {what}. It does not hold here.")
+
+
+def _expect_matrix(values: AnyArray, rows: int, what: str) -> None:
+    shape = f"{what} is a float32 array of {rows} rows"
+    _expect(isinstance(values, np.ndarray) and values.ndim == 2 and len(values) == rows, shape)
+    _expect(values.dtype == np.float32, f"{shape}; got {values.dtype}")
+    _expect(bool(np.isfinite(values).all()), f"{what} is finite")
+
+
+def _features() -> Features:
+    """Eight items in two bundles of four around two directions."""
+    centres = np.repeat(np.eye(8, dtype=np.float32)[:2], 4, axis=0)
+    noise = np.random.default_rng(1).standard_normal((8, 8)).astype(np.float32)
+    return Features(centres + 0.1 * noise, None, np.zeros((8, 1), dtype=bool))
+
+
+def _fields() -> tuple[dict[str, FloatArray], BoolArray]:
+    rng = np.random.default_rng(2)
+    fields = {name: rng.standard_normal((8, 6)).astype(np.float32) for name in ("a", "b")}
+    missing = np.zeros((8, 2), dtype=bool)
+    missing[1, 0] = missing[2, 1] = missing[5] = True
+    return fields, missing
+
+
+def _clicks() -> Csr:
+    """Eight users who each like the four items of one bundle."""
+    return csr_array(np.kron(np.eye(2), np.ones((4, 4))).astype(np.float32))
+
+
+def _users(liked: list[int], disliked: list[int] | None = None, n_items: int = 8) -> Users:
+    def row(at: list[int]) -> Csr:
+        return csr_array((np.ones(len(at), np.float32), ([0] * len(at), at)), shape=(1, n_items))
+
+    nothing = Features(np.zeros((1, 8), dtype=np.float32))
+    return Users(row(liked), row(disliked or []), nothing, nothing)
+
+
+def _join(*users: Users) -> Users:
+    history, disliked = (
+        csr_array(np.vstack([getattr(user, name).toarray() for user in users])) for name in ("history", "disliked")
+    )
+    nothing = Features(np.zeros((len(users), 8), dtype=np.float32))
+    return Users(history, disliked, nothing, nothing)
+
+
+def _score(ranker: Ranker | VectorRanker, users: Users, features: Features) -> FloatArray:
+    if isinstance(ranker, VectorRanker):
+        items = ranker.item_vectors(features)
+        dots: FloatArray = ranker.user_vectors(users, items) @ items.T
+        return dots
+    return ranker.score(users, features)
