@@ -26,7 +26,7 @@ def read_columns(table: Table, owner: str) -> Columns:
     ----------
     table : pandas, polars or pyarrow frame, mapping of columns, list of mappings, or path
         Paths end in ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson`` (each also ``.gz``) or ``.parquet``.
-        The cells of a CSV are strings.
+        The cells of a CSV or TSV are strings. A CSV may quote cells (RFC 4180), a TSV does not (IANA).
     owner : str
         Who asks, for the message.
 
@@ -158,9 +158,9 @@ def _open_text(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def _read_csv(path: Path, dialect: str = "excel") -> Columns:
+def _read_csv(path: Path, delimiter: str = ",", quoting: int = csv.QUOTE_MINIMAL) -> Columns:
     with _open_text(path) as file:
-        rows = csv.reader(file, dialect=dialect)
+        rows = csv.reader(file, delimiter=delimiter, quoting=quoting)
         header = next(rows, [])
         records = [row for row in rows if row]
     for number, row in enumerate(records):
@@ -173,7 +173,7 @@ def _read_csv(path: Path, dialect: str = "excel") -> Columns:
 
 
 def _read_tsv(path: Path) -> Columns:
-    return _read_csv(path, "excel-tab")
+    return _read_csv(path, "\t", csv.QUOTE_NONE)
 
 
 def _read_json_lines(path: Path) -> Columns:

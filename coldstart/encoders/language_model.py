@@ -159,7 +159,7 @@ def _cpu_has_bfloat16() -> bool:
 
 def _is_causal(model: LanguageModel) -> bool:
     """Whether a token's vector ignores what comes after it: then only the last one has read the whole text."""
-    one, other = model.tokenizer.vocab_size // 2, model.tokenizer.vocab_size // 3
+    one, other = model.network.config.vocab_size // 2, model.network.config.vocab_size // 3
     first = replace(model, pooling="cls")
     short, long = first.embed([[one, one]]), first.embed([[one, other]])
     return bool(np.allclose(short, long, atol=1e-5))

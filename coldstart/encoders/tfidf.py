@@ -3,16 +3,20 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array, diags_array
-from scipy.sparse.linalg import norm, svds
+from scipy.sparse.linalg import norm
 from typing_extensions import Self
 
 from coldstart._arrays import Csr, FloatArray, check_between, unit_rows
 from coldstart._component import Component
 from coldstart.encoders._texts import checked_texts
 from coldstart.errors import InvalidInputError
+
+OVERSAMPLING = 10
+POWER_STEPS = 4
 
 _WORD = re.compile(r"\w\w+")
 
@@ -102,11 +106,20 @@ def _words(text: str) -> Counter[str]:
 
 
 def _right_singular_vectors(matrix: Csr, dim: int) -> FloatArray:
-    """Largest first; dense and exact when ``dim`` is not smaller than the matrix, and so the same every time."""
-    if dim < min(matrix.shape):
-        start = np.ones(min(matrix.shape)) / np.sqrt(min(matrix.shape))
-        _, _, rows = svds(matrix, k=dim, v0=start)
-        return np.ascontiguousarray(rows[::-1].T, dtype=np.float32)
-    _, values, rows = np.linalg.svd(matrix.toarray(), full_matrices=False)
-    kept = values > 1e-9 * values[0]
-    return np.ascontiguousarray(rows[kept].T, dtype=np.float32)
+    """Largest first; exact when ``dim`` is not much smaller than the matrix, else by random projection.
+
+    Halko, Martinsson and Tropp 2011, algorithm 4.4, with a fixed start, so that the result is the same every time.
+    """
+    if dim + OVERSAMPLING >= min(matrix.shape):
+        return _kept(np.linalg.svd(matrix.toarray(), full_matrices=False), dim)
+    start = np.random.default_rng(0).standard_normal((matrix.shape[1], dim + OVERSAMPLING))
+    basis = np.linalg.qr(matrix @ start)[0]
+    for _ in range(POWER_STEPS):
+        basis = np.linalg.qr(matrix @ np.linalg.qr(matrix.T @ basis)[0])[0]
+    return _kept(np.linalg.svd((matrix.T @ basis).T, full_matrices=False), dim)
+
+
+def _kept(decomposition: Any, dim: int) -> FloatArray:
+    """The first ``dim`` right singular vectors as columns, without those of no weight."""
+    _, values, rows = decomposition
+    return np.ascontiguousarray(rows[:dim][values[:dim] > 1e-9 * values[0]].T, dtype=np.float32)

@@ -14,7 +14,8 @@ PRIOR_ROWS = 10
 class CosineRanker(Component):
     """Score an item by its cosine to the user: query, profile, liked and disliked items in one vector.
 
-    Each part of the user has length one before it is weighed; a part that a request lacks is left out.
+    Liked and disliked items have length one each before they are weighed, texts the length the fuser gave them
+    (one, so that their score is a cosine); a part that a request lacks is left out.
     Item vectors are first centred: the catalogue mean, which all items share and which therefore tells
     none apart, is subtracted. Items that have the same fields are centred on their own mean, so that a
     missing field neither counts as a value nor as a likeness. Texts are not centred.
@@ -84,8 +85,8 @@ class CosineRanker(Component):
     def user_vectors(self, users: Users, items: FloatArray, /) -> FloatArray:
         """Return rows of length one, shape (m, dim); zero for users of whom nothing is known."""
         return unit_rows(
-            self.query_weight * unit_rows(users.query.dense)
-            + self.profile_weight * unit_rows(users.profile.dense)
+            self.query_weight * users.query.dense
+            + self.profile_weight * users.profile.dense
             + self.history_weight * unit_rows(users.history @ items)
             - self.disliked_weight * unit_rows(users.disliked @ items)
         )

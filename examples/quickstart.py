@@ -1,0 +1,45 @@
+"""Recommend films to people nobody has seen, from a catalogue nobody has clicked.
+
+python examples/quickstart.py
+"""
+
+import coldstart as cs
+
+films = cs.datasets.films()
+print(f"{films}\nNot one click, not one rating: only titles, genres and a sentence about each film.\n")
+
+rec = cs.Recommender().fit(films)
+
+print("1. Someone says what they want: 'a lonely mission in deep space'")
+print(rec.recommend(query="a lonely mission in deep space", k=5), "\n")
+
+likes = ["seven-samurai-1954", "the-good-the-bad-and-the-ugly-1966", "yojimbo-1961"]
+print("2. Someone new likes", ", ".join(likes))
+print(rec.recommend(history=likes, k=5), "\n")
+
+print("3. The same person, tonight: 'something funny'")
+print(rec.recommend(history=likes, query="something funny", k=5), "\n")
+
+print("4. The same likes, only films from before 1980")
+print(rec.recommend(history=likes, where={"year": ("<", 1980)}, k=5), "\n")
+
+new = {
+    "film_id": "the-last-relay",
+    "title": "The Last Relay",
+    "genres": "science fiction, drama",
+    "description": "A technician keeps a fading radio relay alive at the edge of the solar system, far from anyone.",
+}
+rec.add_items([new])
+print("5. A film is added a moment ago; nothing is trained again. Who asks as in 1 gets:")
+print(rec.recommend(query="a lonely mission in deep space", k=5), "\n")
+print("   and what is like it:")
+print(rec.similar_items("the-last-relay", k=3), "\n")
+
+print("6. Someone of whom nothing is known: films that together cover the catalogue")
+print(rec.recommend(k=5), "\n")
+
+print(
+    "Why it works without clicks: a pretrained language model has read what the words mean. Each film, each query and\n"
+    "each person's likes become vectors in one space, and what lies near is recommended. Clicks, when they come, teach\n"
+    "the recommender more: rec.fit(films, clicks)."
+)

@@ -1,0 +1,142 @@
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from coldstart.data.catalog import Catalog
+from coldstart.data.where import matching
+from coldstart.errors import InvalidInputError
+
+FRAME = {
+    "id": ["a", "b", "c", "d"],
+    "title": ["Alien", "Blade", None, "Dune"],
+    "price": [5, 20, None, 30],
+    "in_stock": [True, False, True, None],
+    "tags": [["war", "space"], [], None, ["sand"]],
+    "made": [datetime(1979, 1, 1), datetime(1998, 1, 1), None, datetime(2021, 1, 1)],
+}
+
+
+def kept(where, frame=FRAME):
+    catalog = Catalog.from_frame(frame, id="id", fields=["title"])
+    mask = matching(catalog, where)
+    assert (mask.dtype, mask.shape) == (bool, (len(catalog),))
+    return "".join(np.array(catalog.ids)[mask])
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (20, "b"),
+        (("==", 20), "b"),
+        (("!=", 20), "ad"),
+        (("<", 20), "a"),
+        (("<=", 20), "ab"),
+        ((">", 20), "d"),
+        ((">=", 20), "bd"),
+        (("in", [5, 30]), "ad"),
+        (("in", {5}), "a"),
+        (("not in", [5, 30]), "b"),
+    ],
+    ids=repr,
+)
+def test_each_operator_keeps_what_it_says_and_never_a_missing_cell(condition, expected):
+    assert kept({"price": condition}) == expected
+
+
+def test_contains_looks_into_texts_and_lists():
+    assert kept({"title": ("contains", "l")}) == "ab"
+    assert kept({"tags": ("contains", "sand")}) == "d"
+
+
+def test_truth_values_and_dates_compare():
+    assert kept({"in_stock": True}) == "ac"
+    assert kept({"made": (">", datetime(1990, 1, 1))}) == "bd"
+
+
+def test_all_conditions_must_hold():
+    assert kept({"in_stock": True, "price": ("<", 100)}) == "a"
+
+
+def test_no_condition_keeps_everything():
+    assert kept({}) == "abcd"
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), pd.NA, pd.NaT, ""], ids=repr)
+@pytest.mark.parametrize("condition", [("!=", 7), ("not in", [7]), ("==", None)], ids=repr)
+def test_a_missing_cell_holds_for_no_condition(nothing, condition):
+    assert kept({"price": condition}, FRAME | {"price": [nothing] * 4}) == ""
+
+
+def test_missing_cells_of_a_pandas_frame_hold_for_no_condition():
+    assert kept({"price": ("<", 100)}, pd.DataFrame(FRAME)) == "abd"
+
+
+@pytest.mark.parametrize("as_what", [list, tuple, np.array, pd.Series])
+def test_a_callable_gets_the_columns_and_returns_a_truth_value_per_item(as_what):
+    assert kept(lambda columns: as_what([(price or 0) > 5 for price in columns["price"]])) == "bd"
+
+
+def test_a_callable_may_return_zeros_and_ones():
+    assert kept(lambda columns: [0, 1, 1, 0]) == "bc"
+
+
+@pytest.mark.parametrize("mask", [[True], [True] * 5, True, [[True] * 4], []], ids=repr)
+def test_a_callable_that_returns_another_shape_is_refused(mask):
+    with pytest.raises(InvalidInputError, match=r"`where` must return 4 truth values, one per item; got shape \("):
+        kept(lambda columns: mask)
+
+
+def test_an_unknown_column_is_named_with_those_there_are():
+    with pytest.raises(InvalidInputError, match=r"where= has no column 'cost'; its columns are \['title', 'price'"):
+        kept({"cost": 3})
+
+
+def test_the_id_is_no_column_to_filter_by():
+    with pytest.raises(InvalidInputError, match="where= has no column 'id'"):
+        kept({"id": "a"})
+
+
+@pytest.mark.parametrize("symbol", ["=", "like", "=<", None, 3], ids=repr)
+def test_an_unknown_operator_is_named_with_those_there_are(symbol):
+    with pytest.raises(InvalidInputError, match=rf"`where\['price'\]` must use an operator of \['<'.*; got {symbol!r}"):
+        kept({"price": (symbol, 3)})
+
+
+@pytest.mark.parametrize("condition", [("<", "20"), ("in", 5), ("contains", 5), ("<", None)], ids=repr)
+def test_values_that_cannot_be_compared_are_named(condition):
+    with pytest.raises(InvalidInputError, match=r"`where\['price'\]` cannot compare the column with .*: .*"):
+        kept({"price": condition})
+
+
+@pytest.mark.parametrize("where", ["price", 5, ["price"], [("price", "<", 3)]], ids=repr)
+def test_something_that_is_no_predicate_is_refused(where):
+    with pytest.raises(InvalidInputError, match="`where` must be a mapping of columns or a callable; got "):
+        kept(where)
+
+
+# BUG: a tuple that is no pair of (operator, value) raises a bare ValueError or TypeError
+@pytest.mark.parametrize("condition", [("<",), (1, 2, 3), (), ([1], 2)], ids=repr)
+def test_a_tuple_that_is_no_pair_is_refused(condition):
+    with pytest.raises(InvalidInputError, match=r"`where\['price'\]` must "):
+        kept({"price": condition})
+
+
+# BUG: "The truth value of an array with more than one element is ambiguous" is a bare ValueError
+def test_arrays_in_cells_that_have_no_truth_value_are_named():
+    with pytest.raises(InvalidInputError, match=r"`where\['v'\]` cannot compare the column with 1"):
+        kept({"v": 1}, FRAME | {"v": [np.array([1, 2])] * 4})
+
+
+# BUG: the iterator is used up by the first cells
+def test_values_of_in_may_come_from_an_iterator():
+    assert kept({"price": ("in", iter([30, 5]))}) == "ad"
+
+
+# BUG: NaN counts as true; pandas.NA raises a bare TypeError
+@pytest.mark.parametrize(
+    "mask", [[1.0, float("nan"), 0.0, 0.0], pd.Series([True, None, False, False], dtype="boolean")], ids=["NaN", "NA"]
+)
+def test_a_missing_truth_value_of_a_callable_is_not_true(mask):
+    assert kept(lambda columns: mask) == "a"

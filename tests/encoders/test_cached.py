@@ -1,0 +1,156 @@
+"""The cache on disk: what changed is encoded, what is there survives kills and company."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+import coldstart as cs
+from coldstart.encoders import cached
+from coldstart.errors import InvalidInputError, SavedFolderError
+from coldstart.testing import HashEncoder, check_encoder
+
+
+class Counting(HashEncoder):
+    """Remembers what it encoded."""
+
+    def __init__(self, dim=8):
+        super().__init__(dim)
+        self.asked = []
+
+    def encode(self, values, /):
+        self.asked += values
+        return super().encode(values)
+
+
+def test_keeps_the_contract(tmp_path):
+    check_encoder(cs.CachedEncoder(HashEncoder(), tmp_path))
+
+
+def test_only_what_is_new_is_encoded(tmp_path):
+    inner = Counting()
+    encoder = cs.CachedEncoder(inner, tmp_path)
+    encoder.encode(["a", "b", "a"])
+    assert inner.asked == ["a", "b"]
+    again = cs.CachedEncoder(inner, tmp_path).encode(["b", "c", "a"])
+    assert inner.asked == ["a", "b", "c"]
+    np.testing.assert_array_equal(again, HashEncoder(8).encode(["b", "c", "a"]))
+
+
+def test_another_encoder_has_vectors_of_its_own(tmp_path):
+    cs.CachedEncoder(HashEncoder(8), tmp_path).encode(["a"])
+    assert cs.CachedEncoder(HashEncoder(16), tmp_path).encode(["a"]).shape == (1, 16)
+    assert len(list(tmp_path.glob("*.sqlite"))) == 2
+
+
+def test_refitting_a_recommender_encodes_only_changed_rows(tmp_path, catalog):
+    inner = Counting()
+    rec = cs.Recommender(encoder=cs.CachedEncoder(inner, tmp_path)).fit(catalog)
+    inner.asked.clear()
+    rec.fit(catalog.updated({"id": ["s0"], "title": ["space whale"]}))
+    assert inner.asked == ["space whale"]
+
+
+def test_text_and_bytes_are_not_confused(tmp_path):
+    class Length:
+        def encode(self, values, /):
+            return np.array([[len(v), isinstance(v, bytes)] for v in values], dtype=np.float32)
+
+    encoder = cs.CachedEncoder(Length(), tmp_path, identity="length")
+    np.testing.assert_array_equal(encoder.encode(["ab", b"ab"]), [[2, 0], [2, 1]])
+
+
+def test_queries_are_encoded_by_the_encoder_itself(tmp_path):
+    class Asymmetric(HashEncoder):
+        def encode_query(self, values, /):
+            return -self.encode(values)
+
+    encoder = cs.CachedEncoder(Asymmetric(), tmp_path)
+    np.testing.assert_array_equal(encoder.encode_query(["a"]), -encoder.encode(["a"]))
+
+
+def test_an_encoder_that_learns_cannot_be_cached(tmp_path):
+    with pytest.raises(InvalidInputError, match=r"must not learn from the catalogue; got TfidfEncoder\(\)"):
+        cs.CachedEncoder(cs.TfidfEncoder(), tmp_path).encode(["a"])
+
+
+def test_an_encoder_without_identity_must_be_named(tmp_path):
+    class Nameless:
+        def encode(self, values, /):
+            return np.ones((len(values), 2), dtype=np.float32)
+
+    with pytest.raises(InvalidInputError, match="must have an identity.*identity='a name"):
+        cs.CachedEncoder(Nameless(), tmp_path).encode(["a"])
+    assert cs.CachedEncoder(Nameless(), tmp_path, identity="ones").encode(["a"]).shape == (1, 2)
+
+
+def test_values_that_cannot_be_hashed_by_content_are_named(tmp_path):
+    with pytest.raises(InvalidInputError, match="text or bytes; got 1.5 in row 1"):
+        cs.CachedEncoder(HashEncoder(), tmp_path).encode(["a", 1.5])
+
+
+def test_a_damaged_file_is_named_with_the_way_out(tmp_path):
+    encoder = cs.CachedEncoder(HashEncoder(), tmp_path)
+    encoder.encode(["a"])
+    (file,) = tmp_path.glob("*.sqlite")
+    file.write_bytes(b"not a database" * 100)
+    with pytest.raises(SavedFolderError, match=r"cannot be used: file is not a database.*delete it"):
+        encoder.encode(["a"])
+
+
+WRITER = """
+    import sys, time
+    from coldstart.encoders import cached
+    from coldstart.testing import HashEncoder
+
+    cached.BLOCK = 10
+
+    class Slow(HashEncoder):
+        def encode(self, values, /):
+            time.sleep({pause})
+            return super().encode(values)
+
+    print("ready", flush=True)
+    texts = [f"text {{at}}" for at in range({count})]
+    cached.CachedEncoder(Slow(dim=8), sys.argv[1]).encode(texts)
+"""
+
+
+def start_writer(folder, pause, count):
+    code = textwrap.dedent(WRITER.format(pause=pause, count=count))
+    return subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True)
+
+
+def test_a_kill_in_mid_write_loses_only_the_block_in_hand(tmp_path):
+    writer = start_writer(tmp_path, pause=0.05, count=10_000)
+    assert writer.stdout.readline() == "ready\n"
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and sum(f.stat().st_size for f in tmp_path.glob("*.sqlite")) < 20_000:
+        time.sleep(0.01)
+    writer.send_signal(signal.SIGKILL)
+    writer.communicate()
+    inner = Counting()
+    texts = [f"text {at}" for at in range(200)]
+    vectors = cs.CachedEncoder(inner, tmp_path).encode(texts)
+    assert len(inner.asked) < 200, "nothing had been kept"
+    np.testing.assert_array_equal(vectors, HashEncoder(8).encode(texts))
+
+
+def test_two_processes_may_share_a_folder(tmp_path):
+    writers = [start_writer(tmp_path, pause=0.0, count=500) for _ in range(2)]
+    assert [writer.communicate(timeout=60)[0] for writer in writers] == ["ready\n", "ready\n"]
+    assert [writer.returncode for writer in writers] == [0, 0]
+    inner = Counting()
+    texts = [f"text {at}" for at in range(500)]
+    np.testing.assert_array_equal(cs.CachedEncoder(inner, tmp_path).encode(texts), HashEncoder(8).encode(texts))
+    assert inner.asked == []
+
+
+def test_more_values_than_a_block_come_back_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(cached, "BLOCK", 7)
+    texts = [f"text {at % 40}" for at in range(1200)]
+    np.testing.assert_array_equal(cs.CachedEncoder(HashEncoder(8), tmp_path).encode(texts), HashEncoder(8).encode(texts))

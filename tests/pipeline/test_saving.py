@@ -1,0 +1,206 @@
+"""Save, a new process, load: the same lists; and what is said when the folder is not whole."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from datetime import date
+
+import numpy as np
+import pytest
+
+import coldstart as cs
+from coldstart.errors import InvalidInputError, SavedFolderError
+from coldstart.testing import HashEncoder, tiny_catalog, tiny_clicks
+
+REQUESTS = [cs.Request(query="moon"), cs.Request(user="u0"), cs.Request(history=["g0"], disliked=["g1"]), cs.Request()]
+
+
+def fitted(fuser=None, ranker=None, encoder=None):
+    encoder = encoder or cs.TfidfEncoder(dim=6)
+    return cs.Recommender(encoder=encoder, fuser=fuser, ranker=ranker).fit(tiny_catalog(), tiny_clicks())
+
+
+@pytest.mark.parametrize("fuser", [cs.ConcatFuser, cs.WeightedFuser, cs.AttentionFuser])
+@pytest.mark.parametrize("ranker", [cs.CosineRanker, cs.MLPRanker])
+def test_the_same_lists_and_scores_bit_for_bit_in_a_new_process(tmp_path, fuser, ranker):
+    rec = fitted(fuser(), ranker())
+    rec.add_items([{"id": "n1", "title": "garden moon", "plot": None, "price": 1}])
+    rec.save(tmp_path / "model")
+    code = """
+        import sys, coldstart as cs
+        rec = cs.load(sys.argv[1])
+        requests = [cs.Request(query="moon"), cs.Request(user="u0"), cs.Request(history=["g0"], disliked=["g1"]), cs.Request()]
+        found = rec.recommend_many(requests, k=5)
+        print(repr((found.item_ids, found.scores)))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "model")]
+    there = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    here = rec.recommend_many(REQUESTS, k=5)
+    assert there == repr((here.item_ids, here.scores))
+
+
+def test_everything_works_after_loading(tmp_path):
+    rec = fitted()
+    rec.save(tmp_path / "model")
+    again = cs.load(tmp_path / "model")
+    again.add_items([{"id": "n1", "title": "garden rose rose", "plot": "rose"}])
+    assert again.recommend(query="rose", k=1).item_ids == [["n1"]]
+    again.update(cs.Interactions.from_frame({"u": ["w"], "i": ["g0"]}, user="u", item="i"))
+    assert again.recommend(user="w", where={"price": (">", 0)}, k=1).item_ids[0][0].startswith("g")
+    again.remove_items(["n1"]).fit(tiny_catalog())
+    assert again.recommend(query="moon", k=1).item_ids == [["s1"]]
+    assert repr(again.ranker_) == repr(rec.ranker_)
+
+
+def test_ids_and_columns_of_many_types_come_back(tmp_path):
+    rows = {
+        "id": [1, "1", ("a", 2), 2.5],
+        "title": ["space", "garden", None, "日本"],
+        "released": [date(2020, 1, 1), None, date(2021, 1, 1), date(2022, 1, 1)],
+        "tags": [["a"], [], None, ["b", "c"]],
+    }
+    catalog = cs.Catalog.from_frame(rows, id="id", fields=["title"])
+    clicks = cs.Interactions.from_frame({"u": [(1, 2), "x"], "i": [1, ("a", 2)]}, user="u", item="i")
+    cs.Recommender(encoder=HashEncoder()).fit(catalog, clicks).save(tmp_path / "model")
+    again = cs.load(tmp_path / "model", encoder=HashEncoder())
+    assert again.catalog.ids == catalog.ids
+    assert dict(again.catalog.columns) == dict(catalog.columns)
+    assert [type(item) for item in again.catalog.ids] == [int, str, tuple, float]
+
+
+def test_a_column_that_cannot_be_saved_is_named_and_nothing_is_written(tmp_path):
+    rows = {"id": [1], "title": ["x"], "thing": [object()]}
+    rec = cs.Recommender(encoder=HashEncoder()).fit(cs.Catalog.from_frame(rows, id="id", fields=["title"]))
+    with pytest.raises(InvalidInputError, match=r"`columns.thing.0` cannot be saved: .* is a object"):
+        rec.save(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parts_of_a_stranger_are_handed_to_load(tmp_path):
+    rec = fitted(encoder=HashEncoder())
+    rec.save(tmp_path / "model")
+    again = cs.load(tmp_path / "model", encoder=HashEncoder())
+    assert again.recommend_many(REQUESTS, k=5) == rec.recommend_many(REQUESTS, k=5)
+    with pytest.raises(SavedFolderError, match=r"saved encoder is a HashEncoder.*got None.*load\(folder, encoder=...\)"):
+        cs.load(tmp_path / "model")
+    with pytest.raises(SavedFolderError, match=r"got TfidfEncoder\(\)"):
+        cs.load(tmp_path / "model", encoder=cs.TfidfEncoder())
+
+
+def test_weights_are_referred_to_by_hash(tmp_path, make_model):
+    source = shutil.copytree(make_model("bert"), tmp_path / "bert")
+    rec = fitted(encoder=cs.TextEncoder(source))
+    rec.save(tmp_path / "model")
+    again = cs.load(tmp_path / "model")
+    assert again.recommend_many(REQUESTS, k=5) == rec.recommend_many(REQUESTS, k=5)
+    other = make_model("gpt2") / "model.safetensors"
+    shutil.copy(other, source / "model.safetensors")
+    replaced = cs.load(tmp_path / "model")
+    assert replaced.recommend(user="u0", k=3) == rec.recommend(user="u0", k=3)
+    with pytest.raises(SavedFolderError, match="The encoder's weights must have SHA-256"):
+        replaced.recommend(query="moon", k=3)
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+def test_embedded_weights_travel_with_the_folder(tmp_path, make_model, wrap):
+    source = shutil.copytree(make_model("bert"), tmp_path / "bert")
+    encoder = cs.TextEncoder(source)
+    rec = fitted(encoder=cs.CachedEncoder(encoder, tmp_path / "cache") if wrap else encoder)
+    rec.save(tmp_path / "model", include_encoder=True)
+    shutil.rmtree(source)
+    (tmp_path / "model").rename(tmp_path / "moved")
+    again = cs.load(tmp_path / "moved")
+    assert again.recommend_many(REQUESTS, k=5) == rec.recommend_many(REQUESTS, k=5)
+    again.save(tmp_path / "second", include_encoder=True)
+    shutil.rmtree(tmp_path / "moved")
+    assert cs.load(tmp_path / "second").recommend(query="moon", k=3) == rec.recommend(query="moon", k=3)
+
+
+def test_a_cached_encoder_of_a_stranger_is_explained(tmp_path):
+    rec = fitted(encoder=cs.CachedEncoder(HashEncoder(), tmp_path / "cache"))
+    with pytest.raises(InvalidInputError, match=r"must be one of this library to be saved; got HashEncoder\(\)"):
+        rec.save(tmp_path / "model")
+
+
+def test_the_folder_is_readable_and_holds_no_code(tmp_path):
+    fitted().save(tmp_path / "model")
+    names = sorted(path.name for path in (tmp_path / "model").iterdir())
+    assert names == ["README.md", "columns.json", "config.json", "ids.json", "weights.safetensors"]
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert config["format"] == 1
+    assert config["data"]["items"] == 8
+    assert config["data"]["clicks"] == 24
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "Items: 8 with the fields title, plot" in card
+    assert "TfidfEncoder(dim=6)" in card
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "ids.json", "columns.json", "config.json"])
+@pytest.mark.parametrize("damage", ["truncate", "remove"])
+def test_a_damaged_folder_is_named(tmp_path, name, damage):
+    fitted().save(tmp_path / "model")
+    path = tmp_path / "model" / name
+    path.write_bytes(path.read_bytes()[:-9]) if damage == "truncate" else path.unlink()
+    with pytest.raises(SavedFolderError, match=name):
+        cs.load(tmp_path / "model")
+
+
+KILLED = """
+    import sys
+    from pathlib import Path
+    import coldstart as cs
+    from coldstart.testing import HashEncoder
+
+    rows = {"id": list(range(3000)), "title": [f"new {at}" for at in range(3000)]}
+    rec = cs.Recommender(encoder=HashEncoder(512)).fit(cs.Catalog.from_frame(rows, id="id", fields=["title"]))
+    print("ready", flush=True)
+    while True:
+        rec.save(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.11, 0.2])
+def test_a_killed_save_leaves_a_folder_that_loads(tmp_path, delay):
+    old = fitted(encoder=HashEncoder())
+    old.save(tmp_path / "model")
+    saver = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path / "model")], stdout=subprocess.PIPE, text=True
+    )
+    assert saver.stdout.readline() == "ready\n"
+    time.sleep(delay)
+    saver.send_signal(signal.SIGKILL)
+    saver.communicate()
+    again = cs.load(tmp_path / "model", encoder=HashEncoder())
+    assert len(again.catalog) in (8, 3000)
+    old.save(tmp_path / "model")
+    assert len(cs.load(tmp_path / "model", encoder=HashEncoder()).catalog) == 8
+
+
+def test_a_failed_save_leaves_the_old_folder(tmp_path, rec, monkeypatch):
+    rec.save(tmp_path / "model")
+    monkeypatch.setattr("coldstart.pipeline.saving.write_tensors", lambda tensors, path: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        fitted().save(tmp_path / "model")
+    assert cs.load(tmp_path / "model", encoder=HashEncoder()).recommend(query="moon") == rec.recommend(query="moon")
+
+
+def test_loading_needs_no_network_and_no_torch_without_a_language_model(tmp_path):
+    fitted().save(tmp_path / "model")
+    code = (
+        "import sys, socket\n"
+        "socket.socket = None\n"
+        "import coldstart as cs\n"
+        "cs.load(sys.argv[1]).recommend(query='moon', k=1)\n"
+        "assert not {'torch', 'transformers', 'pickle5'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "model")], check=True)
+
+
+def test_a_random_state_does_not_keep_a_model_from_being_saved(tmp_path):
+    rec = fitted(ranker=cs.MLPRanker(rng=np.random.default_rng(0)))
+    rec.save(tmp_path / "model")
+    assert cs.load(tmp_path / "model").recommend(user="u0", k=1).item_ids == [["s0"]]

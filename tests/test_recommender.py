@@ -1,0 +1,423 @@
+"""The pipeline as its users see it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import coldstart as cs
+from coldstart.errors import InvalidInputError, NotFittedError, UnknownIdError
+from coldstart.testing import HashEncoder, check_recommender, tiny_catalog, tiny_clicks
+
+FUSERS = {"concat": cs.ConcatFuser, "weighted": cs.WeightedFuser, "attention": cs.AttentionFuser}
+RANKERS = {"cosine": cs.CosineRanker, "mlp": cs.MLPRanker}
+ENCODERS = {"hash": HashEncoder, "tfidf": cs.TfidfEncoder}
+
+
+def ids_of(recommendations):
+    return recommendations.item_ids[0]
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("fuser", FUSERS)
+@pytest.mark.parametrize("ranker", RANKERS)
+def test_every_combination_of_parts_keeps_the_contract(encoder, fuser, ranker):
+    check_recommender(
+        lambda: cs.Recommender(encoder=ENCODERS[encoder](), fuser=FUSERS[fuser](), ranker=RANKERS[ranker]())
+    )
+
+
+class CountingEncoder(HashEncoder):
+    """Remembers what it was asked to encode."""
+
+    def __init__(self, dim=64):
+        super().__init__(dim)
+        self.asked = []
+
+    def encode(self, values, /):
+        self.asked += values
+        return super().encode(values)
+
+
+class TestFit:
+    def test_works_without_clicks(self, catalog):
+        rec = cs.Recommender(encoder=HashEncoder()).fit(catalog)
+        assert ids_of(rec.recommend(query="tulip", k=1)) == ["g1"]
+
+    def test_makes_known_users_answerable_by_id(self, rec):
+        assert ids_of(rec.recommend(user="u2", k=1)) == ["s2"]
+
+    def test_returns_the_recommender_and_leaves_the_parts_given_alone(self, catalog, clicks):
+        fuser, ranker = cs.WeightedFuser(), cs.CosineRanker()
+        rec = cs.Recommender(encoder=HashEncoder(), fuser=fuser, ranker=ranker)
+        assert rec.fit(catalog, clicks) is rec
+        assert not hasattr(fuser, "weights_")
+        assert not hasattr(ranker, "centers_")
+        assert set(rec.fuser_.weights_) == {"title", "plot"}
+
+    def test_never_encodes_missing_text(self, catalog):
+        encoder = CountingEncoder()
+        cs.Recommender(encoder=encoder).fit(catalog)
+        assert len(encoder.asked) == 2 * len(catalog) - 1
+        assert not {"", "nan", "None", None} & set(encoder.asked)
+
+    def test_starts_anew(self, rec, catalog):
+        rec.fit(catalog)
+        with pytest.raises(UnknownIdError):
+            rec.recommend(user="u0")
+
+    def test_one_encoder_per_field(self, catalog):
+        encoders = {"title": HashEncoder(dim=32), "plot": cs.TfidfEncoder(dim=4)}
+        rec = cs.Recommender(encoder=encoders).fit(catalog)
+        assert rec.encoders_["title"].dim == 32
+        assert ids_of(rec.recommend(query="comet", k=1)) == ["s2"]
+
+    def test_averaging_fields_of_different_encoders_is_refused(self, catalog):
+        encoders = {"title": HashEncoder(dim=32), "plot": HashEncoder(dim=16)}
+        with pytest.raises(InvalidInputError, match=r"same dim; got \{'title': 32, 'plot': 16\}.*ConcatFuser"):
+            cs.Recommender(encoder=encoders, fuser=cs.WeightedFuser()).fit(catalog)
+
+    def test_encoders_must_name_the_fields(self, catalog):
+        with pytest.raises(InvalidInputError, match=r"\['title', 'plot'\]; got \['name'\]"):
+            cs.Recommender(encoder={"name": HashEncoder()}).fit(catalog)
+
+    def test_a_frame_in_place_of_a_catalog_is_explained(self):
+        with pytest.raises(InvalidInputError, match="must be a Catalog; got dict.*from_frame"):
+            cs.Recommender(encoder=HashEncoder()).fit({"id": [1]})
+
+    def test_a_frame_in_place_of_interactions_is_explained(self, catalog):
+        with pytest.raises(InvalidInputError, match="must be Interactions; got list.*from_frame"):
+            cs.Recommender(encoder=HashEncoder()).fit(catalog, [("u", "s0")])
+
+    def test_a_failed_fit_leaves_the_recommender_as_it_was(self, rec, catalog):
+        before = rec.recommend(user="u0", k=3)
+        strangers = cs.Interactions.from_frame({"u": ["x"], "i": ["unknown"]}, user="u", item="i")
+        with pytest.raises(InvalidInputError, match="1 of 1 clicks are on 1 items that are not in the catalogue"):
+            rec.fit(catalog, strangers)
+        assert rec.recommend(user="u0", k=3) == before
+
+    def test_clicks_on_unknown_items_can_be_dropped(self, catalog):
+        rows = {"u": ["x", "x"], "i": ["s0", "unknown"]}
+        clicks = cs.Interactions.from_frame(rows, user="u", item="i")
+        with pytest.warns(cs.ColdstartWarning, match="Dropped: 1 of 2 clicks"):
+            rec = cs.Recommender(encoder=HashEncoder()).fit(catalog, clicks, on_unknown="drop")
+        assert ids_of(rec.recommend(user="x", k=1))[0].startswith("s")
+
+    def test_an_encoder_that_returns_the_wrong_number_of_rows_is_named(self, catalog):
+        class Short(HashEncoder):
+            def encode(self, values, /):
+                return super().encode(values)[1:]
+
+        with pytest.raises(InvalidInputError, match=r"Short.encode must return 15 rows; got 14"):
+            cs.Recommender(encoder=Short()).fit(catalog)
+
+    def test_an_encoder_that_returns_nan_is_named(self, catalog):
+        class Broken(HashEncoder):
+            def encode(self, values, /):
+                return super().encode(values) * np.nan
+
+        with pytest.raises(InvalidInputError, match="vectors of Broken.*finite"):
+            cs.Recommender(encoder=Broken()).fit(catalog)
+
+    @pytest.mark.parametrize("ranker", RANKERS)
+    def test_one_item_is_a_catalogue(self, ranker):
+        catalog = cs.Catalog.from_frame({"id": [7], "title": ["alone"]}, id="id", fields=["title"])
+        clicks = cs.Interactions.from_frame({"u": ["x"], "i": [7]}, user="u", item="i")
+        rec = cs.Recommender(encoder=HashEncoder(), ranker=RANKERS[ranker]()).fit(catalog, clicks)
+        assert ids_of(rec.recommend(query="alone")) == [7]
+        assert ids_of(rec.recommend(user="x")) == []
+
+    def test_items_without_any_text_still_have_their_place(self):
+        rows = {"id": [1, 2, 3], "title": [None, "space war", "garden"]}
+        rec = cs.Recommender(encoder=HashEncoder()).fit(cs.Catalog.from_frame(rows, id="id", fields=["title"]))
+        assert ids_of(rec.recommend(query="space"))[0] == 2
+        assert rec.recommend(history=[1], k=2).item_ids == [[2, 3]]
+
+    def test_a_field_that_is_missing_everywhere_counts_for_nothing(self):
+        rows = {"id": [1, 2], "title": ["space", "garden"], "plot": [None, None]}
+        rec = cs.Recommender(encoder=HashEncoder()).fit(cs.Catalog.from_frame(rows, id="id", fields=["title", "plot"]))
+        assert ids_of(rec.recommend(query="garden"))[0] == 2
+
+    def test_before_fit_everything_says_so(self):
+        with pytest.raises(NotFittedError, match=r"call Recommender.fit\(catalog\) first"):
+            cs.Recommender().recommend(query="x")
+        assert not hasattr(cs.Recommender(), "catalog")
+
+    def test_the_repr_shows_what_was_chosen(self):
+        assert repr(cs.Recommender(ranker=cs.CosineRanker(center=False))) == (
+            "Recommender(ranker=CosineRanker(center=False))"
+        )
+
+
+class TestRecommend:
+    def test_a_query_and_likes_combine(self, rec):
+        both = rec.recommend(query="rose", history=["s0"], k=7)
+        best_of = {kind: next(item for item in ids_of(both) if item[0] == kind) for kind in "gs"}
+        assert best_of["g"] == "g0"
+        assert ids_of(both)[-1][0] == "g"
+
+    def test_a_known_user_and_a_query_combine(self, rec):
+        assert ids_of(rec.recommend(user="u0", query="comet", k=2))[0] == "s0"
+        assert ids_of(rec.recommend(user="u0", query="comet", k=1, exclude_seen=False)) == ["s2"]
+
+    def test_a_profile_counts_like_a_query_of_less_weight(self, rec):
+        assert ids_of(rec.recommend(profile={"hobby": "garden"}, k=1))[0].startswith("g")
+        assert ids_of(rec.recommend(profile="garden", query="space", k=1))[0].startswith("s")
+
+    def test_what_is_disliked_is_pushed_down_and_never_returned(self, rec):
+        plain = rec.recommend(query="space", k=8)
+        disliking = rec.recommend(query="space", disliked=["s3"], k=8, exclude_seen=False)
+        assert "s3" not in ids_of(disliking)
+        assert len(ids_of(disliking)) == len(ids_of(plain)) - 1
+
+    def test_a_dislike_alone_prefers_the_other_kind(self, rec):
+        assert all(item.startswith("g") for item in ids_of(rec.recommend(disliked=["s0", "s1"], k=4)))
+
+    def test_history_is_left_out_unless_asked_for(self, rec):
+        assert "s0" not in ids_of(rec.recommend(history=["s0"], k=8))
+        assert ids_of(rec.recommend(history=["s0"], k=1, exclude_seen=False)) == ["s0"]
+
+    def test_scores_descend(self, rec):
+        scores = rec.recommend(query="space moon", k=8).scores[0]
+        assert scores == sorted(scores, reverse=True)
+
+    def test_k_is_ten_or_what_there_is(self, rec):
+        assert len(ids_of(rec.recommend(query="space"))) == 8
+
+    @pytest.mark.parametrize("k", [0, -1, 9, True])
+    def test_k_out_of_range_names_the_range(self, rec, k):
+        with pytest.raises(InvalidInputError, match=rf"`k` must be between 1 and 8; got {k}"):
+            rec.recommend(query="space", k=k)
+
+    def test_unknown_users_are_named_with_the_way_out(self, rec):
+        with pytest.raises(UnknownIdError, match=r"8 users.*got 'nobody'.*history=.*query="):
+            rec.recommend(user="nobody")
+
+    def test_unknown_items_are_named(self, rec):
+        with pytest.raises(UnknownIdError, match=r"`history`.*got 'x1', 'x2'"):
+            rec.recommend(history=["s0", "x1", "x2"])
+
+    def test_an_empty_query_says_nothing(self, rec):
+        assert rec.recommend(query="  ", k=3) == rec.recommend(k=3)
+
+    def test_with_nothing_known_the_popular_come_first(self, catalog):
+        rows = {"u": ["a", "b", "c"], "i": ["g2", "g2", "s1"]}
+        clicks = cs.Interactions.from_frame(rows, user="u", item="i")
+        rec = cs.Recommender(encoder=HashEncoder()).fit(catalog, clicks)
+        assert ids_of(rec.recommend(k=2)) == ["g2", "s1"]
+
+    def test_with_nothing_known_and_no_clicks_both_kinds_come(self, catalog):
+        rec = cs.Recommender(encoder=HashEncoder()).fit(catalog)
+        assert {item[0] for item in ids_of(rec.recommend(k=2))} == {"s", "g"}
+
+    def test_a_user_whose_clicked_items_are_gone_is_answered_like_someone_new(self, rec):
+        rec.remove_items(["s1", "s2", "s3"])
+        assert rec.recommend(user="u0", k=2).item_ids == rec.recommend(k=2).item_ids
+
+
+class TestFilters:
+    def test_candidates_are_the_only_items(self, rec):
+        assert set(ids_of(rec.recommend(query="space", candidates=["g0", "s1"]))) == {"g0", "s1"}
+
+    def test_excluded_items_never_come(self, rec):
+        assert "s0" not in ids_of(rec.recommend(query="space star", exclude=["s0"], k=8))
+
+    def test_where_reads_columns(self, rec):
+        assert set(ids_of(rec.recommend(query="space", where={"price": ("<", 20)}))) == {"s0", "s1", "g0", "g1"}
+
+    def test_filters_combine(self, rec):
+        found = rec.recommend(query="x", where={"price": 0}, candidates=["s0", "g0", "s1"], exclude=["g0"])
+        assert ids_of(found) == ["s0"]
+
+    def test_rows_are_short_when_filters_leave_fewer(self, rec):
+        assert len(ids_of(rec.recommend(query="space", candidates=["s0", "s1"], k=5))) == 2
+
+    @pytest.mark.parametrize("request_", [{"query": "space"}, {"history": ["s0"]}, {}, {"user": "u0"}])
+    def test_when_nothing_is_left_the_row_is_empty(self, rec, request_):
+        assert rec.recommend(**request_, where={"price": -1}).item_ids == [[]]
+
+    def test_a_request_can_exclude_for_itself(self, rec):
+        rows = rec.recommend_many([cs.Request(query="space star", exclude=["s0"]), cs.Request(query="space star")], k=1)
+        assert rows.item_ids[0] != ["s0"] == rows.item_ids[1]
+
+    def test_unknown_candidates_are_named(self, rec):
+        with pytest.raises(UnknownIdError, match="`candidates`.*got 'zz'"):
+            rec.recommend(query="space", candidates=["zz"])
+
+
+class TestMany:
+    def test_a_batch_is_what_single_requests_are(self, rec):
+        requests = [
+            cs.Request(user="u1"),
+            cs.Request(query="garden"),
+            cs.Request(),
+            cs.Request(history=["g1"], disliked=["g2"]),
+        ]
+        many = rec.recommend_many(requests, k=3)
+        singles = [
+            rec.recommend(user="u1", k=3),
+            rec.recommend(query="garden", k=3),
+            rec.recommend(k=3),
+            rec.recommend(history=["g1"], disliked=["g2"], k=3),
+        ]
+        assert many.item_ids == [ids_of(single) for single in singles]
+        for row, single in zip(many.scores, singles, strict=True):
+            np.testing.assert_allclose(row, single.scores[0], atol=1e-6)
+
+    def test_users_are_a_short_form(self, rec):
+        by_users = rec.recommend_many(users=["u0", "v3"], k=1)
+        assert by_users.item_ids == [["s0"], ["g3"]]
+
+    def test_all_unknown_users_are_named_at_once(self, rec):
+        with pytest.raises(UnknownIdError, match="got 'a', 'b'"):
+            rec.recommend_many(users=["a", "u0", "b", "a"])
+
+    def test_no_requests_no_rows(self, rec):
+        assert len(rec.recommend_many([])) == 0
+
+    @pytest.mark.parametrize("arguments", [{}, {"requests": [], "users": []}])
+    def test_requests_or_users(self, rec, arguments):
+        with pytest.raises(InvalidInputError, match="either requests or users="):
+            rec.recommend_many(**arguments)
+
+    def test_a_bare_id_in_place_of_a_request_is_explained(self, rec):
+        with pytest.raises(InvalidInputError, match=r"got 'u0'. Pass Request\(user=...\)"):
+            rec.recommend_many(["u0"])
+
+    @pytest.mark.parametrize("fuser", FUSERS)
+    def test_queries_in_a_batch_do_not_disturb_each_other(self, catalog, fuser):
+        rec = cs.Recommender(encoder=HashEncoder(), fuser=FUSERS[fuser]()).fit(catalog)
+        words = ["moon", "tulip", "lily"]
+        many = rec.recommend_many([cs.Request(query=word) for word in words], k=2)
+        assert many.item_ids == [ids_of(rec.recommend(query=word, k=2)) for word in words]
+
+
+class TestSimilar:
+    def test_the_item_itself_is_left_out(self, rec):
+        assert all(item.startswith("g") and item != "g0" for item in ids_of(rec.similar_items("g0", k=3)))
+
+    def test_an_unknown_item_is_named(self, rec):
+        with pytest.raises(UnknownIdError, match="got 'zz'"):
+            rec.similar_items("zz")
+
+
+class TestCatalogueLife:
+    NEW = ({"id": "n1", "title": "garden gnome", "plot": "a story of garden and gnome", "price": 5},)
+
+    def test_a_new_item_is_recommendable_at_once_and_only_it_is_encoded(self, catalog):
+        encoder = CountingEncoder()
+        rec = cs.Recommender(encoder=encoder).fit(catalog)
+        encoder.asked.clear()
+        rec.add_items(self.NEW)
+        assert sorted(encoder.asked) == ["a story of garden and gnome", "garden gnome"]
+        assert ids_of(rec.recommend(query="gnome", k=1)) == ["n1"]
+        assert "n1" in ids_of(rec.similar_items("g0", k=5))
+
+    def test_an_id_that_is_there_already_is_refused_and_nothing_changes(self, rec):
+        with pytest.raises(InvalidInputError, match="must be new; got 's0'.*update_items"):
+            rec.add_items([*self.NEW, {"id": "s0", "title": "x", "plot": "y"}])
+        assert len(rec.catalog) == 8
+        assert "n1" not in rec.catalog
+
+    def test_new_items_must_have_the_fields(self, rec):
+        with pytest.raises(InvalidInputError, match="no column 'plot'"):
+            rec.add_items([{"id": "n1", "title": "x"}])
+
+    def test_a_failing_encoder_leaves_the_catalogue_as_it_was(self, catalog):
+        class Failing(HashEncoder):
+            def encode(self, values, /):
+                if any("gnome" in value for value in values):
+                    raise RuntimeError("out of memory")
+                return super().encode(values)
+
+        rec = cs.Recommender(encoder=Failing()).fit(catalog)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            rec.add_items(self.NEW)
+        assert len(rec.catalog) == 8
+        assert len(ids_of(rec.recommend(query="garden"))) == 8
+
+    def test_changed_text_changes_the_answer_and_only_it_is_encoded(self, catalog):
+        encoder = CountingEncoder()
+        rec = cs.Recommender(encoder=encoder).fit(catalog)
+        encoder.asked.clear()
+        rec.update_items([{"id": "s0", "title": "submarine"}])
+        assert encoder.asked == ["submarine", "a story of space and star"]
+        assert ids_of(rec.recommend(query="submarine", k=1)) == ["s0"]
+
+    def test_a_changed_price_encodes_nothing(self, catalog):
+        encoder = CountingEncoder()
+        rec = cs.Recommender(encoder=encoder).fit(catalog)
+        encoder.asked.clear()
+        rec.update_items({"id": ["s0"], "price": [99]})
+        assert encoder.asked == []
+        assert ids_of(rec.recommend(query="space", where={"price": 99})) == ["s0"]
+
+    def test_an_update_of_an_unknown_item_is_refused(self, rec):
+        with pytest.raises(UnknownIdError, match="got 'zz'.*add_items"):
+            rec.update_items([{"id": "zz", "title": "x"}])
+
+    def test_removed_items_never_come_back(self, rec):
+        rec.remove_items(["s0", "g3"])
+        assert not {"s0", "g3"} & set(ids_of(rec.recommend(query="space star lily", k=6)))
+        assert ids_of(rec.recommend(user="u1", k=1)) == ["s1"]
+        with pytest.raises(UnknownIdError, match="got 's0'"):
+            rec.similar_items("s0")
+
+    def test_the_last_item_cannot_be_removed(self, rec, catalog):
+        with pytest.raises(InvalidInputError, match="at least 1 item; got all 8"):
+            rec.remove_items(catalog.ids)
+
+    def test_new_clicks_count_from_the_next_request_on(self, rec):
+        more = cs.Interactions.from_frame({"u": ["w", "w"], "i": ["g0", "g1"]}, user="u", item="i")
+        rec.update(more)
+        assert sorted(ids_of(rec.recommend(user="w", k=2))) == ["g2", "g3"]
+        assert ids_of(rec.recommend(user="u0", k=1)) == ["s0"]
+
+    def test_clicks_on_a_new_item_are_taken(self, rec):
+        rec.add_items(self.NEW)
+        rec.update(cs.Interactions.from_frame({"u": ["u0"], "i": ["n1"]}, user="u", item="i"))
+        assert "n1" not in ids_of(rec.recommend(user="u0", k=8))
+
+    @settings(max_examples=20, deadline=None)
+    @given(st.permutations(range(3)))
+    def test_the_order_of_updates_does_not_matter(self, order):
+        parts = [("w", "g0"), ("w", "s1"), ("u0", "g1")]
+        results = []
+        for sequence in (range(3), order):
+            rec = cs.Recommender(encoder=HashEncoder()).fit(tiny_catalog(), tiny_clicks())
+            for at in sequence:
+                user, item = parts[at]
+                rec.update(cs.Interactions.from_frame({"u": [user], "i": [item]}, user="u", item="i"))
+            results.append(rec.recommend_many(users=["w", "u0"], k=8))
+        assert results[0] == results[1]
+
+    def test_adding_then_removing_is_as_if_nothing_had_been(self, rec):
+        before = rec.recommend(query="space", k=8)
+        rec.add_items(self.NEW).remove_items(["n1"])
+        assert rec.recommend(query="space", k=8) == before
+
+
+class TestInheritsNothing:
+    """Plain classes of a stranger work in every place."""
+
+    class Encoder:
+        def encode(self, values, /):
+            return np.array([[len(v), v.count("a"), 1.0] for v in values], dtype=np.float32).reshape(-1, 3)
+
+    class Fuser:
+        def fit(self, fields, missing, clicks=None):
+            return self
+
+        def fuse(self, fields, missing):
+            return np.hstack(list(fields.values()))
+
+    class Ranker:
+        def fit(self, features, clicks=None):
+            return self
+
+        def score(self, users, features):
+            return users.query.dense @ features.dense.T
+
+    def test_in_a_recommender(self, catalog):
+        rec = cs.Recommender(self.Encoder(), self.Fuser(), self.Ranker()).fit(catalog)
+        assert ids_of(rec.recommend(query="aaaa", k=1)) == ["g2"]
