@@ -1,6 +1,7 @@
 """Small things every floor does with arrays: types, checks, unit rows, blocks, random numbers."""
 
 from collections.abc import Iterator
+from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,9 +24,13 @@ def as_matrix(values: AnyArray, name: str) -> FloatArray:
     Raises
     ------
     InvalidInputError
-        When ``values`` is not two-dimensional or holds NaN or infinity.
+        When ``values`` is not two-dimensional, or holds something else than finite numbers.
     """
-    matrix = np.ascontiguousarray(values, dtype=np.float32)
+    try:
+        with np.errstate(over="ignore"):
+            matrix = np.ascontiguousarray(values, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"`{name}` must be rows of numbers of one length; {error}.") from error
     if matrix.ndim != 2:
         raise InvalidInputError(f"`{name}` must have shape (n, dim); got shape {matrix.shape}.")
     bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
@@ -51,20 +56,25 @@ def as_csr(values: Any, shape: tuple[int, int], name: str) -> Csr:
         )
     if values.shape != shape:
         raise InvalidInputError(f"`{name}` must have shape {shape}; got {values.shape}.")
-    return csr_array(values, dtype=np.float32)
+    rows = csr_array(values, dtype=np.float32, copy=True)
+    rows.sum_duplicates()
+    return rows
 
 
-def check_between(name: str, value: float, low: float, high: float, hint: str = "") -> None:
-    """Raise unless ``low <= value <= high``.
+def check_between(name: str, value: Any, low: float, high: float, hint: str = "") -> None:
+    """Raise unless ``value`` is a number in ``[low, high]``, a whole one when ``low`` is an int.
 
     Raises
     ------
     InvalidInputError
         Naming the argument, its range and what was got.
     """
-    if isinstance(value, bool) or not low <= value <= high:
+    kind = Integral if isinstance(low, int) else Real
+    fits = isinstance(value, kind) and not isinstance(value, bool)
+    if not fits or not low <= float(value) <= high:
+        word = "" if fits or not isinstance(value, float) else "a whole number "
         raise InvalidInputError(
-            f"`{name}` must be between {low:,} and {high:,}; got {value!r}.{' ' * bool(hint)}{hint}"
+            f"`{name}` must be {word}between {low:,.10g} and {high:,.10g}; got {value!r}.{' ' * bool(hint)}{hint}"
         )
 
 

@@ -1,7 +1,7 @@
 """The contract: what an encoder, a fuser, a ranker and an index are.
 
 Parts know arrays and positions, never ids. A plain class with these methods works in a
-:class:`~coldstart.Recommender`; nothing needs to be inherited. :mod:`coldstart.testing` checks a part.
+``Recommender``; nothing needs to be inherited. ``testing`` checks a part.
 """
 
 from collections.abc import Mapping, Sequence
@@ -105,7 +105,7 @@ class Ranker(Protocol):
 
 @runtime_checkable
 class VectorRanker(Protocol):
-    """A ranker whose score is a dot product, so that an :class:`Index` can search for it."""
+    """A ranker whose score is a dot product, so that an ``Index`` can search for it."""
 
     def fit(self, features: Features, clicks: Csr | None = None) -> Self:
         """Learn from the items' features and, when there are any, clicks (m, n)."""

@@ -1,12 +1,8 @@
 """The pipeline: a catalogue in, recommendations out, from the first day on."""
 
-import copy
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
 
-import numpy as np
-from scipy.sparse import csr_array
 from typing_extensions import Self
 
 from coldstart._component import Component
@@ -14,13 +10,13 @@ from coldstart.base import Encoder, Fuser, Index, Ranker, VectorRanker
 from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions, OnUnknown
 from coldstart.data.requests import Recommendations, Request
-from coldstart.data.tables import Table
+from coldstart.data.tables import Table, id_tuple
 from coldstart.data.where import Where
 from coldstart.encoders.text import TextEncoder
 from coldstart.errors import InvalidInputError, NotFittedError
 from coldstart.fusers.concat import ConcatFuser
 from coldstart.index.exact import ExactIndex
-from coldstart.pipeline.fitted import Fitted, Parts, click_matrix, encode_fields, fit_encoders
+from coldstart.pipeline.fitted import Fitted, Parts, fit_parts
 from coldstart.pipeline.saving import load_fitted, save_fitted
 from coldstart.pipeline.serving import Filters, answer
 from coldstart.rankers.cosine import CosineRanker
@@ -32,13 +28,13 @@ class Recommender(Component):
     Parameters
     ----------
     encoder : Encoder or mapping of str to Encoder, optional
-        One for all fields, or one per field. By default :class:`~coldstart.TextEncoder` with the packaged MiniLM.
+        One for all fields, or one per field. By default ``TextEncoder`` with the packaged MiniLM.
     fuser : Fuser, optional
-        By default :class:`~coldstart.ConcatFuser`.
+        By default ``ConcatFuser``.
     ranker : Ranker, optional
-        By default :class:`~coldstart.CosineRanker`.
+        By default ``CosineRanker``.
     index : Index, optional
-        By default :class:`~coldstart.ExactIndex`.
+        By default ``ExactIndex``.
 
     Notes
     -----
@@ -94,20 +90,14 @@ class Recommender(Component):
                 f"`catalog` must be a Catalog; got {type(catalog).__name__}. "
                 "Make one: Catalog.from_frame(table, id='id column', fields=['title', ...])."
             )
-        known = _checked_clicks(interactions, catalog, on_unknown)
-        encoders = fit_encoders(catalog, self._encoder_per_field(catalog))
-        fields = encode_fields(catalog, encoders)
-        users: tuple[Hashable, ...] = known.users if known else ()
-        clicks = csr_array((0, len(catalog)), dtype=np.float32)
-        if known:
-            clicks = click_matrix(known, {user: row for row, user in enumerate(users)}, catalog)
-        learn_from = clicks if clicks.nnz else None
-        fuser = copy.deepcopy(self.fuser or ConcatFuser()).fit(fields, catalog.missing, learn_from)
-        ranker: Any = copy.deepcopy(self.ranker or CosineRanker())
-        parts = Parts(encoders, fuser, ranker, self.index or ExactIndex())
-        fitted = Fitted(parts, catalog, fields, users, clicks)
-        ranker.fit(fitted.features, learn_from)
-        self._fitted = fitted.ready()
+        known = None if interactions is None else _checked_clicks(interactions, catalog, on_unknown)
+        parts = Parts(
+            encoders=self._encoder_per_field(catalog),
+            fuser=ConcatFuser() if self.fuser is None else self.fuser,
+            ranker=CosineRanker() if self.ranker is None else self.ranker,
+            index=ExactIndex() if self.index is None else self.index,
+        )
+        self._fitted = fit_parts(parts, catalog, known)
         return self
 
     def recommend(
@@ -131,7 +121,7 @@ class Recommender(Component):
         Parameters
         ----------
         user, query, history, disliked, profile
-            See :class:`~coldstart.Request`; all combine.
+            See ``Request``; all combine.
         k : int, optional
             Items to return, from 1 to the size of the catalogue, by default 10 or all of them; fewer come back
             when filters leave fewer.
@@ -168,7 +158,7 @@ class Recommender(Component):
         exclude_seen: bool = True,
         where: Where | None = None,
     ) -> Recommendations:
-        """Recommend for a batch: requests, or the ids of known users. Other arguments as in :meth:`recommend`.
+        """Recommend for a batch: requests, or the ids of known users. Other arguments as in ``recommend``.
 
         Returns
         -------
@@ -178,7 +168,7 @@ class Recommender(Component):
         Raises
         ------
         NotFittedError, UnknownIdError, InvalidInputError
-            As :meth:`recommend`; all unknown ids of the batch are named at once.
+            As ``recommend``; all unknown ids of the batch are named at once.
         """
         batch = _checked_batch(requests, users)
         return answer(self.fitted, batch, k, Filters(candidates, exclude, exclude_seen, where))
@@ -200,7 +190,7 @@ class Recommender(Component):
 
         Parameters
         ----------
-        items : Catalog, or a table as in :meth:`Catalog.from_frame` with the same id and field columns
+        items : Catalog, or a table as in ``Catalog.from_frame`` with the same id and field columns
 
         Raises
         ------
@@ -241,8 +231,7 @@ class Recommender(Component):
             When clicks are on unknown items and ``on_unknown`` is "error".
         """
         fitted = self.fitted
-        known = _checked_clicks(interactions, fitted.catalog, on_unknown)
-        self._fitted = fitted.with_clicks(cast(Interactions, known))
+        self._fitted = fitted.with_clicks(_checked_clicks(interactions, fitted.catalog, on_unknown))
         return self
 
     def save(self, folder: str | Path, *, include_encoder: bool = False) -> None:
@@ -295,30 +284,36 @@ class Recommender(Component):
         return self.fitted.parts.ranker
 
     def _encoder_per_field(self, catalog: Catalog) -> dict[str, Encoder]:
-        if not isinstance(self.encoder, Mapping):
-            return dict.fromkeys(catalog.fields, self.encoder or TextEncoder())
-        if set(self.encoder) != set(catalog.fields):
+        encoder = TextEncoder() if self.encoder is None else self.encoder
+        encoders = dict(encoder) if isinstance(encoder, Mapping) else dict.fromkeys(catalog.fields, encoder)
+        if set(encoders) != set(catalog.fields):
             raise InvalidInputError(
-                f"`encoder` must name the fields of the catalogue, {list(catalog.fields)}; got {list(self.encoder)}."
+                f"`encoder` must name the fields of the catalogue, {list(catalog.fields)}; got {list(encoders)}."
             )
-        return {name: self.encoder[name] for name in catalog.fields}
+        for one in encoders.values():
+            if isinstance(one, str | type) or not hasattr(one, "encode"):
+                raise InvalidInputError(
+                    f"`encoder` must have a method encode; got {one!r}. Pass TextEncoder(...), say."
+                )
+        return {name: encoders[name] for name in catalog.fields}
 
 
 def load(
     folder: str | Path,
     *,
-    encoder: Encoder | None = None,
+    encoder: Encoder | Mapping[str, Encoder] | None = None,
     fuser: Fuser | None = None,
     ranker: Ranker | VectorRanker | None = None,
     index: Index | None = None,
 ) -> Recommender:
-    """Load what :meth:`Recommender.save` wrote; needs no training data, and no network when the weights are local.
+    """Load what ``Recommender.save`` wrote; needs no training data, and no network when the weights are local.
 
     Parameters
     ----------
     folder : str or Path
     encoder, fuser, ranker, index
-        Parts of classes that are not of this library, as they were fitted; the folder only names them.
+        Parts of classes that are not of this library, as they were fitted; the folder only names them. Encoders of
+        several classes are given per field.
 
     Raises
     ------
@@ -340,9 +335,7 @@ def load(
     return recommender
 
 
-def _checked_clicks(interactions: Interactions | None, catalog: Catalog, on_unknown: OnUnknown) -> Interactions | None:
-    if interactions is None:
-        return None
+def _checked_clicks(interactions: Interactions, catalog: Catalog, on_unknown: OnUnknown) -> Interactions:
     if not isinstance(interactions, Interactions):
         raise InvalidInputError(
             f"`interactions` must be Interactions; got {type(interactions).__name__}. "
@@ -356,7 +349,7 @@ def _checked_batch(requests: Iterable[Request] | None, users: Iterable[Hashable]
         raise InvalidInputError(
             f"recommend_many takes either requests or users=; got {requests!r} and users={users!r}."
         )
-    batch = [Request(user=user) for user in users or ()] if requests is None else list(requests)
+    batch = [Request(user=user) for user in id_tuple(users, "users")] if requests is None else list(requests)
     for request in batch:
         if not isinstance(request, Request):
             raise InvalidInputError(f"`requests` must hold Request objects; got {request!r}. Pass Request(user=...).")

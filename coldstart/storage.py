@@ -47,7 +47,10 @@ def pack(value: Any, tensors: Tensors, name: str) -> Json:
         tensors[name] = np.ascontiguousarray(value)
         return {_TAG: "tensor", "name": name}
     if isinstance(value, Component):
-        state = {"params": value.get_params(), "state": value.get_state()}
+        params = value.get_params()
+        if "device" in params:
+            params["device"] = None  # where it ran is not what it is
+        state = {"params": params, "state": value.get_state()}
         return {_TAG: "part", "class": type(value).__name__, **_pack_items(state, tensors, name)}
     if isinstance(value, Mapping):
         items = [[pack(k, tensors, name), pack(v, tensors, f"{name}.{k}")] for k, v in value.items()]
@@ -96,7 +99,7 @@ def write_folder(folder: Path, files: Mapping[str, Callable[[Path], None]], conf
         When something else is in that place.
     """
     folder = folder.absolute()
-    if folder.exists() and not (folder / "config.json").is_file() and any(folder.iterdir() if folder.is_dir() else [1]):
+    if not (_is_free(folder) or _is_ours(folder)):
         raise InvalidInputError(
             f"`folder` must be new, empty, or a saved folder; {str(folder)!r} holds something else."
         )
@@ -233,6 +236,19 @@ _UNPACK: dict[str, Callable[[Json, Tensors, Registry], Any]] = {
     "part": _unpack_part,
     "csr": _unpack_csr,
 }
+
+
+def _is_free(folder: Path) -> bool:
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether ``write_folder`` made it; many kinds of folder hold a config.json."""
+    path = folder / "config.json"
+    try:
+        return path.is_file() and {"format", "files", "sha256"} <= set(read_json(path))
+    except (SavedFolderError, TypeError):
+        return False
 
 
 def _swap(fresh: Path, folder: Path) -> None:

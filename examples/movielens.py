@@ -31,7 +31,9 @@ def read(folder: Path) -> tuple[cs.Catalog, dict[str, Any]]:
         catalog = cs.Catalog.from_frame(films, id="item_id", fields=["title", "text", "categories"])
         names, ratings = ("user_id", "item_id", "timestamp"), read_columns(folder / "interactions.tsv.gz", "ratings")
     liked = np.array(ratings["rating"], dtype=float) >= 4
-    return catalog, {short: np.array(ratings[n])[liked] for short, n in zip(("user", "item", "time"), names, strict=True)}
+    return catalog, {
+        short: np.array(ratings[n])[liked] for short, n in zip(("user", "item", "time"), names, strict=True)
+    }
 
 
 def clicks_of(likes: dict[str, Any], rows: np.ndarray) -> cs.Interactions:

@@ -10,7 +10,27 @@ import pytest
 import coldstart as cs
 from coldstart.testing import HashEncoder, tiny_catalog, tiny_clicks
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "the", "space", "garden", "film", "of", "and", "moon", "star", "rose", "tulip", "red", "green", "very", "quiet"]
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "a",
+    "the",
+    "space",
+    "garden",
+    "film",
+    "of",
+    "and",
+    "moon",
+    "star",
+    "rose",
+    "tulip",
+    "red",
+    "green",
+    "very",
+    "quiet",
+]
 
 
 @pytest.fixture(scope="session")
@@ -73,18 +93,14 @@ def tokenizer(transformers, kind):
 def network(transformers, kind):
     size = {"vocab_size": 320, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     if kind == "bert":
-        return transformers.BertModel(
-            transformers.BertConfig(**size, intermediate_size=32, max_position_embeddings=32)
-        )
+        return transformers.BertModel(transformers.BertConfig(**size, intermediate_size=32, max_position_embeddings=32))
     if kind == "gpt2":
         return transformers.GPT2Model(
             transformers.GPT2Config(vocab_size=320, n_embd=16, n_layer=2, n_head=2, n_positions=32)
         )
     if kind == "qwen2":
         return transformers.Qwen2Model(
-            transformers.Qwen2Config(
-                **size, intermediate_size=32, num_key_value_heads=1, max_position_embeddings=32
-            )
+            transformers.Qwen2Config(**size, intermediate_size=32, num_key_value_heads=1, max_position_embeddings=32)
         )
     return transformers.T5Model(
         transformers.T5Config(vocab_size=320, d_model=16, d_ff=32, d_kv=8, num_layers=2, num_heads=2)

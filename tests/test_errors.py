@@ -52,6 +52,7 @@ def test_errors_travel_between_processes(error):
 
 def test_an_unknown_id_without_a_message_is_empty_text():
     assert str(UnknownIdError()) == ""
+    assert str(UnknownIdError(42)) == "42"
 
 
 def test_no_error_is_left_out_of_these_tests():

@@ -15,7 +15,9 @@ from coldstart.errors import InvalidInputError, SavedFolderError
 from coldstart.storage import pack, read_config, read_json, read_tensors, unpack, write_folder, write_json
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
-values = st.recursive(scalars, lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner))
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner)
+)
 
 
 @given(values)
@@ -29,7 +31,9 @@ def test_keys_of_any_kind_come_back(value):
     assert unpack(json.loads(json.dumps(pack(value, {}, "x"))), {}, {}) == value
 
 
-@pytest.mark.parametrize("value", [date(2024, 2, 29), datetime(2024, 2, 29, 1, 2, 3, tzinfo=timezone.utc), datetime(1999, 1, 1)])
+@pytest.mark.parametrize(
+    "value", [date(2024, 2, 29), datetime(2024, 2, 29, 1, 2, 3, tzinfo=timezone.utc), datetime(1999, 1, 1)]
+)
 def test_dates_come_back(value):
     assert unpack(pack(value, {}, "x"), {}, {}) == value
 
@@ -69,7 +73,12 @@ def test_what_cannot_be_saved_is_named(value):
 @pytest.mark.parametrize(
     "packed",
     [
-        {"is": "part", "class": "os.system", "params": {"is": "dict", "items": []}, "state": {"is": "dict", "items": []}},
+        {
+            "is": "part",
+            "class": "os.system",
+            "params": {"is": "dict", "items": []},
+            "state": {"is": "dict", "items": []},
+        },
         {"is": "eval", "code": "1"},
         {"is": "tensor", "name": "absent"},
         {"no": "tag"},
@@ -116,7 +125,9 @@ def test_what_is_not_ours_is_never_overwritten(tmp_path, kind):
         (place / "chapter1.txt").write_text("years of work")
     else:
         place.write_text("years of work")
-    with pytest.raises(InvalidInputError, match="must be new, empty, or a saved folder; .*thesis.* holds something else"):
+    with pytest.raises(
+        InvalidInputError, match="must be new, empty, or a saved folder; .*thesis.* holds something else"
+    ):
         write(place)
     assert "years of work" in (place / "chapter1.txt" if kind == "folder" else place).read_text()
 

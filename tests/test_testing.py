@@ -17,7 +17,9 @@ from coldstart.testing import (
 )
 
 
-@pytest.mark.parametrize("fuser", [cs.ConcatFuser(), cs.WeightedFuser(), cs.WeightedFuser({"a": 2, "b": 1}), cs.AttentionFuser()])
+@pytest.mark.parametrize(
+    "fuser", [cs.ConcatFuser(), cs.WeightedFuser(), cs.WeightedFuser({"a": 2, "b": 1}), cs.AttentionFuser()]
+)
 def test_our_fusers(fuser):
     check_fuser(fuser)
 

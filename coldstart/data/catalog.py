@@ -1,5 +1,6 @@
 """The items: ids, the fields an encoder reads, and every other column for filters."""
 
+import copy
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ from coldstart.errors import InvalidInputError, UnknownIdError
 class Catalog:
     """Items with text (and any other columns), copied from the caller and never changed.
 
-    Use :meth:`from_frame`; the constructor takes columns that are already plain lists.
+    Use ``from_frame``; the constructor takes columns that are already plain lists.
 
     Attributes
     ----------
@@ -26,7 +27,7 @@ class Catalog:
     fields : tuple of str
         The columns that are encoded.
     columns : mapping of str to tuple
-        All columns except the id, fields included. Missing cells are None.
+        All columns except the id, fields included. Missing cells of fields are None.
     id_name : str
         Name of the id column.
 
@@ -46,7 +47,10 @@ class Catalog:
     id_name: str = "item_id"
 
     def __post_init__(self) -> None:
-        columns = {name: tuple(values) for name, values in self.columns.items()}
+        columns = {name: tuple(map(_own, values)) for name, values in self.columns.items()}
+        for name, values in columns.items():
+            if len(values) != len(self.ids):
+                raise InvalidInputError(f"Column {name!r} must have {len(self.ids)} cells; got {len(values)}.")
         object.__setattr__(self, "ids", tuple(checked_ids(self.ids, self.id_name)))
         object.__setattr__(self, "fields", _checked_fields(self.fields, columns))
         for name in self.fields:
@@ -98,7 +102,12 @@ class Catalog:
     @cached_property
     def missing(self) -> BoolArray:
         """Where a field has no value, shape (n_items, n_fields)."""
-        return np.array([[v is None for v in self.columns[f]] for f in self.fields], dtype=bool).T.copy()
+        missing = np.array([[v is None for v in self.columns[f]] for f in self.fields], dtype=bool).T.copy()
+        missing.setflags(write=False)
+        return missing
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Catalog, (self.ids, self.fields, dict(self.columns), self.id_name)
 
     @cached_property
     def _positions(self) -> dict[Hashable, int]:
@@ -155,7 +164,7 @@ class Catalog:
         Raises
         ------
         InvalidInputError, UnknownIdError
-            A repeated id, or one that is not in the catalogue.
+            A repeated id, a column that the catalogue lacks, or an id that is not in the catalogue.
         """
         if isinstance(table, Catalog):
             table = {table.id_name: table.ids, **table.columns}
@@ -165,7 +174,7 @@ class Catalog:
         rows = self.positions(ids, self.id_name)
         columns = {name: list(values) for name, values in self.columns.items()}
         for name in given.keys() - {self.id_name}:
-            column = columns.setdefault(name, [None] * len(self))
+            column = pick(columns, name, "Catalog")
             for row, value in zip(rows, given[name], strict=True):
                 column[row] = value
         return Catalog(self.ids, self.fields, {n: tuple(c) for n, c in columns.items()}, self.id_name)
@@ -183,6 +192,9 @@ class Catalog:
         if table.fields != self.fields:
             raise InvalidInputError(f"New items must have the fields {self.fields}; got {table.fields}.")
         return table
+
+
+_NO_TEXT = (int, float, list, dict, tuple, set, frozenset)
 
 
 def _check_unique(ids: Sequence[Hashable], name: str) -> None:
@@ -203,11 +215,16 @@ def _checked_fields(fields: Sequence[str], columns: Mapping[str, Any]) -> tuple[
     return fields
 
 
+def _own(cell: Any) -> Any:
+    """Copy a cell that the caller could change."""
+    return copy.deepcopy(cell) if isinstance(cell, list | dict | set | np.ndarray) else cell
+
+
 def _checked_texts(values: Sequence[Any], name: str) -> list[Any]:
     """Mark missing cells as None and refuse numbers and lists posing as text."""
     cells = [None if is_missing(value) else value for value in values]
     for row, value in enumerate(cells):
-        if isinstance(value, int | float | list | dict):
+        if isinstance(value, _NO_TEXT) or (isinstance(value, np.generic | np.ndarray) and not isinstance(value, str)):
             raise InvalidInputError(
                 f"Field {name!r} must hold text; got {value!r} in row {row}. "
                 "Turn it into a phrase first, for example ', '.join(genres)."

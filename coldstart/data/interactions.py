@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coldstart._arrays import BoolArray, FloatArray, IntArray
-from coldstart.data.tables import Table, checked_ids, pick, read_columns, some
+from coldstart.data.tables import Table, checked_ids, is_missing, pick, read_columns, some
 from coldstart.errors import ColdstartWarning, InvalidInputError
 
 OnUnknown: TypeAlias = Literal["error", "drop"]
@@ -20,7 +20,7 @@ OnUnknown: TypeAlias = Literal["error", "drop"]
 class Interactions:
     """Clicks (likes, purchases, ratings turned into likes): one row each, copied, never changed.
 
-    Use :meth:`from_frame`.
+    Use ``from_frame``.
 
     Attributes
     ----------
@@ -144,14 +144,15 @@ def _compact(ids: tuple[Hashable, ...], index: IntArray) -> tuple[tuple[Hashable
 
 
 def _weights(values: Sequence[Any], name: str) -> FloatArray:
-    weights = _numbers(values, name)
+    with np.errstate(over="ignore"):
+        weights = _numbers(values, name).astype(np.float32)
     bad = np.flatnonzero(~(np.isfinite(weights) & (weights > 0)))
     if len(bad):
         raise InvalidInputError(
             f"`{name}` must be finite and above 0; got {values[bad[0]]!r} in row {bad[0]} ({len(bad):,} such rows). "
             "Drop rows that are no likes; pass dislikes in a request."
         )
-    return weights.astype(np.float32)
+    return weights
 
 
 def _seconds(values: Sequence[Any], name: str) -> npt.NDArray[np.float64]:
@@ -164,6 +165,8 @@ def _seconds(values: Sequence[Any], name: str) -> npt.NDArray[np.float64]:
 
 def _timestamp(value: Any) -> Any:
     """Seconds of a date (a naive one is UTC); anything else as it is."""
+    if isinstance(value, np.datetime64):
+        value = value.astype("datetime64[us]").item()
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)
     if isinstance(value, datetime) and value == value:  # NaT is not itself
@@ -173,6 +176,6 @@ def _timestamp(value: Any) -> Any:
 
 def _numbers(values: Sequence[Any], name: str) -> npt.NDArray[np.float64]:
     try:
-        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+        return np.array([np.nan if is_missing(value) else value for value in values], dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"`{name}` must hold numbers; {error}.") from error

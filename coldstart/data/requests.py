@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from coldstart._extras import require
-from coldstart.data.tables import is_missing
+from coldstart.data.tables import checked_ids, id_tuple, is_missing
 from coldstart.errors import InvalidInputError
 
 
@@ -44,8 +44,10 @@ class Request:
     exclude: Sequence[Hashable] = ()
 
     def __post_init__(self) -> None:
+        if self.user is not None:
+            object.__setattr__(self, "user", checked_ids([self.user], "user")[0])
         for name in ("history", "disliked", "exclude"):
-            object.__setattr__(self, name, _id_tuple(getattr(self, name), name))
+            object.__setattr__(self, name, id_tuple(getattr(self, name), name))
         if isinstance(self.profile, Mapping):
             cells = {k: v for k, v in self.profile.items() if not is_missing(v)}
             object.__setattr__(self, "profile", ". ".join(f"{k}: {v}" for k, v in cells.items()))
@@ -141,14 +143,6 @@ class Recommendations:
     def _name(self, item_id: Hashable) -> str:
         title = self.titles.get(item_id)
         return f"{title} [{item_id}]" if title else str(item_id)
-
-
-def _id_tuple(ids: Any, name: str) -> tuple[Hashable, ...]:
-    if ids is None:
-        return ()
-    if isinstance(ids, str | bytes) or not hasattr(ids, "__iter__"):
-        raise InvalidInputError(f"`{name}` must be a list of item ids; got {ids!r}. Pass [{ids!r}].")
-    return tuple(ids.tolist() if hasattr(ids, "tolist") else ids)
 
 
 def _text(text: Any, name: str) -> str | None:

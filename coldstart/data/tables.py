@@ -3,9 +3,11 @@
 import csv
 import gzip
 import json
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+import zlib
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
-from typing import IO, Any, TypeAlias, TypeVar
+from typing import IO, Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -97,6 +99,21 @@ def checked_ids(values: Sequence[Any], name: str) -> list[Any]:
     return ids
 
 
+def id_tuple(ids: Any, name: str) -> tuple[Hashable, ...]:
+    """Return a list of ids as a tuple; None is no ids.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is a single text or number, or holds something that cannot be an id.
+    """
+    if ids is None:
+        return ()
+    if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
+        raise InvalidInputError(f"`{name}` must be a list of ids; got {ids!r}. Pass [{ids!r}].")
+    return tuple(checked_ids(list(ids), name))
+
+
 def some(ids: Sequence[Hashable], most: int = 5) -> str:
     """Name the first few ids and count the rest."""
     more = f" and {len(ids) - most:,} more" if len(ids) > most else ""
@@ -107,10 +124,13 @@ def _columns_of(table: Table, owner: str) -> Columns:
     if isinstance(table, str | Path):
         return _read_file(Path(table), owner)
     if isinstance(table, Mapping):
+        _check_distinct(table, owner)
         return {str(name): _to_list(values, f"column {name!r} of {owner}") for name, values in table.items()}
     if hasattr(table, "column_names"):  # pyarrow
+        _check_distinct(table.column_names, owner)
         return {str(name): table.column(name).to_pylist() for name in table.column_names}
     if hasattr(table, "columns"):  # pandas, polars
+        _check_distinct(table.columns, owner)
         return {str(name): _to_list(table[name], f"column {name!r} of {owner}") for name in table.columns}
     if isinstance(table, Iterable):
         return _from_records(list(table), owner)
@@ -120,6 +140,12 @@ def _columns_of(table: Table, owner: str) -> Columns:
     )
 
 
+def _check_distinct(names: Iterable[Any], owner: str) -> None:
+    twice = [name for name, count in Counter(map(str, names)).items() if count > 1]
+    if twice:
+        raise InvalidInputError(f"The columns of {owner} must have distinct names; got {some(twice)} twice.")
+
+
 def _to_list(values: Any, what: str) -> list[Any]:
     if isinstance(values, np.ndarray) and values.dtype.kind == "M":
         values = values.astype("datetime64[us]")  # nanoseconds would be listed as integers
@@ -127,7 +153,7 @@ def _to_list(values: Any, what: str) -> list[Any]:
         if hasattr(values, method):
             listed = getattr(values, method)()
             return list(listed) if isinstance(listed, list) else [listed]
-    if isinstance(values, str) or not isinstance(values, Iterable):
+    if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
         raise InvalidInputError(f"{what} must be a sequence of values; got {values!r}.")
     return list(values)
 
@@ -148,7 +174,9 @@ def _read_file(path: Path, owner: str) -> Columns:
         raise InvalidInputError(f"{owner} reads files that end in {', '.join(_READERS)}; got {path.name!r}.")
     try:
         return _READERS[suffix[0]](path)
-    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, csv.Error, json.JSONDecodeError) as error:
+    except InvalidInputError:
+        raise
+    except (OSError, ValueError, EOFError, csv.Error, zlib.error) as error:  # pyarrow raises ValueErrors too
         raise InvalidInputError(f"{owner} cannot read {path.name!r}: {error}.") from error
 
 
@@ -158,10 +186,11 @@ def _open_text(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def _read_csv(path: Path, delimiter: str = ",", quoting: int = csv.QUOTE_MINIMAL) -> Columns:
+def _read_csv(path: Path, delimiter: str = ",", quoting: Literal[0, 3] = csv.QUOTE_MINIMAL) -> Columns:
     with _open_text(path) as file:
         rows = csv.reader(file, delimiter=delimiter, quoting=quoting)
         header = next(rows, [])
+        _check_distinct(header, path.name)
         records = [row for row in rows if row]
     for number, row in enumerate(records):
         if len(row) != len(header):

@@ -1,7 +1,7 @@
 """Predicates on item columns: ``where={"in_stock": True, "price": ("<", 20)}``."""
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -59,13 +59,18 @@ def matching(catalog: Catalog, where: Where) -> BoolArray:
 
 
 def _column_mask(cells: Any, name: str, condition: Any) -> BoolArray:
-    symbol, value = condition if isinstance(condition, tuple) else ("==", condition)
-    if symbol not in _OPERATORS:
-        raise InvalidInputError(f"`where[{name!r}]` must use an operator of {list(_OPERATORS)}; got {symbol!r}.")
+    pair = condition if isinstance(condition, tuple) else ("==", condition)
+    if len(pair) != 2 or pair[0] not in list(_OPERATORS):
+        raise InvalidInputError(
+            f"`where[{name!r}]` must be a value or (operator, value) with an operator of {list(_OPERATORS)}; "
+            f"got {condition!r}."
+        )
+    symbol, value = pair
     holds = _OPERATORS[symbol]
+    value = list(value) if isinstance(value, Iterator) else value
     try:
         return np.array([not is_missing(cell) and bool(holds(cell, value)) for cell in cells], dtype=bool)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise InvalidInputError(f"`where[{name!r}]` cannot compare the column with {value!r}: {error}.") from error
 
 
@@ -75,4 +80,4 @@ def _checked_mask(mask: Any, n_items: int) -> BoolArray:
         raise InvalidInputError(
             f"`where` must return {n_items:,} truth values, one per item; got shape {values.shape}."
         )
-    return values.astype(bool)
+    return np.array([not is_missing(value) and bool(value) for value in values], dtype=bool)

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -79,24 +79,16 @@ class CachedEncoder(Component):
 
     def saved(self, inside: str | None) -> "CachedEncoder":
         """Return the encoder as a saved folder refers to it."""
-        return CachedEncoder(self._inner("saved")(inside), self.folder, self.identity)
+        return CachedEncoder(cast(Any, self.encoder).saved(inside), self.folder, self.identity)
 
     def opened(self, folder: Path) -> "CachedEncoder":
         """Return the encoder of a saved folder that now lies at ``folder``."""
-        return CachedEncoder(self._inner("opened")(folder), self.folder, self.identity)
+        opened = getattr(self.encoder, "opened", None)
+        return self if opened is None else CachedEncoder(opened(folder), self.folder, self.identity)
 
     def copy_weights(self, folder: Path) -> None:
         """Copy the weights of the encoder itself."""
-        self._inner("copy_weights")(folder)
-
-    def _inner(self, method: str) -> Any:
-        """A method of the encoder itself that only encoders with weights have."""
-        if not hasattr(self.encoder, method):
-            raise InvalidInputError(
-                f"`encoder` of CachedEncoder must be one of this library to be saved; got {self.encoder!r}. "
-                "Pass it again to load: coldstart.load(folder, encoder=...)."
-            )
-        return getattr(self.encoder, method)
+        cast(Any, self.encoder).copy_weights(folder)
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:

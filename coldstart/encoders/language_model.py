@@ -80,7 +80,7 @@ class LanguageModel:
 def load_language_model(
     folder: Path, *, pooling: str, max_length: int | None, dtype: str, device: str | None
 ) -> LanguageModel:
-    """Load a model folder; the settings are those of :class:`~coldstart.TextEncoder`.
+    """Load a model folder; the settings are those of ``TextEncoder``.
 
     Raises
     ------

@@ -3,9 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from scipy.linalg import eigh
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import norm
 from typing_extensions import Self
@@ -106,20 +107,22 @@ def _words(text: str) -> Counter[str]:
 
 
 def _right_singular_vectors(matrix: Csr, dim: int) -> FloatArray:
-    """Largest first; exact when ``dim`` is not much smaller than the matrix, else by random projection.
+    """The largest first, as columns: exact for a small matrix, else by random projection and power steps.
 
-    Halko, Martinsson and Tropp 2011, algorithm 4.4, with a fixed start, so that the result is the same every time.
+    Halko, Martinsson and Tropp 2011, algorithm 4.4, from a fixed start, so that the result is the same every time.
     """
     if dim + OVERSAMPLING >= min(matrix.shape):
-        return _kept(np.linalg.svd(matrix.toarray(), full_matrices=False), dim)
-    start = np.random.default_rng(0).standard_normal((matrix.shape[1], dim + OVERSAMPLING))
-    basis = np.linalg.qr(matrix @ start)[0]
+        _, values, rows = np.linalg.svd(matrix.toarray(), full_matrices=False)
+        return np.ascontiguousarray(rows[:dim][values[:dim] > 1e-5 * values[0]].T, dtype=np.float32)
+    basis = matrix @ np.random.default_rng(0).standard_normal((matrix.shape[1], dim + OVERSAMPLING))
     for _ in range(POWER_STEPS):
-        basis = np.linalg.qr(matrix @ np.linalg.qr(matrix.T @ basis)[0])[0]
-    return _kept(np.linalg.svd((matrix.T @ basis).T, full_matrices=False), dim)
+        basis = matrix @ (matrix.T @ _orthonormal(basis))
+    return _orthonormal(matrix.T @ _orthonormal(basis))[:, :dim].astype(np.float32)
 
 
-def _kept(decomposition: Any, dim: int) -> FloatArray:
-    """The first ``dim`` right singular vectors as columns, without those of no weight."""
-    _, values, rows = decomposition
-    return np.ascontiguousarray(rows[:dim][values[:dim] > 1e-9 * values[0]].T, dtype=np.float32)
+def _orthonormal(columns: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The left singular vectors of a tall matrix, largest first, without those of no weight."""
+    squares, vectors = eigh(columns.T @ columns)
+    kept = np.flatnonzero(squares > 1e-10 * squares[-1])[::-1]
+    left: npt.NDArray[np.float64] = columns @ (vectors[:, kept] / np.sqrt(squares[kept]))
+    return left

@@ -1,6 +1,6 @@
 """What every fuser does with fields: check them, weigh those that are there, learn weights from clicks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.optimize import minimize
@@ -27,6 +27,8 @@ def check_fields(fields: Mapping[str, FloatArray], missing: BoolArray, names: tu
     shape = (len(missing), len(fields))
     if missing.shape != shape:
         raise InvalidInputError(f"`missing` must have one column per field, shape {shape}; got {missing.shape}.")
+    if missing.dtype != bool:
+        raise InvalidInputError(f"`missing` must be a mask of bool; got {missing.dtype}. Pass missing.astype(bool).")
     for name, vectors in fields.items():
         if len(as_matrix(vectors, f"fields[{name!r}]")) != len(missing):
             raise InvalidInputError(f"`fields[{name!r}]` must have {len(missing)} rows; got {len(vectors)}.")
@@ -72,6 +74,14 @@ def shares(weights: Mapping[str, float], missing: BoolArray) -> FloatArray:
     total = present.sum(axis=1, keepdims=True)
     share: FloatArray = np.divide(present, total, out=np.zeros_like(present), where=total > 0)
     return share
+
+
+def sum_weighted(vectors: Sequence[FloatArray], weights: FloatArray) -> FloatArray:
+    """Return the sum of each item's field vectors [(n, d), ...] by its weights (n, n_fields)."""
+    total = np.zeros_like(vectors[0])
+    for at, rows in enumerate(vectors):
+        total += rows * weights[:, [at]]
+    return total
 
 
 def learn_weights(fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr) -> dict[str, float]:

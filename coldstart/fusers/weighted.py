@@ -6,7 +6,7 @@ from typing_extensions import Self
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, unit_rows
 from coldstart._component import Component
-from coldstart.fusers._fields import check_fields, check_one_space, given_weights, learn_weights, shares
+from coldstart.fusers._fields import check_fields, check_one_space, given_weights, learn_weights, shares, sum_weighted
 
 
 class WeightedFuser(Component):
@@ -58,5 +58,4 @@ class WeightedFuser(Component):
         """Return item vectors of shape (n, dim), length at most one (zero when every field is missing)."""
         self.check_fitted("weights_")
         check_fields(fields, missing, tuple(self.weights_))
-        share = shares(self.weights_, missing)
-        return sum(unit_rows(v) * share[:, [at]] for at, v in enumerate(fields.values()))  # type: ignore[return-value]
+        return sum_weighted([unit_rows(vectors) for vectors in fields.values()], shares(self.weights_, missing))

@@ -32,7 +32,7 @@ def top_k(
     k : int
         Between 1 and ``n_items``.
     allow : ndarray of int64, optional
-        The only positions to return, ascending (see :func:`as_positions`).
+        The only positions to return, ascending (see ``as_positions``).
     exclude : sequence of n_queries arrays of int64, optional
         Positions never to return, per query.
 
@@ -75,6 +75,8 @@ def as_positions(values: Any, n_items: int, name: str) -> IntArray:
         if array.shape != (n_items,):
             raise InvalidInputError(f"`{name}` as a mask must have shape ({n_items},); got {array.shape}.")
         return np.flatnonzero(array)
+    if array.size and array.dtype.kind not in "iu":
+        raise InvalidInputError(f"`{name}` must hold positions, whole numbers; got {array.dtype} values.")
     positions = np.unique(array).astype(np.int64)
     if len(positions) and not 0 <= positions[0] <= positions[-1] < n_items:
         raise InvalidInputError(

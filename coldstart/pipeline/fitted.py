@@ -17,7 +17,7 @@ from coldstart._arrays import Csr, FloatArray, IntArray, as_matrix
 from coldstart.base import Encoder, Features, Fuser, Index, Ranker, VectorRanker
 from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions
-from coldstart.data.tables import Table
+from coldstart.data.tables import Table, id_tuple
 from coldstart.errors import InvalidInputError
 
 
@@ -60,7 +60,7 @@ class Fitted:
 
     @cached_property
     def items(self) -> FloatArray:
-        """The vectors of a :class:`VectorRanker`."""
+        """The vectors of a ``VectorRanker``."""
         return cast(VectorRanker, self.parts.ranker).item_vectors(self.features)
 
     @cached_property
@@ -107,7 +107,7 @@ class Fitted:
 
     def without_items(self, item_ids: Iterable[Hashable]) -> "Fitted":
         """Take items out, with the clicks on them; their users stay known."""
-        gone = self.catalog.positions(item_ids)
+        gone = self.catalog.positions(id_tuple(item_ids, "item_ids"))
         kept = np.setdiff1d(np.arange(len(self.catalog)), gone)
         if not len(kept):
             raise InvalidInputError(f"`item_ids` must leave at least 1 item; got all {len(self.catalog):,} of them.")
@@ -120,6 +120,23 @@ class Fitted:
         merged = replace(self, users=users, clicks=_resized(self.clicks, len(users), len(self.catalog)))
         clicks = merged.clicks + click_matrix(interactions, merged.user_positions, self.catalog)
         return replace(merged, clicks=csr_array(clicks)).ready()
+
+
+def fit_parts(parts: Parts, catalog: Catalog, interactions: Interactions | None) -> Fitted:
+    """Fit copies of the parts on a catalogue and, when there are any, clicks on its items."""
+    encoders = fit_encoders(catalog, parts.encoders)
+    fields = encode_fields(catalog, encoders)
+    users: tuple[Hashable, ...] = ()
+    clicks = csr_array((0, len(catalog)), dtype=np.float32)
+    if interactions is not None:
+        users = interactions.users
+        clicks = click_matrix(interactions, {user: row for row, user in enumerate(users)}, catalog)
+    learn_from = clicks if clicks.nnz else None
+    fuser = copy.deepcopy(parts.fuser).fit(fields, catalog.missing, learn_from)
+    ranker = copy.deepcopy(parts.ranker)
+    fitted = Fitted(Parts(encoders, fuser, ranker, parts.index), catalog, fields, users, clicks)
+    ranker.fit(fitted.features, learn_from)
+    return fitted.ready()
 
 
 def click_matrix(interactions: Interactions, users: Mapping[Hashable, int], catalog: Catalog) -> Csr:

@@ -13,7 +13,7 @@ from coldstart.data.catalog import Catalog
 from coldstart.encoders.cached import CachedEncoder
 from coldstart.encoders.text import TextEncoder
 from coldstart.encoders.tfidf import TfidfEncoder
-from coldstart.errors import SavedFolderError
+from coldstart.errors import InvalidInputError, SavedFolderError
 from coldstart.fusers.attention import AttentionFuser
 from coldstart.fusers.concat import ConcatFuser
 from coldstart.fusers.weighted import WeightedFuser
@@ -50,7 +50,7 @@ REGISTRY = {part.__name__: part for part in _PARTS}
 
 
 def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool) -> None:
-    """Write a folder of readable files; see :meth:`coldstart.Recommender.save`."""
+    """Write a folder of readable files; see ``Recommender.save``."""
     tensors: Tensors = {}
     encoders = _distinct(fitted.parts.encoders)
     inside = [f"encoder_{at}" if include_encoder else None for at in range(len(encoders))]
@@ -58,7 +58,7 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool) -> None:
     config = {
         "fields": {name: encoders.index(encoder) for name, encoder in parts.encoders.items()},
         "encoders": [
-            _pack_part(encoder.saved(name) if hasattr(encoder, "saved") else encoder, tensors, f"encoder_{at}")
+            _pack_part(_as_saved(encoder, name), tensors, f"encoder_{at}")
             for at, (encoder, name) in enumerate(zip(encoders, inside, strict=True))
         ],
         "fuser": _pack_part(parts.fuser, tensors, "fuser"),
@@ -79,19 +79,23 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool) -> None:
         "columns.json": lambda path: write_json(table, path),
         "README.md": lambda path: path.write_text(_card(fitted, config), encoding="utf-8"),
     }
-    files |= {n: e.copy_weights for n, e in zip(inside, encoders, strict=True) if n and hasattr(e, "copy_weights")}
+    files |= {n: e.copy_weights for n, e in zip(inside, encoders, strict=True) if n and _has_weights(e)}
     write_folder(folder, files, config)
 
 
 def load_fitted(folder: Path, yours: Mapping[str, Any]) -> Fitted:
-    """Read a folder written by :func:`save_fitted`; ``yours`` are parts of classes that are not ours, by role."""
+    """Read a folder written by ``save_fitted``; ``yours`` are parts of classes that are not ours, by role."""
     place, config = read_config(folder)
     tensors = read_tensors(place / "weights.safetensors")
     ids, table = read_json(place / "ids.json"), read_json(place / "columns.json")
     id_name, fields, columns = (unpack(table[name], {}, {}) for name in ("id", "fields", "columns"))
-    encoders = [_unpack_part(part, tensors, "encoder", yours) for part in config["encoders"]]
-    encoders = [encoder.opened(place) if hasattr(encoder, "opened") else encoder for encoder in encoders]
-    roles = {role: _unpack_part(config[role], tensors, role, yours) for role in ("fuser", "ranker", "index")}
+    given = yours["encoder"] if isinstance(yours["encoder"], Mapping) else dict.fromkeys(fields, yours["encoder"])
+    encoders = {
+        at: _unpack_part(config["encoders"][at], tensors, "encoder", given.get(name))
+        for name, at in config["fields"].items()
+    }
+    encoders = {at: e.opened(place) if hasattr(e, "opened") else e for at, e in encoders.items()}
+    roles = {role: _unpack_part(config[role], tensors, role, yours[role]) for role in ("fuser", "ranker", "index")}
     return Fitted(
         parts=Parts({name: encoders[at] for name, at in config["fields"].items()}, **roles),
         catalog=Catalog(unpack(ids["items"], {}, {}), fields, columns, id_name),
@@ -105,17 +109,33 @@ def _distinct(encoders: Mapping[str, Encoder]) -> list[Any]:
     return list({id(encoder): encoder for encoder in encoders.values()}.values())
 
 
+def _has_weights(encoder: Any) -> bool:
+    """Whether it is an encoder of ours with weights of its own, to be referred to or copied."""
+    return _is_ours(encoder) and hasattr(getattr(encoder, "encoder", encoder), "copy_weights")
+
+
+def _as_saved(encoder: Any, inside: str | None) -> Any:
+    return encoder.saved(inside) if _has_weights(encoder) else encoder
+
+
 def _pack_part(part: Any, tensors: Tensors, name: str) -> Json:
     """A part of ours with its state; of a part of the caller's only the class name."""
-    if type(part).__name__ in REGISTRY and REGISTRY[type(part).__name__] is type(part):
-        return pack(part, tensors, name)
-    return {"yours": type(part).__name__}
+    return pack(part, tensors, name) if _is_ours(part) else {"yours": type(part).__name__}
 
 
-def _unpack_part(packed: Json, tensors: Tensors, role: str, yours: Mapping[str, Any]) -> Any:
+def _is_ours(part: Any) -> bool:
+    ours = REGISTRY.get(type(part).__name__) is type(part)
+    return ours and (not isinstance(part, CachedEncoder) or _is_ours(part.encoder))
+
+
+def _unpack_part(packed: Json, tensors: Tensors, role: str, given: Any) -> Any:
     if "yours" not in packed:
+        if given is not None:
+            raise InvalidInputError(
+                f"`{role}` of load must be None: the folder holds the {role}, {packed['class']}; got {given!r}."
+            )
         return unpack(packed, tensors, REGISTRY)
-    name, given = packed["yours"], yours.get(role)
+    name = packed["yours"]
     if given is None or type(given).__name__ != name:
         raise SavedFolderError(
             f"The saved {role} is a {name}, a class that is not of this library; got {given!r}. "

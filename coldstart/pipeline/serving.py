@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from coldstart._arrays import Csr, FloatArray, IntArray, check_between
 from coldstart.base import Features, Hits, Ranker, Users, VectorRanker
 from coldstart.data.requests import Recommendations, Request
-from coldstart.data.tables import some
+from coldstart.data.tables import id_tuple, some
 from coldstart.data.where import Where, matching
 from coldstart.errors import UnknownIdError
 from coldstart.index.topk import top_k
@@ -22,7 +22,7 @@ DEFAULT_K = 10
 
 @dataclass(frozen=True)
 class Filters:
-    """Which items may be returned; the arguments of :meth:`coldstart.Recommender.recommend`."""
+    """Which items may be returned; the arguments of ``Recommender.recommend``."""
 
     candidates: Iterable[Hashable] | None = None
     exclude: Iterable[Hashable] = ()
@@ -113,16 +113,21 @@ def _allowed(fitted: Fitted, filters: Filters) -> IntArray | None:
     keep = np.ones(n_items, dtype=bool)
     if filters.candidates is not None:
         keep[:] = False
-        keep[fitted.catalog.positions(filters.candidates, "candidates")] = True
+        keep[fitted.catalog.positions(id_tuple(filters.candidates, "candidates"), "candidates")] = True
     if filters.where is not None:
         keep &= matching(fitted.catalog, filters.where)
-    keep[fitted.catalog.positions(filters.exclude, "exclude")] = False
+    keep[fitted.catalog.positions(_known(fitted, id_tuple(filters.exclude, "exclude")), "exclude")] = False
     return None if keep.all() else np.flatnonzero(keep)
+
+
+def _known(fitted: Fitted, item_ids: Iterable[Hashable]) -> list[Hashable]:
+    """Those of the ids that are in the catalogue: what is not there cannot come back anyway."""
+    return [item_id for item_id in item_ids if item_id in fitted.catalog]
 
 
 def _excluded(fitted: Fitted, requests: Sequence[Request], users: Users, filters: Filters) -> list[IntArray]:
     """Positions never to return, per request: what it dislikes or excludes, and what was seen."""
-    hidden = users.disliked + _membership(fitted, [r.exclude for r in requests], "exclude")
+    hidden = users.disliked + _membership(fitted, [_known(fitted, r.exclude) for r in requests], "exclude")
     hidden = csr_array(hidden + users.history) if filters.exclude_seen else csr_array(hidden)
     return [hidden.indices[hidden.indptr[row] : hidden.indptr[row + 1]] for row in range(len(requests))]
 

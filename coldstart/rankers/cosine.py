@@ -3,7 +3,7 @@
 import numpy as np
 from typing_extensions import Self
 
-from coldstart._arrays import BoolArray, Csr, FloatArray, as_matrix, unit_rows
+from coldstart._arrays import BoolArray, Csr, FloatArray, as_matrix, check_between, unit_rows
 from coldstart._component import Component
 from coldstart.base import Features, Users
 
@@ -67,6 +67,8 @@ class CosineRanker(Component):
         InvalidInputError
             When the vectors are not finite rows.
         """
+        for name in ("query_weight", "profile_weight", "history_weight", "disliked_weight"):
+            check_between(name, getattr(self, name), 0.0, 1e6)
         dense, missing = as_matrix(features.dense, "features.dense"), _missing(features)
         self.patterns_, group = np.unique(missing, axis=0, return_inverse=True)
         overall = dense.sum(axis=0) / (len(dense) + PRIOR_ROWS)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class MLPRanker(Component):
     """Learn from clicks what makes a user and an item fit: an MLP on ``[u, i, u*i, |u-i|]`` beside the cosine.
 
-    ``u`` is the user's vector as in :class:`CosineRanker` (in training: the mean of the liked items without
+    ``u`` is the user's vector as in ``CosineRanker`` (in training: the mean of the liked items without
     the target), ``i`` the centred item vector. The last layer starts at zero, so that an untrained network
     is the cosine, and without clicks it stays there. Items never clicked are scored like any other.
 
@@ -35,7 +35,7 @@ class MLPRanker(Component):
     learning_rate, weight_decay, dropout : float
         AdamW step size and decay; share of hidden units dropped in training.
     center : bool
-        Centre the item vectors, as in :class:`CosineRanker`.
+        Centre the item vectors, as in ``CosineRanker``.
     rng : int, SeedSequence, Generator or None
         Same seed and same machine: same weights.
     device : str, optional
@@ -108,7 +108,10 @@ class MLPRanker(Component):
         items = self.space_.item_vectors(features)
         vectors = self.space_.user_vectors(users, items)
         item_part = items @ self.weights_["item"] + self.weights_["bias"]
-        return np.stack([self._score_one(vector, items, item_part) for vector in vectors])
+        scores = np.empty((len(vectors), len(items)), dtype=np.float32)
+        for row, vector in enumerate(vectors):
+            scores[row] = self._score_one(vector, items, item_part)
+        return scores
 
     def _score_one(self, user: FloatArray, items: FloatArray, item_part: FloatArray) -> FloatArray:
         """Scores of one user; the layer of ``u*i`` is folded into the user, so no pair is ever stored."""
@@ -164,10 +167,10 @@ class MLPRanker(Component):
 
     def _check_params(self) -> None:
         for name in ("hidden", "epochs", "batch_size", "negatives"):
-            check_between(name, getattr(self, name), 1, 1e9)
+            check_between(name, getattr(self, name), 1, 10**9)
         for name in ("learning_rate", "weight_decay"):
-            check_between(name, getattr(self, name), 0, 1e3)
-        check_between("dropout", self.dropout, 0, 0.99)
+            check_between(name, getattr(self, name), 0.0, 1e3)
+        check_between("dropout", self.dropout, 0.0, 0.99)
         if self.loss not in ("bpr", "bce"):
             raise InvalidInputError(f'`loss` of MLPRanker must be "bpr" or "bce"; got {self.loss!r}.')
 

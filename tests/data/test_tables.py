@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldstart.data.tables import checked_ids, is_missing, pick, read_columns, some
+from coldstart.data.tables import checked_ids, id_tuple, is_missing, pick, read_columns, some
 from coldstart.errors import InvalidInputError, MissingExtraError
 
 COLUMNS = {"id": ["a", "b", "ç"], "title": ["Alien", "été 日本", "🚀, 2001"], "year": [1979, 1982, 1968]}
@@ -202,8 +202,9 @@ def test_a_key_that_a_record_lacks_is_none():
     assert read_columns([{"id": 1}, {"id": 2, "year": 1982}], "Catalog") == {"id": [1, 2], "year": [None, 1982]}
 
 
-def test_column_names_become_text():
-    assert read_columns(pd.DataFrame({0: ["a"], 1: ["b"]}), "Catalog") == {"0": ["a"], "1": ["b"]}
+@pytest.mark.parametrize("make", [pd.DataFrame, dict, records], ids=["pandas", "dict", "records"])
+def test_column_names_become_text(make):
+    assert read_columns(make({0: ["a"], 1: ["b"]}), "Catalog") == {"0": ["a"], "1": ["b"]}
 
 
 @every_kind
@@ -328,6 +329,36 @@ def test_a_missing_id_is_named_by_row(value):
 def test_an_id_that_cannot_be_hashed_is_named_by_row(value):
     with pytest.raises(InvalidInputError, match=r"`movie_id` must hold hashable ids .* got .* in row 1\."):
         checked_ids(["a", value], "movie_id")
+
+
+@pytest.mark.parametrize(
+    "given_ids",
+    [[1, 2], (1, 2), iter([1, 2]), np.array([1, 2]), pd.Series([1, 2]), pl.Series([1, 2]), {1: "x", 2: "y"}],
+    ids=["list", "tuple", "iterator", "array", "pandas", "polars", "keys"],
+)
+def test_a_list_of_ids_may_be_any_collection_and_becomes_plain(given_ids):
+    if hasattr(given_ids, "__next__"):
+        given_ids = iter([1, 2])
+    ids = id_tuple(given_ids, "history")
+    assert ids == (1, 2)
+    assert [type(item_id) for item_id in ids] == [int, int]
+
+
+def test_none_is_no_ids():
+    assert id_tuple(None, "history") == id_tuple([], "history") == ()
+
+
+@pytest.mark.parametrize("value", ["m12", b"m12", 12, 2.5], ids=repr)
+def test_one_id_instead_of_a_list_says_how_to_write_it(value):
+    with pytest.raises(
+        InvalidInputError, match=rf"`history` must be a list of ids; got {value!r}\. Pass \[{value!r}\]"
+    ):
+        id_tuple(value, "history")
+
+
+def test_a_missing_id_in_a_list_is_named():
+    with pytest.raises(InvalidInputError, match="`history` must have a value in every row; got None in row 1"):
+        id_tuple(["a", None], "history")
 
 
 def test_a_long_list_of_ids_is_cut_and_counted():

@@ -153,4 +153,6 @@ def test_two_processes_may_share_a_folder(tmp_path):
 def test_more_values_than_a_block_come_back_in_order(tmp_path, monkeypatch):
     monkeypatch.setattr(cached, "BLOCK", 7)
     texts = [f"text {at % 40}" for at in range(1200)]
-    np.testing.assert_array_equal(cs.CachedEncoder(HashEncoder(8), tmp_path).encode(texts), HashEncoder(8).encode(texts))
+    np.testing.assert_array_equal(
+        cs.CachedEncoder(HashEncoder(8), tmp_path).encode(texts), HashEncoder(8).encode(texts)
+    )

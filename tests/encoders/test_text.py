@@ -85,7 +85,9 @@ def test_prefixes_default_to_the_prompts_of_the_folder(make_model):
     told, plain = cs.TextEncoder(folder, dtype="float32"), cs.TextEncoder(make_model("bert"), dtype="float32")
     np.testing.assert_array_equal(told.encode_query(["moon"]), plain.encode(["quiet moon"]))
     np.testing.assert_array_equal(told.encode(["moon"]), plain.encode(["red moon"]))
-    np.testing.assert_array_equal(cs.TextEncoder(folder, dtype="float32", item_prefix="").encode(["moon"]), plain.encode(["moon"]))
+    np.testing.assert_array_equal(
+        cs.TextEncoder(folder, dtype="float32", item_prefix="").encode(["moon"]), plain.encode(["moon"])
+    )
 
 
 def test_vectors_have_length_one_unless_asked(make_model):
@@ -108,7 +110,9 @@ def test_batches_stay_within_the_token_budget(make_model, monkeypatch):
     sizes = []
     embed = type(encoder._loaded()).embed
     monkeypatch.setattr(
-        type(encoder._loaded()), "embed", lambda self, ids: sizes.append(len(ids) * max(map(len, ids))) or embed(self, ids)
+        type(encoder._loaded()),
+        "embed",
+        lambda self, ids: sizes.append(len(ids) * max(map(len, ids))) or embed(self, ids),
     )
     encoder.encode([" ".join(["moon"] * n) for n in range(1, 9)])
     assert max(sizes) <= 20
@@ -143,7 +147,14 @@ def test_settings_out_of_range_are_named(make_model, setting, message):
 
 def test_the_identity_changes_with_everything_a_vector_depends_on(make_model):
     folder = make_model("bert")
-    variants = [{}, {"pooling": "cls"}, {"max_length": 8}, {"normalize": False}, {"item_prefix": "a "}, {"dtype": "bfloat16"}]
+    variants = [
+        {},
+        {"pooling": "cls"},
+        {"max_length": 8},
+        {"normalize": False},
+        {"item_prefix": "a "},
+        {"dtype": "bfloat16"},
+    ]
     identities = {cs.TextEncoder(folder, **{"dtype": "float32", **v}).identity() for v in variants}
     assert len(identities) == len(variants)
     assert cs.TextEncoder(make_model("bert"), dtype="float32").identity() in identities
@@ -205,5 +216,7 @@ class TestMiniLM:
         assert (exact * fast).sum(axis=1).min() >= 0.999
 
     def test_it_knows_what_belongs_together(self):
-        space, rocket, cake = cs.TextEncoder().encode(["astronauts in orbit", "a rocket to the moon", "a recipe for cake"])
+        space, rocket, cake = cs.TextEncoder().encode(
+            ["astronauts in orbit", "a rocket to the moon", "a recipe for cake"]
+        )
         assert space @ rocket > space @ cake + 0.2

@@ -80,7 +80,9 @@ def test_packaged_weights_that_were_altered_are_refused(make_model, tmp_path, mo
     monkeypatch.setitem(PACKAGED, "some/model", Packaged("some_package", "00"))
     spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
     monkeypatch.setattr(weights, "find_spec", lambda name: spec)
-    with pytest.raises(SavedFolderError, match="must have SHA-256 00; got [0-9a-f]{64}. Reinstall the package some_package"):
+    with pytest.raises(
+        SavedFolderError, match="must have SHA-256 00; got [0-9a-f]{64}. Reinstall the package some_package"
+    ):
         find_weights("some/model")
 
 

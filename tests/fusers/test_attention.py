@@ -4,11 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldstart.errors import InvalidInputError, NotFittedError
-from coldstart.fusers.attention import AttentionFuser
+from coldstart.fusers.attention import PRIOR_ROWS, AttentionFuser
 
 TITLE, PLOT = np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32)[::-1]
 FIELDS = {"title": TITLE, "plot": PLOT}
 NOTHING_MISSING = np.zeros((2, 2), dtype=bool)
+MEAN = 1 / (2 + PRIOR_ROWS)
 QUERY = np.array([1.0, 0.0], dtype=np.float32)
 
 
@@ -23,13 +24,35 @@ def test_attention_is_the_softmax_of_the_cosines_to_the_query():
     assert weights.dtype == np.float32
 
 
+def test_without_a_query_the_fields_attend_to_the_middle_of_their_item():
+    same, other = np.array([[1.0, 0.0]], dtype=np.float32), np.array([[0.0, 3.0]], dtype=np.float32)
+    weights = AttentionFuser(2.0).attention({"a": same, "b": same, "c": other}, np.zeros((1, 3), dtype=bool))
+    likeness = np.exp(2.0 * np.array([2, 2, 1]) / np.sqrt(5))
+    assert np.allclose(weights, likeness / likeness.sum())
+
+
 def test_items_seen_from_a_query_are_the_fields_that_answer_it():
     seen = fitted(100.0).attend(QUERY, FIELDS, NOTHING_MISSING)
-    assert np.allclose(seen, [[1.0, 0.0], [1.0, 0.0]])
+    assert np.allclose(seen, np.array([[1.0, 0.0], [1.0, 0.0]]) - MEAN)
+
+
+def test_each_field_is_centred_on_its_mean_over_the_items_that_have_it():
+    fields = {"title": np.array([[2, 0], [0, 5], [3, 3]], dtype=np.float32)}
+    missing = np.array([[False], [False], [True]])
+    fuser = AttentionFuser().fit(fields, missing)
+    mean = np.array([1.0, 1.0]) / (2 + PRIOR_ROWS)
+    assert np.allclose(fuser.means_["title"], mean)
+    assert np.allclose(fuser.fuse(fields, missing), [[1, 0] - mean, [0, 1] - mean, [0, 0]])
+
+
+def test_a_text_is_placed_as_it_is():
+    placed = fitted().fuse_query({"title": TITLE * 4, "plot": TITLE * 4})
+    assert placed.tolist() == TITLE.tolist()
 
 
 def test_a_temperature_of_0_is_the_plain_mean():
-    assert fitted(0.0).fuse(FIELDS, NOTHING_MISSING).tolist() == [[0.5, 0.5], [0.5, 0.5]]
+    assert fitted(0.0).attention(FIELDS, NOTHING_MISSING, QUERY).tolist() == [[0.5, 0.5], [0.5, 0.5]]
+    assert np.allclose(fitted(0.0).fuse(FIELDS, NOTHING_MISSING), 0.5 - MEAN)
 
 
 def test_a_field_that_has_nothing_to_do_with_the_others_is_quieted():
@@ -43,7 +66,7 @@ def test_a_field_that_has_nothing_to_do_with_the_others_is_quieted():
 def test_a_missing_field_gets_no_attention_however_well_it_answers():
     missing = np.array([[True, False], [False, True]])
     assert fitted().attention(FIELDS, missing, QUERY).tolist() == [[0.0, 1.0], [1.0, 0.0]]
-    assert fitted().attend(QUERY, FIELDS, missing).tolist() == [[0.0, 1.0], [0.0, 1.0]]
+    assert np.allclose(fitted().attend(QUERY, FIELDS, missing), np.array([[0.0, 1.0], [0.0, 1.0]]) - MEAN)
 
 
 def test_an_item_without_fields_gets_no_attention_and_does_not_count_in_the_mean():
@@ -72,7 +95,7 @@ def test_attention_of_each_item_sums_to_1_over_the_fields_it_has(seed, temperatu
 
 @pytest.mark.parametrize("temperature", [-1.0, float("nan"), 1e7, True])
 def test_a_temperature_out_of_range_is_refused(temperature):
-    with pytest.raises(InvalidInputError, match=r"`temperature` must be between 0 and 1,000,000\.0; got "):
+    with pytest.raises(InvalidInputError, match=r"`temperature` must be between 0 and 1,000,000; got "):
         fitted(temperature)
 
 

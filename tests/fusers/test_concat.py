@@ -38,6 +38,8 @@ def test_a_text_scores_by_the_mean_of_field_cosines_whatever_clicks_taught():
     query = fuser.fuse_query({"title": TITLE[:1], "plot": PLOT[:1]})
     scores = query @ fuser.fuse(FIELDS, NOTHING_MISSING).T
     assert np.allclose(scores, [[1.0, 0.5, 0.0]], atol=1e-6)
+    longer = fuser.fuse_query({"title": TITLE[:1] * 7, "plot": PLOT[:1] * 3})
+    assert np.allclose(longer, query)
 
 
 def test_weights_that_were_given_hold_for_items_and_texts_and_nothing_is_learned():

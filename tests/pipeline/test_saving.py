@@ -85,7 +85,9 @@ def test_parts_of_a_stranger_are_handed_to_load(tmp_path):
     rec.save(tmp_path / "model")
     again = cs.load(tmp_path / "model", encoder=HashEncoder())
     assert again.recommend_many(REQUESTS, k=5) == rec.recommend_many(REQUESTS, k=5)
-    with pytest.raises(SavedFolderError, match=r"saved encoder is a HashEncoder.*got None.*load\(folder, encoder=...\)"):
+    with pytest.raises(
+        SavedFolderError, match=r"saved encoder is a HashEncoder.*got None.*load\(folder, encoder=...\)"
+    ):
         cs.load(tmp_path / "model")
     with pytest.raises(SavedFolderError, match=r"got TfidfEncoder\(\)"):
         cs.load(tmp_path / "model", encoder=cs.TfidfEncoder())

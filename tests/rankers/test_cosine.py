@@ -74,6 +74,11 @@ def test_an_item_liked_more_counts_more_within_a_history():
     assert scores[0] == pytest.approx(3 * scores[1])
 
 
+def test_the_number_of_dislikes_does_not_matter():
+    one, other = (score(plain(), query=axis(0), disliked=axis(1) * length) for length in (1, 9))
+    assert np.allclose(one, other)
+
+
 def test_a_dislike_pushes_the_item_and_its_like_down():
     items = Features(np.array([[1, 0, 0, 0], [0.9, 0.1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=np.float32))
     ranker = CosineRanker(center=False).fit(items)

@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
 import torch
+import tqdm.auto
 from scipy.sparse import csr_array
 
 from coldstart.base import Features, Users
 from coldstart.errors import InvalidInputError, NotFittedError
+from coldstart.rankers import mlp
 from coldstart.rankers.cosine import CosineRanker
-from coldstart.rankers.mlp import MLPRanker
+from coldstart.rankers.mlp import MLPRanker, _unclicked
 from coldstart.testing import check_ranker
 
 N_ITEMS = 24
@@ -165,6 +167,64 @@ def test_items_nobody_clicked_are_no_negatives():
     assert not np.array_equal(ranker.weights_["item"][:-6], start.weights_["item"][:-6])
 
 
+def test_two_clicks_of_a_user_are_enough_to_learn_from():
+    assert len(MLPRanker(**QUICK).fit(ALIKE, csr_array(np.eye(4, N_ITEMS) + np.eye(4, N_ITEMS, 4))).losses_) == 2
+
+
+def test_negatives_are_drawn_evenly_among_clicked_items_that_the_user_did_not_click():
+    clicks = np.zeros((100, N_ITEMS), dtype=np.float32)
+    clicks[:, 0] = 1  # everybody's favourite
+    clicks[np.arange(20), np.arange(20)] = 1  # the last four items stay unclicked
+    clicks[99] = 0
+    clicks[99, [1, 2, 3, 4, 5]] = 1
+    drawn = _unclicked(csr_array(clicks), np.full(500, 99), 4, np.random.default_rng(0))
+    items, counts = np.unique(drawn, return_counts=True)
+    assert drawn.shape == (500, 4)
+    assert items.tolist() == [0, *range(6, 20)]
+    assert counts.max() < 2 * counts.min()
+
+
+def test_an_untrained_network_starts_small_and_silent():
+    weights = MLPRanker(hidden=200).fit(random_features()).weights_
+    first = np.stack([weights[name] for name in ("user", "item", "product", "distance")])
+    assert first.shape == (4, 8, 200)
+    assert first.min() == pytest.approx(-(32**-0.5), rel=0.01)
+    assert first.max() == pytest.approx(32**-0.5, rel=0.01)
+    assert abs(first.mean()) < 0.01
+    assert not weights["out"].any()
+    assert not weights["bias"].any()
+
+
+def test_dropout_keeps_the_mean_of_what_it_drops():
+    ones = torch.ones(100, 100)
+    dropped = MLPRanker(dropout=0.75)._drop(ones, torch.Generator().manual_seed(0))
+    assert set(dropped.unique().tolist()) == {0.0, 4.0}
+    assert dropped.mean().item() == pytest.approx(1.0, abs=0.05)
+    assert MLPRanker(dropout=0.0)._drop(ones, torch.Generator()) is ones
+
+
+@pytest.mark.parametrize("batch_size", [7, 10_000])
+def test_the_loss_of_an_epoch_is_the_mean_over_its_clicks(batch_size):
+    ranker = MLPRanker(epochs=1, batch_size=batch_size, learning_rate=0.0, device="cpu").fit(ALIKE, checkerboard())
+    assert ranker.losses_ == pytest.approx([np.log(2)], abs=0.1)  # nothing learned, nobody is above anybody
+
+
+@pytest.mark.parametrize(("cuda", "mps", "best"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")])
+def test_the_best_device_there_is_is_used_unless_one_is_named(monkeypatch, cuda, mps, best):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert mlp._best_device() == best
+    assert MLPRanker(**QUICK).fit(ALIKE, checkerboard()).losses_  # device="cpu"
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_a_bar_appears_after_a_second_and_can_be_switched_off(monkeypatch, progress):
+    asked = {}
+    monkeypatch.setattr(tqdm.auto, "tqdm", lambda rounds, **options: asked.update(options) or rounds)
+    MLPRanker(progress=progress, **QUICK).fit(ALIKE, checkerboard())
+    assert asked == {"desc": "MLPRanker", "delay": 1.0, "disable": not progress}
+
+
 def test_a_score_is_the_network_on_every_pair():
     features = random_features()
     ranker = MLPRanker(**QUICK, dropout=0.0).fit(features, checkerboard())
@@ -257,7 +317,6 @@ def test_no_users_have_no_scores():
     assert MLPRanker().fit(ALIKE).score(users(np.zeros((0, N_ITEMS))), ALIKE).shape == (0, N_ITEMS)
 
 
-# BUG: a bare TypeError from numpy or from the comparison
 @pytest.mark.parametrize(
     ("name", "value"), [("hidden", 2.5), ("epochs", "6"), ("negatives", None), ("batch_size", 1.5)]
 )
