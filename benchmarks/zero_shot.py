@@ -52,7 +52,7 @@ def published_split(data: Data) -> Split:
 
 
 def random_split(data: Data, seed: int) -> Split:
-    """Return an item-cold split of our own: 20 % of the items lose all clicks, 20 % of the other clicks are held out."""
+    """Return an item-cold split of our own: 20 % of the items lose all clicks, 20 % of other clicks are held out."""
     rng = np.random.default_rng(seed)
     ids = data.items["item_id"]
     cold = {ids[at] for at in rng.permutation(len(ids))[: len(ids) // 5]}
@@ -245,10 +245,10 @@ def main() -> None:
         item_track(cul, ["title"], [published_split(cul)]),
         f"### amazon-office-2014, title, description and categories, {len(SEEDS)} random item-cold splits",
         item_track(office, fields, [random_split(office, seed) for seed in SEEDS]),
-        f"### ml-latest-small (ratings of 4 and more), title, overview and genres, {len(SEEDS)} random item-cold splits",
+        f"### ml-latest-small (ratings >= 4), title, overview and genres, {len(SEEDS)} random item-cold splits",
         item_track(films, fields, [random_split(films, seed) for seed in SEEDS]),
         "### Queries: tags that MovieLens users typed, all 9,742 films ranked",
-        "Settings were chosen on the selection half. Popular films get more tags, so popularity is no small baseline here.",
+        "Settings were chosen on the selection half. Popular films get more tags, so popularity is no small baseline.",
         query_track(films),
     ]
     text = "\n\n".join(sections)
