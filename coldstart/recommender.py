@@ -163,12 +163,7 @@ class Recommender(Component):
         Returns
         -------
         Recommendations
-            One row per request, in order.
-
-        Raises
-        ------
-        NotFittedError, UnknownIdError, InvalidInputError
-            As ``recommend``; all unknown ids of the batch are named at once.
+            One row per request, in order. All unknown ids of the batch are named at once.
         """
         batch = _checked_batch(requests, users)
         return answer(self.fitted, batch, k, Filters(candidates, exclude, exclude_seen, where))
@@ -182,7 +177,7 @@ class Recommender(Component):
         exclude: Iterable[Hashable] = (),
         where: Where | None = None,
     ) -> Recommendations:
-        """Return items like one item, itself left out: what someone would get who likes just that."""
+        """Return items like one item, itself left out: what someone gets who likes just that."""
         return self.recommend(history=[item_id], k=k, candidates=candidates, exclude=exclude, where=where)
 
     def add_items(self, items: Table) -> Self:
@@ -235,11 +230,10 @@ class Recommender(Component):
         return self
 
     def save(self, folder: str | Path, *, include_encoder: bool = False) -> None:
-        """Write a folder of JSON and safetensors, whole or not at all; a saved folder there is replaced.
+        """Write a folder of JSON and safetensors, whole or not at all; a saved one there is replaced.
 
         Parameters
         ----------
-        folder : str or Path
         include_encoder : bool
             Copy the language model's weights into the folder. By default they are referred to by name and hash.
 

@@ -17,8 +17,8 @@ likes = ["seven-samurai-1954", "the-good-the-bad-and-the-ugly-1966", "yojimbo-19
 print("2. Someone new likes", ", ".join(likes))
 print(rec.recommend(history=likes, k=5), "\n")
 
-print("3. The same person, tonight: 'something funny'")
-print(rec.recommend(history=likes, query="something funny", k=5), "\n")
+print("3. The same person, tonight: 'a comedy about the end of the world'")
+print(rec.recommend(history=likes, query="a comedy about the end of the world", k=5), "\n")
 
 print("4. The same likes, only films from before 1980")
 print(rec.recommend(history=likes, where={"year": ("<", 1980)}, k=5), "\n")
@@ -30,8 +30,8 @@ new = {
     "description": "A technician keeps a fading radio relay alive at the edge of the solar system, far from anyone.",
 }
 rec.add_items([new])
-print("5. A film is added a moment ago; nothing is trained again. Who asks as in 1 gets:")
-print(rec.recommend(query="a lonely mission in deep space", k=5), "\n")
+print("5. A film is added a moment ago; nothing is trained again. 'someone keeps a radio running far from Earth':")
+print(rec.recommend(query="someone keeps a radio running far from Earth", k=5), "\n")
 print("   and what is like it:")
 print(rec.similar_items("the-last-relay", k=3), "\n")
 
@@ -39,7 +39,7 @@ print("6. Someone of whom nothing is known: films that together cover the catalo
 print(rec.recommend(k=5), "\n")
 
 print(
-    "Why it works without clicks: a pretrained language model has read what the words mean. Each film, each query and\n"
-    "each person's likes become vectors in one space, and what lies near is recommended. Clicks, when they come, teach\n"
-    "the recommender more: rec.fit(films, clicks)."
+    "Why it works without clicks: a pretrained language model has read what the words mean. Each film, each\n"
+    "query and each person's likes become vectors in one space, and what lies near is recommended. Clicks, when\n"
+    "they come, teach the recommender more: rec.fit(films, clicks)."
 )

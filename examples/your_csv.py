@@ -9,4 +9,4 @@ import coldstart as cs
 
 items = cs.Catalog.from_frame(sys.argv[1], id="id", fields=["title", "description"])
 rec = cs.Recommender().fit(items)
-print(rec.recommend(query=input("What are you looking for? "), k=5))
+print(rec.recommend(query=input("What are you looking for? ")))

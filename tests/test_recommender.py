@@ -138,6 +138,11 @@ class TestFit:
         rec = cs.Recommender(encoder=HashEncoder()).fit(cs.Catalog.from_frame(rows, id="id", fields=["title", "plot"]))
         assert ids_of(rec.recommend(query="garden"))[0] == 2
 
+    @pytest.mark.parametrize("encoder", ["some/hub-id", HashEncoder, 3])
+    def test_what_is_no_encoder_is_explained(self, catalog, encoder):
+        with pytest.raises(InvalidInputError, match=r"`encoder` must have a method encode; got .*TextEncoder\(\)"):
+            cs.Recommender(encoder=encoder).fit(catalog)
+
     def test_before_fit_everything_says_so(self):
         with pytest.raises(NotFittedError, match=r"call Recommender.fit\(catalog\) first"):
             cs.Recommender().recommend(query="x")
@@ -184,9 +189,14 @@ class TestRecommend:
     def test_k_is_ten_or_what_there_is(self, rec):
         assert len(ids_of(rec.recommend(query="space"))) == 8
 
-    @pytest.mark.parametrize("k", [0, -1, 9, True])
+    @pytest.mark.parametrize("k", [2.5, 3.0])
+    def test_k_is_a_whole_number(self, rec, k):
+        with pytest.raises(InvalidInputError, match=f"`k` must be a whole number between 1 and 8; got {k}"):
+            rec.recommend(query="space", k=k)
+
+    @pytest.mark.parametrize("k", [0, -1, 9, True, "2"])
     def test_k_out_of_range_names_the_range(self, rec, k):
-        with pytest.raises(InvalidInputError, match=rf"`k` must be between 1 and 8; got {k}"):
+        with pytest.raises(InvalidInputError, match=rf"`k` must be between 1 and 8; got {k!r}"):
             rec.recommend(query="space", k=k)
 
     def test_unknown_users_are_named_with_the_way_out(self, rec):
@@ -239,6 +249,16 @@ class TestFilters:
     def test_a_request_can_exclude_for_itself(self, rec):
         rows = rec.recommend_many([cs.Request(query="space star", exclude=["s0"]), cs.Request(query="space star")], k=1)
         assert rows.item_ids[0] != ["s0"] == rows.item_ids[1]
+
+    def test_what_is_not_there_is_excluded_anyway(self, rec):
+        assert len(ids_of(rec.recommend(query="space", exclude=["gone"]))) == 8
+        assert rec.recommend_many([cs.Request(query="space", exclude=["gone"])]).item_ids[0]
+
+    @pytest.mark.parametrize("name", ["candidates", "exclude"])
+    @pytest.mark.parametrize("ids", ["s0", 3])
+    def test_one_id_in_place_of_a_list_is_explained(self, rec, name, ids):
+        with pytest.raises(InvalidInputError, match=rf"`{name}` must be a list of ids; got {ids!r}. Pass \[{ids!r}\]"):
+            rec.recommend(query="space", **{name: ids})
 
     def test_unknown_candidates_are_named(self, rec):
         with pytest.raises(UnknownIdError, match="`candidates`.*got 'zz'"):
@@ -362,6 +382,20 @@ class TestCatalogueLife:
         assert ids_of(rec.recommend(user="u1", k=1)) == ["s1"]
         with pytest.raises(UnknownIdError, match="got 's0'"):
             rec.similar_items("s0")
+
+    def test_a_bare_id_is_not_taken_for_a_list_of_letters(self, rec):
+        with pytest.raises(InvalidInputError, match=r"`item_ids` must be a list of ids; got 's0'"):
+            rec.remove_items("s0")
+        with pytest.raises(InvalidInputError, match=r"`users` must be a list of ids; got 'u0'"):
+            rec.recommend_many(users="u0")
+
+    def test_a_column_that_is_not_there_is_no_update(self, rec):
+        with pytest.raises(InvalidInputError, match="no column 'titel'"):
+            rec.update_items([{"id": "s0", "titel": "submarine"}])
+
+    def test_an_update_without_clicks_is_explained(self, rec):
+        with pytest.raises(InvalidInputError, match="must be Interactions; got NoneType"):
+            rec.update(None)
 
     def test_the_last_item_cannot_be_removed(self, rec, catalog):
         with pytest.raises(InvalidInputError, match="at least 1 item; got all 8"):

@@ -117,6 +117,13 @@ def test_an_empty_folder_is_filled_and_parents_are_made(tmp_path):
     assert read_config(tmp_path / "a" / "b")
 
 
+def test_a_model_folder_of_another_library_is_never_overwritten(tmp_path):
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(InvalidInputError, match="holds something else"):
+        write(tmp_path / "bert")
+
+
 @pytest.mark.parametrize("kind", ["folder", "file"])
 def test_what_is_not_ours_is_never_overwritten(tmp_path, kind):
     place = tmp_path / "thesis"

@@ -122,10 +122,39 @@ def test_embedded_weights_travel_with_the_folder(tmp_path, make_model, wrap):
     assert cs.load(tmp_path / "second").recommend(query="moon", k=3) == rec.recommend(query="moon", k=3)
 
 
-def test_a_cached_encoder_of_a_stranger_is_explained(tmp_path):
-    rec = fitted(encoder=cs.CachedEncoder(HashEncoder(), tmp_path / "cache"))
-    with pytest.raises(InvalidInputError, match=r"must be one of this library to be saved; got HashEncoder\(\)"):
-        rec.save(tmp_path / "model")
+def test_a_cached_encoder_of_a_stranger_is_handed_to_load(tmp_path):
+    encoder = cs.CachedEncoder(HashEncoder(), tmp_path / "cache")
+    rec = fitted(encoder=encoder)
+    rec.save(tmp_path / "model")
+    assert cs.load(tmp_path / "model", encoder=encoder).recommend(query="moon", k=3) == rec.recommend(query="moon", k=3)
+
+
+class OtherEncoder(HashEncoder):
+    """A second class of a stranger."""
+
+
+def test_encoders_of_several_classes_are_handed_per_field(tmp_path):
+    encoders = {"title": HashEncoder(8), "plot": OtherEncoder(16)}
+    rec = fitted(encoder=encoders)
+    rec.save(tmp_path / "model")
+    again = cs.load(tmp_path / "model", encoder=encoders)
+    assert again.recommend_many(REQUESTS, k=5) == rec.recommend_many(REQUESTS, k=5)
+
+
+def test_a_part_that_the_folder_holds_is_not_given_again(tmp_path):
+    fitted().save(tmp_path / "model")
+    with pytest.raises(
+        InvalidInputError, match=r"`ranker` of load must be None: the folder holds the ranker, CosineRanker"
+    ):
+        cs.load(tmp_path / "model", ranker=cs.CosineRanker())
+
+
+def test_a_saved_model_is_not_tied_to_the_device_it_ran_on(tmp_path, make_model):
+    rec = fitted(encoder=cs.TextEncoder(make_model("bert"), device="cpu"), ranker=cs.MLPRanker(device="cpu"))
+    rec.save(tmp_path / "model")
+    again = cs.load(tmp_path / "model")
+    assert again.encoders_["title"].device is None
+    assert again.ranker_.device is None
 
 
 def test_the_folder_is_readable_and_holds_no_code(tmp_path):
