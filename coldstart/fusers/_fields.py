@@ -11,6 +11,9 @@ from coldstart.errors import InvalidInputError
 MAX_PAIRS = 20_000
 """Clicks used to learn field weights; three numbers need no more."""
 
+PRIOR_PAIRS = 1_000
+"""Clicks that equal weights count for: a handful of clicks must not silence a field."""
+
 
 def check_fields(fields: Mapping[str, FloatArray], missing: BoolArray, names: tuple[str, ...] | None = None) -> None:
     """Raise unless all fields have the same rows as ``missing`` and, when given, the fitted names.
@@ -89,7 +92,8 @@ def learn_weights(fields: Mapping[str, FloatArray], missing: BoolArray, clicks: 
 
     For a click (u, i) and an item j drawn uniformly from the clicked ones, the fields' cosines to the user's
     other items should be larger for i: minimise the Bayesian personalised ranking loss (Rendle et al. 2009) over
-    non-negative weights, a convex problem of one number per field.
+    non-negative weights, a convex problem of one number per field. The result is blended with equal weights by the
+    number of clicks it rests on.
 
     Parameters
     ----------
@@ -114,7 +118,8 @@ def learn_weights(fields: Mapping[str, FloatArray], missing: BoolArray, clicks: 
         return np.logaddexp(0.0, -margin).mean() + penalty, slope.mean(axis=0) + 2e-4 * weights
 
     found = minimize(loss, np.ones(len(fields)), jac=True, bounds=[(0.0, None)] * len(fields), method="L-BFGS-B").x
-    learned = found / found.sum() if found.sum() > 0 else equal
+    best = found / found.sum() if found.sum() > 0 else equal
+    learned = (len(margins) * best + PRIOR_PAIRS * equal) / (len(margins) + PRIOR_PAIRS)
     return dict(zip(fields, learned.tolist(), strict=True))
 
 

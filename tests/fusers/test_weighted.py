@@ -41,3 +41,14 @@ def test_fields_of_different_width_are_refused():
 def test_a_negative_weight_is_refused():
     with pytest.raises(InvalidInputError, match="`weights` must be finite, at least 0 and not all 0"):
         WeightedFuser({"title": -1, "plot": 2}).fit(FIELDS, NOTHING_MISSING)
+
+
+@pytest.mark.keep_prior
+def test_a_handful_of_clicks_hardly_moves_the_weights_and_thousands_do():
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.eye(2, dtype=np.float32), 20, axis=0)
+    fields = {"group": group, "noise": rng.standard_normal((40, 2)).astype(np.float32)}
+    missing = np.zeros((40, 2), dtype=bool)
+    for users, low, high in ((1, 0.5, 0.55), (500, 0.85, 1.0)):
+        likes = csr_array(np.kron(np.eye(2), np.ones((users, 20))).astype(np.float32))
+        assert low <= WeightedFuser().fit(fields, missing, likes).weights_["group"] <= high
