@@ -286,9 +286,7 @@ class Recommender(Component):
             )
         for one in encoders.values():
             if isinstance(one, str | type) or not hasattr(one, "encode"):
-                raise InvalidInputError(
-                    f"`encoder` must have a method encode; got {one!r}. Pass TextEncoder(...), say."
-                )
+                raise InvalidInputError(f"`encoder` must have a method encode; got {one!r}. Pass TextEncoder().")
         return {name: encoders[name] for name in catalog.fields}
 
 

@@ -16,6 +16,7 @@ FLOORS = {
     "errors": 1,
     "_arrays": 2,
     "_component": 2,
+    "_device": 2,
     "_extras": 2,
     "base": 3,
     "data": 3,

@@ -127,7 +127,7 @@ class Interactions:
                 f"Clicks must be on items of the catalogue; {found}: {some(unknown)}. Add the items, check the "
                 'type of the ids (1 and "1" differ), or pass on_unknown="drop".'
             )
-        warnings.warn(f"Dropped: {found}: {some(unknown)}.", ColdstartWarning, stacklevel=3)
+        warnings.warn(f"Dropped: {found}: {some(unknown)}.", ColdstartWarning, stacklevel=4)
         return self.take(keep)
 
 

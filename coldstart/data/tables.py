@@ -129,6 +129,8 @@ def _columns_of(table: Table, owner: str) -> Columns:
     if hasattr(table, "column_names"):  # pyarrow
         _check_distinct(table.column_names, owner)
         return {str(name): table.column(name).to_pylist() for name in table.column_names}
+    if hasattr(table, "collect"):  # polars, lazy: even its column names cost a query
+        raise InvalidInputError(f"{owner} takes frames that are in memory; got {type(table).__name__}. Call collect().")
     if hasattr(table, "columns"):  # pandas, polars
         _check_distinct(table.columns, owner)
         return {str(name): _to_list(table[name], f"column {name!r} of {owner}") for name in table.columns}
@@ -196,7 +198,7 @@ def _read_csv(path: Path, delimiter: str = ",", quoting: Literal[0, 3] = csv.QUO
         if len(row) != len(header):
             raise InvalidInputError(
                 f"Every row of {path.name!r} must have the {len(header)} cells of its header; "
-                f"got {len(row)} in data row {number}. Quote cells that hold the separator."
+                f"got {len(row)} in data row {number}. Quote cells that hold the separator (CSV) or take it out (TSV)."
             )
     return {name: [row[i] for row in records] for i, name in enumerate(header)}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from coldstart._arrays import FloatArray, check_between, unit_rows
+from coldstart._device import best_device
 
 if TYPE_CHECKING:
     import torch
@@ -97,7 +98,7 @@ def load_language_model(
         network = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
     if network.config.is_encoder_decoder:
         network = network.get_encoder()
-    network = network.eval().to(device or _best_device())
+    network = network.eval().to(device or best_device())
     length = _length(folder, tokenizer, network.config, max_length)
     model = LanguageModel(tokenizer, network, pooling, length, _prompts(folder))
     if pooling == "auto":
@@ -125,14 +126,6 @@ def _pool(hidden: "torch.Tensor", mask: "torch.Tensor", pooling: str) -> "torch.
     if pooling == "last":
         return hidden[range(len(hidden)), mask.sum(dim=1) - 1]
     return (hidden * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
-
-
-def _best_device() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _fastest(model: LanguageModel) -> LanguageModel:

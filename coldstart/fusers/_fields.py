@@ -71,6 +71,15 @@ def given_weights(weights: Mapping[str, float] | None, names: tuple[str, ...]) -
     return dict(zip(names, (values / values.sum()).tolist(), strict=True))
 
 
+def settle_weights(
+    weights: Mapping[str, float] | None, fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr | None = None
+) -> dict[str, float]:
+    """Return the weights given; when none are, those that clicks teach or, without clicks, equal ones."""
+    if weights is None and clicks is not None:
+        return learn_weights(fields, missing, clicks)
+    return given_weights(weights, tuple(fields))
+
+
 def shares(weights: Mapping[str, float], missing: BoolArray) -> FloatArray:
     """Return each item's weights over the fields it has, shape (n, n_fields), rows summing to 1 (or 0)."""
     present = np.array(list(weights.values()), dtype=np.float32) * ~missing

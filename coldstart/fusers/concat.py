@@ -7,7 +7,7 @@ from typing_extensions import Self
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, unit_rows
 from coldstart._component import Component
-from coldstart.fusers._fields import check_fields, given_weights, learn_weights, shares
+from coldstart.fusers._fields import check_fields, settle_weights, shares
 
 
 class ConcatFuser(Component):
@@ -53,10 +53,8 @@ class ConcatFuser(Component):
             When shapes or weights do not fit the fields.
         """
         check_fields(fields, missing)
-        given = given_weights(self.weights, tuple(fields))
-        learned = self.weights is None and clicks is not None
-        self.weights_ = learn_weights(fields, missing, clicks) if learned else given
-        self.query_weights_ = given
+        self.weights_ = settle_weights(self.weights, fields, missing, clicks)
+        self.query_weights_ = settle_weights(self.weights, fields, missing)
         return self
 
     def fuse(self, fields: Mapping[str, FloatArray], missing: BoolArray) -> FloatArray:

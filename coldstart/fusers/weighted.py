@@ -6,7 +6,7 @@ from typing_extensions import Self
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, unit_rows
 from coldstart._component import Component
-from coldstart.fusers._fields import check_fields, check_one_space, given_weights, learn_weights, shares, sum_weighted
+from coldstart.fusers._fields import check_fields, check_one_space, settle_weights, shares, sum_weighted
 
 
 class WeightedFuser(Component):
@@ -49,9 +49,7 @@ class WeightedFuser(Component):
         """
         check_fields(fields, missing)
         check_one_space(fields, "WeightedFuser")
-        learned = self.weights is None and clicks is not None
-        given = given_weights(self.weights, tuple(fields))
-        self.weights_ = learn_weights(fields, missing, clicks) if learned else given
+        self.weights_ = settle_weights(self.weights, fields, missing, clicks)
         return self
 
     def fuse(self, fields: Mapping[str, FloatArray], missing: BoolArray) -> FloatArray:

@@ -1,12 +1,13 @@
 """A small neural network on pairs of user and item, trained on clicks."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from typing_extensions import Self
 
 from coldstart._arrays import Csr, FloatArray, IntArray, Rng, blocks, check_between, generator
 from coldstart._component import Component
+from coldstart._device import best_device
 from coldstart.base import Features, Users
 from coldstart.errors import InvalidInputError
 from coldstart.rankers.cosine import CosineRanker
@@ -125,7 +126,7 @@ class MLPRanker(Component):
         import torch
         from tqdm.auto import tqdm
 
-        device = self.device or _best_device()
+        device = self.device or best_device()
         liked = clicks.astype(bool).astype(np.float32)
         users, positives = _trainable(liked)
         tastes = torch.from_numpy(liked @ items).to(device)
@@ -211,11 +212,3 @@ def _pair_loss(positive: "torch.Tensor", negative: "torch.Tensor", kind: str) ->
     if kind == "bpr":
         return softplus(negative - positive[:, None]).mean()
     return softplus(-positive).mean() + softplus(negative).mean()
-
-
-def _best_device() -> Any:
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -383,3 +383,9 @@ def test_two_columns_of_one_name_are_refused(tmp_path, kind):
 def test_a_column_that_is_a_mapping_is_refused():
     with pytest.raises(InvalidInputError, match="column 'id' of Catalog must be a sequence of values"):
         read_columns(pd.DataFrame({"id": ["a", "b"]}).to_dict(), "Catalog")
+
+
+def test_a_lazy_frame_asks_to_be_collected():
+    polars = pytest.importorskip("polars")
+    with pytest.raises(InvalidInputError, match=r"frames that are in memory; got LazyFrame. Call collect\(\)"):
+        read_columns(polars.LazyFrame({"id": [1]}), "Catalog")

@@ -4,9 +4,9 @@ import torch
 import tqdm.auto
 from scipy.sparse import csr_array
 
+from coldstart._device import best_device
 from coldstart.base import Features, Users
 from coldstart.errors import InvalidInputError, NotFittedError
-from coldstart.rankers import mlp
 from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.mlp import MLPRanker, _unclicked
 from coldstart.testing import check_ranker
@@ -213,7 +213,7 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_clicks(batch_size):
 def test_the_best_device_there_is_is_used_unless_one_is_named(monkeypatch, cuda, mps, best):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert mlp._best_device() == best
+    assert best_device() == best
     assert MLPRanker(**QUICK).fit(ALIKE, checkerboard()).losses_  # device="cpu"
 
 
