@@ -30,6 +30,7 @@ benchmark: $(VENV)/.dev
 
 # The package alone, as `pip install .` gives it: no extra, a fast import, an answer without a download.
 bare: $(VENV)-bare/.installed
+	$(VENV)-bare/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
 	$(VENV)-bare/bin/python tests/bare.py
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
