@@ -17,8 +17,8 @@ likes = ["seven-samurai-1954", "the-good-the-bad-and-the-ugly-1966", "yojimbo-19
 print("2. Someone new likes", ", ".join(likes))
 print(rec.recommend(history=likes, k=5), "\n")
 
-print("3. The same person, tonight: 'a comedy about the end of the world'")
-print(rec.recommend(history=likes, query="a comedy about the end of the world", k=5), "\n")
+print("3. The same person, tonight: 'set in space'")
+print(rec.recommend(history=likes, query="set in space", k=5), "\n")
 
 print("4. The same likes, only films from before 1980")
 print(rec.recommend(history=likes, where={"year": ("<", 1980)}, k=5), "\n")
