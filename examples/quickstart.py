@@ -13,12 +13,12 @@ rec = cs.Recommender().fit(films)
 print("1. Someone says what they want: 'a lonely mission in deep space'")
 print(rec.recommend(query="a lonely mission in deep space", k=5), "\n")
 
-likes = ["seven-samurai-1954", "the-good-the-bad-and-the-ugly-1966", "yojimbo-1961"]
+likes = ["seven-samurai-1954", "the-good-the-bad-and-the-ugly-1966", "once-upon-a-time-in-the-west-1968"]
 print("2. Someone new likes", ", ".join(likes))
 print(rec.recommend(history=likes, k=5), "\n")
 
-print("3. The same person, tonight: 'set in space'")
-print(rec.recommend(history=likes, query="set in space", k=5), "\n")
+print("3. The same person, tonight: 'a funny film'")
+print(rec.recommend(history=likes, query="a funny film", k=5), "\n")
 
 print("4. The same likes, only films from before 1980")
 print(rec.recommend(history=likes, where={"year": ("<", 1980)}, k=5), "\n")
