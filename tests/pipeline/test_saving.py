@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -235,3 +236,14 @@ def test_a_random_state_does_not_keep_a_model_from_being_saved(tmp_path):
     rec = fitted(ranker=cs.MLPRanker(rng=np.random.default_rng(0)))
     rec.save(tmp_path / "model")
     assert cs.load(tmp_path / "model").recommend(user="u0", k=1).item_ids == [["s0"]]
+
+
+@pytest.mark.parametrize(
+    "folder", sorted((Path(__file__).parent.parent / "saved").iterdir()), ids=lambda path: path.name
+)
+def test_every_format_ever_written_is_read(folder):
+    rec = cs.load(folder)
+    assert rec.catalog.ids == tiny_catalog().ids
+    assert rec.recommend(user="u0", k=1).item_ids == [["s0"]]
+    assert rec.recommend(query="moon", k=1).item_ids == [["s1"]]
+    assert rec.recommend(query="garden", where={"price": ("<", 10)}, k=1).item_ids == [["g0"]]
