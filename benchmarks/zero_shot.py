@@ -238,10 +238,10 @@ def main() -> None:
         "NDCG@20 with the 95 % bootstrap interval over users (splits pooled). Full ranking of all candidates, training "
         "clicks left out, ties by item order. A user is the mean of the vectors of their training items. "
         "Written by `python benchmarks/zero_shot.py --write`.",
-        "Where the default is behind: for queries, three separate fields (0.072) lose to one text that joins them (0.088) "
-        "and to AttentionFuser (0.087); on ml-latest-small, popularity beats every text-only ranker on items that have "
-        'clicks. "MiniLM, not centred" is what a few lines of sentence-transformers and numpy give (the vectors are the '
-        "same: cosine >= 0.99999, tested).",
+        "Where the default is behind: for queries, three separate fields (0.072) lose to one text that joins them "
+        "(0.088) and to AttentionFuser (0.087); on ml-latest-small, popularity beats every text-only ranker on items "
+        'that have clicks. "MiniLM, not centred" is what a few lines of sentence-transformers and numpy give (the '
+        "vectors are the same: cosine >= 0.99999, tested).",
         circumstances({data.name: data.sha256 for data in (cul, office, films)}),
         "### citeulike-a, titles only, published item-cold split",
         'Evaluated in ColdRec\'s way: in "overall" and "cold" the validation items are candidates and count as misses, '
