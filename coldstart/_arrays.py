@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import csr_array
 
 from coldstart.errors import InvalidInputError
 
@@ -40,25 +40,6 @@ def as_matrix(values: AnyArray, name: str) -> FloatArray:
             f"the first is row {bad[0]}. Check what produced that row."
         )
     return matrix
-
-
-def as_csr(values: Any, shape: tuple[int, int], name: str) -> Csr:
-    """Return a float32 CSR matrix of the stated shape; duplicates are summed.
-
-    Raises
-    ------
-    InvalidInputError
-        When ``values`` is not sparse, or has another shape.
-    """
-    if not issparse(values):
-        raise InvalidInputError(
-            f"`{name}` must be a scipy sparse matrix of shape {shape}; got {type(values).__name__}."
-        )
-    if values.shape != shape:
-        raise InvalidInputError(f"`{name}` must have shape {shape}; got {values.shape}.")
-    rows = csr_array(values, dtype=np.float32, copy=True)
-    rows.sum_duplicates()
-    return rows
 
 
 def check_between(name: str, value: Any, low: float, high: float, hint: str = "") -> None:

@@ -1,7 +1,7 @@
 """The contract: what an encoder, a fuser, a ranker and an index are.
 
 Parts know arrays and positions, never ids. A plain class with these methods works in a
-``Recommender``; nothing needs to be inherited. ``testing`` checks a part.
+``Recommender``; nothing needs to be inherited. ``coldstart.testing`` checks a part.
 """
 
 from collections.abc import Mapping, Sequence

@@ -304,20 +304,17 @@ def test_new_rows_without_a_field_are_refused():
         films().like(other)
 
 
-# BUG: columns of another length than the ids are taken
 def test_the_constructor_refuses_columns_of_another_length():
     with pytest.raises(InvalidInputError, match="title"):
         Catalog(("a",), ("title",), {"title": ("x", "y")})
 
 
-# BUG: the cached mask can be written to
 def test_the_mask_of_missing_cells_cannot_be_changed():
     catalog = films()
     with pytest.raises(ValueError, match="read-only"):
         catalog.missing[0, 0] = True
 
 
-# BUG: a list in a cell is shared with the caller
 def test_changing_a_list_in_a_cell_later_changes_nothing():
     tags = [["war"], ["maze"], ["war"]]
     catalog = films(tags=tags)
@@ -325,7 +322,6 @@ def test_changing_a_list_in_a_cell_later_changes_nothing():
     assert list(catalog.columns["tags"][0]) == ["war"]
 
 
-# BUG: TypeError: cannot pickle 'mappingproxy' object, for a fitted Recommender too
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))], ids=["deepcopy", "pickle"])
 def test_a_catalogue_can_be_copied_and_sent_to_a_worker(copied):
     catalog = copied(films())

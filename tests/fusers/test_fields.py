@@ -46,7 +46,6 @@ def checkerboard(signal_noise=0.3, seed=0):
     return fields, np.zeros((20, 2), dtype=bool), csr_array(clicks.astype(np.float32))
 
 
-# BUG: AttentionFuser gives float64: `np.sum(...) + PRIOR_ROWS` in `fit` is an int64 scalar, which widens the means
 @every_fuser
 def test_the_contract_of_a_fuser_holds(fuser_class):
     check_fuser(fuser_class())
@@ -99,7 +98,6 @@ def test_the_length_of_a_field_vector_does_not_matter(fuser_class, catalogue):
     assert np.allclose(fuser.fuse(longer, missing), fuser.fuse(fields, missing), atol=1e-5)
 
 
-# BUG: as above
 @every_fuser
 @settings(deadline=None, max_examples=50)
 @given(catalogue=catalogues())
@@ -316,7 +314,6 @@ def test_users_with_one_click_beside_others_do_no_harm():
     assert learn_weights(fields, missing, more)["signal"] > 0.8
 
 
-# BUG: `~` of 0 and 1 is -1 and -2; every item becomes a row of zeros without a word
 @pytest.mark.parametrize("fuser_class", [ConcatFuser, WeightedFuser])
 def test_a_mask_of_zeros_and_ones_is_no_silent_loss(fuser_class):
     missing = np.zeros((2, 1), dtype=np.int64)

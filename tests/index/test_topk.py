@@ -145,7 +145,6 @@ def test_a_k_that_is_no_whole_number_is_refused(k):
         ranked(np.eye(3, dtype=np.float32), k)
 
 
-# BUG: cut to whole numbers without a word
 def test_positions_that_are_no_whole_numbers_are_refused():
     with pytest.raises(InvalidInputError, match="`allow` must hold positions"):
         as_positions([0.5, 1.7], 3, "allow")

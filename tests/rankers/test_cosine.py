@@ -209,7 +209,6 @@ def test_vectors_must_be_finite_rows():
         CosineRanker().fit(Features(np.ones(3, dtype=np.float32)))
 
 
-# BUG: documented as "at least 0", never checked; a negative query weight ranks upside down
 @pytest.mark.parametrize("name", ["query_weight", "profile_weight", "history_weight", "disliked_weight"])
 @pytest.mark.parametrize("value", [-1.0, float("nan")])
 def test_a_weight_below_0_is_refused(name, value):

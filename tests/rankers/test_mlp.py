@@ -312,7 +312,6 @@ def test_scoring_before_fit_says_what_to_call():
         MLPRanker().score(users(np.eye(N_ITEMS)[:1]), ALIKE)
 
 
-# BUG: "need at least one array to stack"
 def test_no_users_have_no_scores():
     assert MLPRanker().fit(ALIKE).score(users(np.zeros((0, N_ITEMS))), ALIKE).shape == (0, N_ITEMS)
 
