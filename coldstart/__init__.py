@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from coldstart import baselines as baselines
+    from coldstart import metrics as metrics
     from coldstart import testing as testing
     from coldstart.base import Encoder as Encoder
     from coldstart.base import Features as Features
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from coldstart.base import Ranker as Ranker
     from coldstart.base import Users as Users
     from coldstart.data import datasets as datasets
+    from coldstart.data import splits as splits
     from coldstart.data.catalog import Catalog as Catalog
     from coldstart.data.interactions import Interactions as Interactions
     from coldstart.data.requests import Recommendations as Recommendations
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from coldstart.encoders.tfidf import TfidfEncoder as TfidfEncoder
     from coldstart.errors import ColdstartError as ColdstartError
     from coldstart.errors import ColdstartWarning as ColdstartWarning
+    from coldstart.evaluation.protocol import evaluate as evaluate
+    from coldstart.evaluation.report import Report as Report
+    from coldstart.evaluation.tuning import tune as tune
     from coldstart.fusers.attention import AttentionFuser as AttentionFuser
     from coldstart.fusers.concat import ConcatFuser as ConcatFuser
     from coldstart.fusers.weighted import WeightedFuser as WeightedFuser
@@ -56,14 +62,20 @@ _HOME = {
     "Ranker": "coldstart.base",
     "Recommendations": "coldstart.data.requests",
     "Recommender": "coldstart.recommender",
+    "Report": "coldstart.evaluation.report",
     "Request": "coldstart.data.requests",
     "TextEncoder": "coldstart.encoders.text",
     "TfidfEncoder": "coldstart.encoders.tfidf",
     "Users": "coldstart.base",
     "WeightedFuser": "coldstart.fusers.weighted",
+    "baselines": "coldstart.baselines",
     "datasets": "coldstart.data.datasets",
+    "evaluate": "coldstart.evaluation.protocol",
     "load": "coldstart.recommender",
+    "metrics": "coldstart.metrics",
+    "splits": "coldstart.data.splits",
     "testing": "coldstart.testing",
+    "tune": "coldstart.evaluation.tuning",
 }
 """Where each name lives; it is imported when it is first used, so that ``import coldstart`` costs nothing."""
 

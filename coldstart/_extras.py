@@ -1,7 +1,10 @@
 """Optional packages: one place to ask for them, one message when they are absent."""
 
 import importlib
+from collections.abc import Mapping
+from importlib.util import find_spec
 from types import ModuleType
+from typing import Any
 
 from coldstart.errors import MissingExtraError
 
@@ -35,3 +38,10 @@ def require(module: str, *, extra: str, by: str) -> ModuleType:
         raise MissingExtraError(
             f"{by} needs the package `{package}`, which is not installed. Run: pip install 'coldstart-rec[{extra}]'"
         ) from error
+
+
+def as_frame(columns: Mapping[str, list[Any]]) -> Any:
+    """Return columns as a pandas frame, or as they are when pandas is not installed."""
+    if find_spec("pandas") is None:
+        return dict(columns)
+    return require("pandas", extra="pandas", by="to_frame").DataFrame(columns)

@@ -92,7 +92,11 @@ class Fuser(Protocol):
 
 
 class Ranker(Protocol):
-    """Features and clicks to scores of (user, item)."""
+    """Features and clicks to scores of (user, item).
+
+    Optional: ``refreshed(features, clicks, origin) -> Self`` for rankers that know items by their position: a copy for
+    the catalogue and clicks as they are now, where item j was item ``origin[j]`` before, or is new (-1).
+    """
 
     def fit(self, features: Features, clicks: Csr | None = None) -> Self:
         """Learn from the items' features and, when there are any, clicks (m, n)."""

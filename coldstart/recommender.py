@@ -10,13 +10,15 @@ from coldstart.base import Encoder, Fuser, Index, Ranker, VectorRanker
 from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions, OnUnknown
 from coldstart.data.requests import Recommendations, Request
-from coldstart.data.tables import Table, id_tuple
+from coldstart.data.tables import Table
 from coldstart.data.where import Where
 from coldstart.encoders.text import TextEncoder
-from coldstart.errors import InvalidInputError, NotFittedError
+from coldstart.errors import NotFittedError
 from coldstart.fusers.concat import ConcatFuser
 from coldstart.index.exact import ExactIndex
+from coldstart.pipeline.checks import checked_batch, checked_catalog, checked_clicks, encoder_per_field
 from coldstart.pipeline.fitted import Fitted, Parts, fit_parts
+from coldstart.pipeline.honesty import Honesty, check_honesty
 from coldstart.pipeline.saving import load_fitted, save_fitted
 from coldstart.pipeline.serving import Filters, answer
 from coldstart.rankers.cosine import CosineRanker
@@ -36,6 +38,11 @@ class Recommender(Component):
     index : Index, optional
         By default ``ExactIndex``.
 
+    Attributes
+    ----------
+    check_ : Honesty or None
+        What the check of ``fit`` found.
+
     Notes
     -----
     The parts given are never changed: ``fit`` works on copies, found as ``encoders_``, ``fuser_``, ``ranker_``.
@@ -53,6 +60,8 @@ class Recommender(Component):
     [['b']]
     """
 
+    check_: Honesty | None = None
+
     def __init__(
         self,
         encoder: Encoder | Mapping[str, Encoder] | None = None,
@@ -66,7 +75,12 @@ class Recommender(Component):
         self.index = index
 
     def fit(
-        self, catalog: Catalog, interactions: Interactions | None = None, *, on_unknown: OnUnknown = "error"
+        self,
+        catalog: Catalog,
+        interactions: Interactions | None = None,
+        *,
+        on_unknown: OnUnknown = "error",
+        check: bool = True,
     ) -> Self:
         """Learn from items, and from clicks when there are any. Starts anew each time.
 
@@ -76,6 +90,9 @@ class Recommender(Component):
         interactions : Interactions, optional
         on_unknown : {"error", "drop"}
             What to do with clicks on items that are not in the catalogue; dropping warns with the counts.
+        check : bool
+            With 1,000 clicks or more: hide some items and clicks, fit copies on the rest, and warn when the ranker
+            does not beat plain text cosine or popularity there. The numbers are ``check_``.
 
         Raises
         ------
@@ -85,19 +102,18 @@ class Recommender(Component):
         WeightsNotFoundError
             When the encoder's weights are not on this machine.
         """
-        if not isinstance(catalog, Catalog):
-            raise InvalidInputError(
-                f"`catalog` must be a Catalog; got {type(catalog).__name__}. "
-                "Make one: Catalog.from_frame(table, id='id column', fields=['title', ...])."
-            )
-        known = None if interactions is None else _checked_clicks(interactions, catalog, on_unknown)
+        catalog = checked_catalog(catalog)
+        known = None if interactions is None else checked_clicks(interactions, catalog, on_unknown)
+        encoder = TextEncoder() if self.encoder is None else self.encoder
         parts = Parts(
-            encoders=self._encoder_per_field(catalog),
+            encoders=encoder_per_field(encoder, catalog),
             fuser=ConcatFuser() if self.fuser is None else self.fuser,
             ranker=CosineRanker() if self.ranker is None else self.ranker,
             index=ExactIndex() if self.index is None else self.index,
         )
-        self._fitted = fit_parts(parts, catalog, known)
+        fitted = fit_parts(parts, catalog, known)
+        self.check_ = check_honesty(parts, fitted) if check and known is not None else None
+        self._fitted = fitted
         return self
 
     def recommend(
@@ -165,7 +181,7 @@ class Recommender(Component):
         Recommendations
             One row per request, in order. All unknown ids of the batch are named at once.
         """
-        batch = _checked_batch(requests, users)
+        batch = checked_batch(requests, users)
         return answer(self.fitted, batch, k, Filters(candidates, exclude, exclude_seen, where))
 
     def similar_items(
@@ -226,7 +242,7 @@ class Recommender(Component):
             When clicks are on unknown items and ``on_unknown`` is "error".
         """
         fitted = self.fitted
-        self._fitted = fitted.with_clicks(_checked_clicks(interactions, fitted.catalog, on_unknown))
+        self._fitted = fitted.with_clicks(checked_clicks(interactions, fitted.catalog, on_unknown))
         return self
 
     def save(self, folder: str | Path, *, include_encoder: bool = False) -> None:
@@ -243,6 +259,12 @@ class Recommender(Component):
             Before ``fit``; when something else is at ``folder``, or an id or a column cannot be written.
         """
         save_fitted(self.fitted, Path(folder), include_encoder=include_encoder)
+
+    def with_fitted(self, fitted: Fitted) -> Self:
+        """Return a recommender with the same parts that answers from what was fitted elsewhere."""
+        copy = type(self)(**self.get_params())
+        copy._fitted = fitted
+        return copy
 
     @property
     def fitted(self) -> Fitted:
@@ -277,18 +299,6 @@ class Recommender(Component):
         """The fitted ranker."""
         return self.fitted.parts.ranker
 
-    def _encoder_per_field(self, catalog: Catalog) -> dict[str, Encoder]:
-        encoder = TextEncoder() if self.encoder is None else self.encoder
-        encoders = dict(encoder) if isinstance(encoder, Mapping) else dict.fromkeys(catalog.fields, encoder)
-        if set(encoders) != set(catalog.fields):
-            raise InvalidInputError(
-                f"`encoder` must name the fields of the catalogue, {list(catalog.fields)}; got {list(encoders)}."
-            )
-        for one in encoders.values():
-            if isinstance(one, str | type) or not hasattr(one, "encode"):
-                raise InvalidInputError(f"`encoder` must have a method encode; got {one!r}. Pass TextEncoder().")
-        return {name: encoders[name] for name in catalog.fields}
-
 
 def load(
     folder: str | Path,
@@ -322,27 +332,4 @@ def load(
     yours = {"encoder": encoder, "fuser": fuser, "ranker": ranker, "index": index}
     fitted = load_fitted(Path(folder), yours)
     parts = fitted.parts
-    recommender = Recommender(dict(parts.encoders), parts.fuser, parts.ranker, parts.index)
-    recommender._fitted = fitted
-    return recommender
-
-
-def _checked_clicks(interactions: Interactions, catalog: Catalog, on_unknown: OnUnknown) -> Interactions:
-    if not isinstance(interactions, Interactions):
-        raise InvalidInputError(
-            f"`interactions` must be Interactions; got {type(interactions).__name__}. "
-            "Make them: Interactions.from_frame(table, user='user column', item='item column')."
-        )
-    return interactions.within(catalog.ids, on_unknown)
-
-
-def _checked_batch(requests: Iterable[Request] | None, users: Iterable[Hashable] | None) -> list[Request]:
-    if (requests is None) == (users is None):
-        raise InvalidInputError(
-            f"recommend_many takes either requests or users=; got {requests!r} and users={users!r}."
-        )
-    batch = [Request(user=user) for user in id_tuple(users, "users")] if requests is None else list(requests)
-    for request in batch:
-        if not isinstance(request, Request):
-            raise InvalidInputError(f"`requests` must hold Request objects; got {request!r}. Pass Request(user=...).")
-    return batch
+    return Recommender(dict(parts.encoders), parts.fuser, parts.ranker, parts.index).with_fitted(fitted)

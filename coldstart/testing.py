@@ -147,9 +147,12 @@ def check_ranker(ranker: Ranker | VectorRanker) -> None:
     _expect(np.allclose(together[0], scores[0], atol=1e-4), "a user's scores do not depend on the other users")
     _expect(bool(np.isfinite(together).all()), "a user of whom nothing is known gets finite scores")
     fewer = Features(features.dense[:6], None, features.missing[:6])  # type: ignore[index]
-    _expect(
-        _score(ranker, _users(liked=[0], n_items=6), fewer).shape == (1, 6), "other items than those of fit are scored"
-    )
+    there: Any = ranker
+    if hasattr(ranker, "refreshed"):
+        there = ranker.refreshed(fewer, csr_array(clicks[:, :6]), np.arange(6))
+        _expect(np.allclose(_score(ranker, likes, features), scores), "refreshed leaves the ranker as it was")
+    shape = _score(there, _users(liked=[0], n_items=6), fewer).shape
+    _expect(shape == (1, 6), "other items than those of fit are scored")
 
 
 def check_index(index: Index) -> None:

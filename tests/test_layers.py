@@ -22,12 +22,15 @@ FLOORS = {
     "data": 3,
     "encoders": 4,
     "index": 4,
+    "metrics": 4,
     "reranking": 4,
     "storage": 4,
     "fusers": 6,
     "rankers": 6,
     "pipeline": 7,
     "recommender": 8,
+    "baselines": 9,
+    "evaluation": 9,
     "testing": 9,
 }
 """Floor 5 is kept for training; files of one folder may import each other."""

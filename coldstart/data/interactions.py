@@ -83,7 +83,7 @@ class Interactions:
         weights = (
             np.ones(len(user_index)) if weight is None else _weights(pick(columns, weight, "Interactions"), weight)
         )
-        times = None if time is None else _seconds(pick(columns, time, "Interactions"), time)
+        times = None if time is None else as_seconds(pick(columns, time, "Interactions"), time)
         return cls(users, items, user_index, item_index, weights.astype(np.float32), times)
 
     def __len__(self) -> int:
@@ -98,6 +98,11 @@ class Interactions:
         items, item_index = _compact(self.items, self.item_index[rows])
         time = None if self.time is None else self.time[rows]
         return Interactions(users, items, user_index, item_index, self.weight[rows], time)
+
+    def pairs(self) -> list[tuple[Hashable, Hashable]]:
+        """Return the (user, item) ids of each row."""
+        users = (self.users[at] for at in self.user_index.tolist())
+        return list(zip(users, (self.items[at] for at in self.item_index.tolist()), strict=True))
 
     def within(self, item_ids: Sequence[Hashable], on_unknown: OnUnknown = "error") -> "Interactions":
         """Keep the clicks on the items of a catalogue.
@@ -155,7 +160,14 @@ def _weights(values: Sequence[Any], name: str) -> FloatArray:
     return weights
 
 
-def _seconds(values: Sequence[Any], name: str) -> npt.NDArray[np.float64]:
+def as_seconds(values: Sequence[Any], name: str) -> npt.NDArray[np.float64]:
+    """Turn numbers or dates into seconds since 1970.
+
+    Raises
+    ------
+    InvalidInputError
+        When one is missing or is no time.
+    """
     seconds = _numbers([_timestamp(value) for value in values], name)
     bad = np.flatnonzero(~np.isfinite(seconds))
     if len(bad):

@@ -3,10 +3,9 @@
 import html
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from coldstart._extras import require
+from coldstart._extras import as_frame
 from coldstart.data.tables import checked_ids, id_tuple, is_missing
 from coldstart.errors import InvalidInputError
 
@@ -114,9 +113,7 @@ class Recommendations:
             "title": [self.titles.get(hit.item_id) for _, _, hit in rows],
             "score": [hit.score for _, _, hit in rows],
         }
-        if find_spec("pandas") is None:
-            return columns
-        return require("pandas", extra="pandas", by="to_frame").DataFrame(columns)
+        return as_frame(columns)
 
     def __repr__(self) -> str:
         shown = ["\n".join(self._lines(row)) or "(no items left)" for row in range(min(len(self), 5))]

@@ -1,12 +1,16 @@
 """What every fuser does with fields: check them, weigh those that are there, learn weights from clicks."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
 
 import numpy as np
 from scipy.optimize import minimize
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, as_matrix, unit_rows
 from coldstart.errors import InvalidInputError
+
+Weights: TypeAlias = Mapping[str, float] | Literal["equal"] | None
+"""Importance of each field; None: learned when there are clicks."""
 
 MAX_PAIRS = 20_000
 """Clicks used to learn field weights; three numbers need no more."""
@@ -53,16 +57,18 @@ def check_one_space(fields: Mapping[str, FloatArray], owner: str) -> None:
         )
 
 
-def given_weights(weights: Mapping[str, float] | None, names: tuple[str, ...]) -> dict[str, float]:
+def given_weights(weights: Weights, names: tuple[str, ...]) -> dict[str, float]:
     """Return weights that sum to 1 over ``names``, equal when none are given.
 
     Raises
     ------
     InvalidInputError
-        Unknown or absent field names, weights below 0 or all 0.
+        Unknown or absent field names, weights below 0 or all 0, or something else than a mapping.
     """
-    if weights is None:
+    if weights is None or weights == "equal":
         return {name: 1.0 / len(names) for name in names}
+    if not isinstance(weights, Mapping):
+        raise InvalidInputError(f'`weights` must be a mapping of field to number, "equal" or None; got {weights!r}.')
     if set(weights) != set(names):
         raise InvalidInputError(f"`weights` must name the fields {list(names)}; got {list(weights)}.")
     values = np.array([weights[name] for name in names], dtype=np.float64)
@@ -72,7 +78,7 @@ def given_weights(weights: Mapping[str, float] | None, names: tuple[str, ...]) -
 
 
 def settle_weights(
-    weights: Mapping[str, float] | None, fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr | None = None
+    weights: Weights, fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr | None = None
 ) -> dict[str, float]:
     """Return the weights given; when none are, those that clicks teach or, without clicks, equal ones."""
     if weights is None and clicks is not None:

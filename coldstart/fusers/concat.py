@@ -7,7 +7,7 @@ from typing_extensions import Self
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, unit_rows
 from coldstart._component import Component
-from coldstart.fusers._fields import check_fields, settle_weights, shares
+from coldstart.fusers._fields import Weights, check_fields, settle_weights, shares
 
 
 class ConcatFuser(Component):
@@ -19,7 +19,7 @@ class ConcatFuser(Component):
 
     Parameters
     ----------
-    weights : mapping of str to float, optional
+    weights : mapping of str to float, or "equal", optional
         Importance of each field, at least 0. By default equal, and learned when ``fit`` gets clicks.
 
     Attributes
@@ -41,7 +41,7 @@ class ConcatFuser(Component):
     weights_: dict[str, float]
     query_weights_: dict[str, float]
 
-    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+    def __init__(self, weights: Weights = None) -> None:
         self.weights = weights
 
     def fit(self, fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr | None = None) -> Self:

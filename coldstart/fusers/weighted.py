@@ -6,7 +6,7 @@ from typing_extensions import Self
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, unit_rows
 from coldstart._component import Component
-from coldstart.fusers._fields import check_fields, check_one_space, settle_weights, shares, sum_weighted
+from coldstart.fusers._fields import Weights, check_fields, check_one_space, settle_weights, shares, sum_weighted
 
 
 class WeightedFuser(Component):
@@ -16,7 +16,7 @@ class WeightedFuser(Component):
 
     Parameters
     ----------
-    weights : mapping of str to float, optional
+    weights : mapping of str to float, or "equal", optional
         Importance of each field, at least 0. By default equal, and learned when ``fit`` gets clicks.
 
     Attributes
@@ -36,7 +36,7 @@ class WeightedFuser(Component):
 
     weights_: dict[str, float]
 
-    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+    def __init__(self, weights: Weights = None) -> None:
         self.weights = weights
 
     def fit(self, fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr | None = None) -> Self:

@@ -92,7 +92,8 @@ class Fitted:
         encoded = encode_fields(new, self.parts.encoders)
         fields = {name: np.vstack([self.fields[name], encoded[name]]) for name in self.fields}
         clicks = _resized(self.clicks, len(self.users), len(catalog))
-        return replace(self, catalog=catalog, fields=fields, clicks=clicks).ready()
+        origin = np.append(np.arange(len(self.catalog)), np.full(len(new), -1))
+        return replace(self, catalog=catalog, fields=fields, clicks=clicks)._refreshed(origin)
 
     def with_updates(self, table: Table) -> "Fitted":
         """Change cells of known items; only rows whose fields changed are encoded."""
@@ -103,7 +104,7 @@ class Fitted:
         if changed:
             for name, rows in encode_fields(catalog.take(changed), self.parts.encoders).items():
                 fields[name][changed] = rows
-        return replace(self, catalog=catalog, fields=fields).ready()
+        return replace(self, catalog=catalog, fields=fields)._refreshed(np.arange(len(catalog)))
 
     def without_items(self, item_ids: Iterable[Hashable]) -> "Fitted":
         """Take items out, with the clicks on them; their users stay known."""
@@ -112,14 +113,23 @@ class Fitted:
         if not len(kept):
             raise InvalidInputError(f"`item_ids` must leave at least 1 item; got all {len(self.catalog):,} of them.")
         fields = {name: vectors[kept] for name, vectors in self.fields.items()}
-        return replace(self, catalog=self.catalog.take(kept), fields=fields, clicks=self.clicks[:, kept]).ready()
+        catalog, clicks = self.catalog.take(kept), csr_array(self.clicks[:, kept])
+        return replace(self, catalog=catalog, fields=fields, clicks=clicks)._refreshed(kept)
 
     def with_clicks(self, interactions: Interactions) -> "Fitted":
         """Add clicks of known and new users; nothing is trained."""
         users = tuple(dict.fromkeys([*self.users, *interactions.users]))
         merged = replace(self, users=users, clicks=_resized(self.clicks, len(users), len(self.catalog)))
         clicks = merged.clicks + click_matrix(interactions, merged.user_positions, self.catalog)
-        return replace(merged, clicks=csr_array(clicks)).ready()
+        return replace(merged, clicks=csr_array(clicks))._refreshed(np.arange(len(self.catalog)))
+
+    def _refreshed(self, origin: IntArray) -> "Fitted":
+        """Tell a ranker that knows items by position where they are now: ``origin`` is where they were, -1 new."""
+        ranker: Any = self.parts.ranker
+        if not hasattr(ranker, "refreshed"):
+            return self.ready()
+        parts = replace(self.parts, ranker=ranker.refreshed(self.features, self.clicks, origin))
+        return replace(self, parts=parts).ready()
 
 
 def fit_parts(parts: Parts, catalog: Catalog, interactions: Interactions | None) -> Fitted:

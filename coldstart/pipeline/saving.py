@@ -11,6 +11,7 @@ from coldstart._component import Component
 from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
 from coldstart.encoders.cached import CachedEncoder
+from coldstart.encoders.none import NoEncoder
 from coldstart.encoders.text import TextEncoder
 from coldstart.encoders.tfidf import TfidfEncoder
 from coldstart.errors import InvalidInputError, SavedFolderError
@@ -19,8 +20,12 @@ from coldstart.fusers.concat import ConcatFuser
 from coldstart.fusers.weighted import WeightedFuser
 from coldstart.index.exact import ExactIndex
 from coldstart.pipeline.fitted import Fitted, Parts
+from coldstart.rankers.als import ALSRanker
 from coldstart.rankers.cosine import CosineRanker
+from coldstart.rankers.ease import EASERanker
+from coldstart.rankers.itemknn import ItemKNNRanker
 from coldstart.rankers.mlp import MLPRanker
+from coldstart.rankers.popularity import PopularityRanker, RandomRanker
 from coldstart.storage import (
     Json,
     Tensors,
@@ -38,11 +43,17 @@ _PARTS: tuple[type[Component], ...] = (
     TextEncoder,
     TfidfEncoder,
     CachedEncoder,
+    NoEncoder,
     ConcatFuser,
     WeightedFuser,
     AttentionFuser,
     CosineRanker,
     MLPRanker,
+    PopularityRanker,
+    RandomRanker,
+    ItemKNNRanker,
+    EASERanker,
+    ALSRanker,
     ExactIndex,
 )
 REGISTRY = {part.__name__: part for part in _PARTS}

@@ -148,11 +148,11 @@ def _rank(
         if not _is_known(users, row):
             rows[row] = _for_nobody(fitted, k, allow, excluded[row])
         elif attends and request.query is not None:
-            rows[row] = _attended(fitted, request.query, _pick(users, [row]), k, allow, excluded[row])
+            rows[row] = _attended(fitted, request.query, pick(users, [row]), k, allow, excluded[row])
         else:
             together.append(row)
     if together:
-        hits = _ranked(fitted, _pick(users, together), k, allow, [excluded[row] for row in together])
+        hits = _ranked(fitted, pick(users, together), k, allow, [excluded[row] for row in together])
         for row, *found in zip(together, *hits, strict=True):
             rows[row] = found
     return rows
@@ -163,10 +163,10 @@ def _ranked(fitted: Fitted, users: Users, k: int, allow: IntArray | None, exclud
     if fitted.index is not None:
         vectors = cast(VectorRanker, ranker).user_vectors(users, fitted.items)
         return fitted.index.search(vectors, k, allow, excluded)
-    return _scored(ranker, users, fitted.features, k, allow, excluded)
+    return scored(ranker, users, fitted.features, k, allow, excluded)
 
 
-def _scored(
+def scored(
     ranker: Ranker | VectorRanker,
     users: Users,
     features: Features,
@@ -177,7 +177,7 @@ def _scored(
     """Rank by the scores of given features, one block of users at a time."""
 
     def scores_of(block: slice) -> FloatArray:
-        scores = _scores(ranker, _pick(users, block), features)
+        scores = _scores(ranker, pick(users, block), features)
         return np.array(scores if allow is None else scores[:, allow], dtype=np.float32)
 
     return top_k(scores_of, len(users), len(features), k, allow, excluded)
@@ -200,7 +200,7 @@ def _attended(
     fuser: Any = fitted.parts.fuser
     dense = fuser.attend(focus, fitted.fields, fitted.catalog.missing)
     features = Features(dense, fitted.features.sparse, fitted.features.missing)
-    positions, scores = _scored(fitted.parts.ranker, user, features, k, allow, [excluded])
+    positions, scores = scored(fitted.parts.ranker, user, features, k, allow, [excluded])
     return positions[0], scores[0]
 
 
@@ -227,7 +227,7 @@ def _is_known(users: Users, row: int) -> bool:
     return bool(clicked or disliked or users.query.dense[row].any() or users.profile.dense[row].any())
 
 
-def _pick(users: Users, rows: Any) -> Users:
+def pick(users: Users, rows: Any) -> Users:
     """Some users of a batch."""
     query, profile = Features(users.query.dense[rows]), Features(users.profile.dense[rows])
     return Users(users.history[rows], users.disliked[rows], query, profile)

@@ -1,0 +1,90 @@
+"""The simple recommenders that a better one must beat, as recommenders: fitted, asked, tuned and saved alike.
+
+>>> from coldstart import baselines
+>>> from coldstart.testing import tiny_catalog, tiny_clicks
+>>> rec = baselines.ease(l2=1.0).fit(tiny_catalog(), tiny_clicks())
+>>> rec.recommend(user="u0", k=1).item_ids
+[['s0']]
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from scipy.stats import loguniform
+
+from coldstart._arrays import Rng
+from coldstart.base import Encoder, Ranker
+from coldstart.encoders.none import NoEncoder
+from coldstart.encoders.tfidf import TfidfEncoder
+from coldstart.fusers.concat import ConcatFuser
+from coldstart.rankers.als import ALSRanker
+from coldstart.rankers.cosine import CosineRanker
+from coldstart.rankers.ease import EASERanker
+from coldstart.rankers.itemknn import ItemKNNRanker
+from coldstart.rankers.popularity import PopularityRanker, RandomRanker
+from coldstart.recommender import Recommender
+
+SPACES: Mapping[str, Mapping[str, Any]] = {
+    "item_knn": {"ranker.neighbours": [20, 50, 100, 200, 500], "ranker.shrink": [0.0, 10.0, 50.0, 200.0]},
+    "ease": {"ranker.l2": [10.0, 20.0, 30.0, 50.0, 100.0, 200.0, 300.0, 500.0, 1000.0]},
+    "ials": {
+        "ranker.factors": [32, 64, 128],
+        "ranker.regularization": loguniform(0.001, 0.3),
+        "ranker.unobserved": loguniform(0.01, 1.0),
+    },
+}
+"""What to search for each baseline that has something to tune: the ``space`` of ``tune``."""
+
+
+def popularity() -> Recommender:
+    """Return a recommender of the most clicked items."""
+    return _by_clicks(PopularityRanker())
+
+
+def random(rng: Rng = 0) -> Recommender:
+    """Return a recommender of random items."""
+    return _by_clicks(RandomRanker(rng))
+
+
+def text_knn(encoder: Encoder | Mapping[str, Encoder] | None = None) -> Recommender:
+    """Return the cosine to the mean of the liked texts' vectors, as they come from the encoder.
+
+    What a few lines of sentence-transformers and numpy do.
+
+    Parameters
+    ----------
+    encoder : Encoder or mapping of str to Encoder, optional
+        By default ``TextEncoder`` with the packaged MiniLM.
+    """
+    return Recommender(encoder=encoder, fuser=ConcatFuser("equal"), ranker=CosineRanker(center=False))
+
+
+def tfidf_knn() -> Recommender:
+    """Return the cosine to the mean of the liked texts' TF-IDF vectors."""
+    return text_knn(TfidfEncoder())
+
+
+def item_knn(neighbours: int = 100, shrink: float = 10.0) -> Recommender:
+    """Return item-based nearest neighbours; see ``ItemKNNRanker``."""
+    return _by_clicks(ItemKNNRanker(neighbours, shrink))
+
+
+def ease(l2: float = 100.0) -> Recommender:
+    """Return EASE, the linear item-item model; see ``EASERanker``."""
+    return _by_clicks(EASERanker(l2))
+
+
+def ials(
+    factors: int = 64,
+    regularization: float = 0.02,
+    unobserved: float = 0.1,
+    iterations: int = 12,
+    rng: Rng = 0,
+) -> Recommender:
+    """Return implicit alternating least squares; see ``ALSRanker``."""
+    return _by_clicks(ALSRanker(factors, regularization, unobserved, iterations, rng))
+
+
+def _by_clicks(ranker: Ranker) -> Recommender:
+    """A recommender that reads no text."""
+    return Recommender(encoder=NoEncoder(), fuser=ConcatFuser("equal"), ranker=ranker)

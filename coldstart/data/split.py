@@ -1,0 +1,170 @@
+"""A split for evaluation that proves that nothing leaks."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+
+from coldstart.data.catalog import Catalog
+from coldstart.data.interactions import Interactions
+from coldstart.data.tables import some
+from coldstart.errors import InvalidInputError
+
+Protocol: TypeAlias = Literal["clean", "coldrec", "aldi"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Split:
+    """What may be learned from, what is asked, and what is hidden; a leak is an error.
+
+    The functions of ``coldstart.splits`` make them.
+
+    Attributes
+    ----------
+    name : str
+        How it was made.
+    catalog : Catalog
+        The items that are visible when ``fit`` runs.
+    train, test : Interactions
+    validation : Interactions or None
+        For choices; None when there is no such part.
+    cold_items : frozenset of item ids
+        Items that ``fit`` sees without clicks (or with at most ``cold_clicks``).
+    cold_clicks : int
+        Training clicks that a cold item may have: 0, except in a warm-up.
+    cold_users : frozenset of user ids
+        Users without a training click.
+    revealed : Interactions or None
+        Clicks of cold users that their requests tell.
+    arrivals : Catalog or None
+        Items that come after the cut: added after ``fit``, before the first request.
+    cut : float or None
+        Seconds since 1970; training clicks are before it, all others at it or later.
+    since : mapping of item id to float, or None
+        When each item came to be, where that is known; needed with ``cut``.
+    protocol : {"clean", "coldrec", "aldi"}
+        Which candidates and masks ``evaluate`` uses; see there.
+
+    Raises
+    ------
+    InvalidInputError
+        When something leaks: a pair in two parts, too many training clicks on a cold item, any of a cold user, a
+        training click at the cut or later, or a catalogue row from after it. Also when a click is on an unknown item.
+    """
+
+    name: str
+    catalog: Catalog
+    train: Interactions
+    test: Interactions
+    validation: Interactions | None = None
+    cold_items: frozenset[Hashable] = frozenset()
+    cold_clicks: int = 0
+    cold_users: frozenset[Hashable] = frozenset()
+    revealed: Interactions | None = None
+    arrivals: Catalog | None = None
+    cut: float | None = None
+    since: Mapping[Hashable, float] | None = None
+    protocol: Protocol = "clean"
+
+    def __post_init__(self) -> None:
+        if self.protocol not in get_args(Protocol):
+            raise InvalidInputError(f"`protocol` must be one of {get_args(Protocol)}; got {self.protocol!r}.")
+        for part in ("train", "test"):
+            if not len(getattr(self, part)):
+                raise InvalidInputError(f"{self.name} leaves no {part} clicks. Give it more clicks or other shares.")
+        object.__setattr__(self, "cold_items", frozenset(self.cold_items))
+        object.__setattr__(self, "cold_users", frozenset(self.cold_users))
+        _check_items(self)
+        _check_parts_are_apart(self)
+        _check_cold_items(self)
+        _check_cold_users(self)
+        if self.cut is not None:
+            _check_times(self, self.cut)
+
+    def __repr__(self) -> str:
+        parts = {name: getattr(self, name) for name in ("train", "validation", "test", "revealed")}
+        counts = [f"{len(clicks):,} {name}" for name, clicks in parts.items() if clicks is not None]
+        items = [f"{len(self.catalog):,} items"]
+        items += [f"{len(self.arrivals):,} arrivals"] if self.arrivals is not None else []
+        items += [f"{len(self.cold_items):,} cold items"] if self.cold_items else []
+        items += [f"{len(self.cold_users):,} cold users"] if self.cold_users else []
+        return f"Split({self.name}: clicks {', '.join(counts)}; {', '.join(items)})"
+
+    @property
+    def everything(self) -> Catalog:
+        """The catalogue with the arrivals below: the items that requests are answered with."""
+        return self.catalog if self.arrivals is None else self.catalog.joined(self.arrivals)
+
+
+def _check_items(split: Split) -> None:
+    """Every click is on an item that is there when it is needed."""
+    after = split.everything
+    for name, catalog in (("train", split.catalog), ("validation", after), ("test", after), ("revealed", after)):
+        clicks: Interactions | None = getattr(split, name)
+        unknown = [item for item in clicks.items if item not in catalog] if clicks is not None else []
+        if unknown:
+            raise InvalidInputError(
+                f"Clicks of `{name}` must be on items of the catalogue; got {some(unknown)}. "
+                "Add the items or drop the clicks: interactions.within(catalog.ids, 'drop')."
+            )
+    unknown = [item for item in split.cold_items if item not in after]
+    if unknown:
+        raise InvalidInputError(f"`cold_items` must be in the catalogue; got {some(unknown)}.")
+
+
+def _check_parts_are_apart(split: Split) -> None:
+    parts = {name: getattr(split, name) for name in ("train", "revealed", "validation", "test")}
+    pairs = {name: set(clicks.pairs()) for name, clicks in parts.items() if clicks is not None}
+    for (name, ones), (other, others) in combinations(pairs.items(), 2):
+        twice = ones & others
+        if twice:
+            raise InvalidInputError(
+                f"Leak: {len(twice):,} pairs of user and item are both in `{name}` and in `{other}`, "
+                f"such as {min(twice, key=repr)!r}. A pair belongs to one part."
+            )
+
+
+def _check_cold_items(split: Split) -> None:
+    counts = np.bincount(split.train.item_index, minlength=len(split.train.items))
+    known = {
+        item: int(count)
+        for item, count in zip(split.train.items, counts, strict=True)
+        if item in split.cold_items and count > split.cold_clicks
+    }
+    if known:
+        item, count = next(iter(known.items()))
+        raise InvalidInputError(
+            f"Leak: a cold item must have at most {split.cold_clicks} training clicks; {len(known):,} have more, "
+            f"such as {item!r} with {count}."
+        )
+
+
+def _check_cold_users(split: Split) -> None:
+    known = split.cold_users.intersection(split.train.users)
+    if known:
+        raise InvalidInputError(
+            f"Leak: a cold user must have no training click; got some of {some(sorted(known, key=repr))}."
+        )
+    told = () if split.revealed is None else split.revealed.users
+    others = [user for user in told if user not in split.cold_users]
+    if others:
+        raise InvalidInputError(f"`revealed` must hold clicks of cold users; got some of {some(others)}.")
+
+
+def _check_times(split: Split, cut: float) -> None:
+    late = split.train.time is None or bool((split.train.time >= cut).any())
+    if late:
+        raise InvalidInputError(f"Leak: every training click must have a time before the cut, {cut:,.0f}.")
+    for name in ("validation", "test"):
+        clicks = getattr(split, name)
+        if clicks is not None and (clicks.time is None or (clicks.time < cut).any()):
+            raise InvalidInputError(f"Every click of `{name}` must have a time at the cut, {cut:,.0f}, or after it.")
+    since = split.since or {}
+    future = [item for item in split.catalog.ids if since.get(item, -np.inf) >= cut]
+    if future:
+        raise InvalidInputError(
+            f"Leak: {len(future):,} items of the catalogue come from after the cut: {some(future)}. "
+            "Give them as `arrivals`."
+        )

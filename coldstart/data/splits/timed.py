@@ -1,0 +1,150 @@
+"""Splits along time."""
+
+import warnings
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+
+from coldstart._arrays import AnyArray, generator
+from coldstart.data.catalog import Catalog
+from coldstart.data.interactions import Interactions, as_seconds
+from coldstart.data.split import Split
+from coldstart.data.splits._draw import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    assemble,
+    first_of_each_pair,
+    position_within,
+    shares,
+)
+from coldstart.data.tables import pick
+from coldstart.errors import ColdstartWarning, InvalidInputError
+
+
+def by_time(
+    catalog: Catalog,
+    clicks: Interactions,
+    *,
+    validation: float = 0.1,
+    test: float = 0.1,
+    cuts: tuple[Any, Any] | None = None,
+    since: str | None = None,
+    new_users: bool = False,
+) -> Split:
+    """Learn before a date, answer after it: the only split without a glimpse of the future.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    clicks : Interactions
+        With times.
+    validation, test : float
+        Shares of the clicks, the last ones in time, from 0 to 1, together below 1.
+    cuts : pair of numbers (seconds since 1970) or dates, optional
+        Begin of the validation and of the test instead of shares. Equal ones: no validation.
+    since : str, optional
+        Column of the catalogue with the time an item came to be. By default its first click; an item nobody
+        ever clicked counts as old.
+    new_users : bool
+        Also ask for users without a training click, of whom nothing is known then.
+
+    Raises
+    ------
+    InvalidInputError
+        When clicks have no time, an argument is out of range, or a part would be empty.
+
+    Notes
+    -----
+    Items that come after the first cut are ``arrivals``: what ``fit`` learns (means, vocabularies) is from the past.
+    A pair that comes again later counts once, at its first time.
+
+    Examples
+    --------
+    >>> from coldstart.testing import tiny_catalog, tiny_clicks
+    >>> by_time(tiny_catalog(), tiny_clicks(), cuts=(3, 3), new_users=True)
+    Split(by_time(): clicks 18 train, 6 test; 8 items, 2 cold users)
+    """
+    if clicks.time is None:
+        raise InvalidInputError("`clicks` must have times for by_time. Make them with from_frame(..., time='column').")
+    clicks = clicks.take(first_of_each_pair(clicks))
+    times: AnyArray = np.asarray(clicks.time)
+    first, second = _cuts(times, validation, test) if cuts is None else as_seconds(cuts, "cuts")
+    if first > second:
+        raise InvalidInputError(f"`cuts` must be in order; got {cuts!r}.")
+    parts = np.where(times < first, TRAIN, np.where(times < second, VALIDATION, TEST))
+    born = _first_clicks(clicks, times)
+    if since is not None:
+        column = pick(catalog.columns, since, "Catalog")
+        born = dict(zip(catalog.ids, as_seconds(column, since), strict=True))
+    came_later = np.array([born.get(item, -np.inf) >= first for item in catalog.ids], dtype=bool)
+    trained = set(clicks.take(parts == TRAIN).items)
+    return assemble(
+        "by_time()",
+        catalog.take(np.flatnonzero(~came_later)),
+        clicks,
+        parts,
+        cold_items=frozenset(item for item in clicks.items if item not in trained),
+        cold_users=frozenset(clicks.users).difference(clicks.take(parts == TRAIN).users) if new_users else frozenset(),
+        arrivals=catalog.take(np.flatnonzero(came_later)) if came_later.any() else None,
+        cut=float(first),
+        since=born,
+    )
+
+
+def leave_last_out(catalog: Catalog, clicks: Interactions) -> Split:
+    """Hold out each user's last click for the test and the one before for validation; warns that this leaks.
+
+    What others clicked after a user's last click is learned from: a glimpse of the future
+    (Ji et al. 2023, "A critical study on data leakage in recommender system offline evaluation"). ``by_time`` has none.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    clicks : Interactions
+        Without times the rows of a user are taken to be in order. Users with fewer than 3 items are learned from only.
+
+    Raises
+    ------
+    InvalidInputError
+        When a click is on an unknown item, or a part would be empty.
+
+    Warns
+    -----
+    ColdstartWarning
+        Always.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from coldstart.testing import tiny_catalog, tiny_clicks
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     leave_last_out(tiny_catalog(), tiny_clicks())
+    Split(leave_last_out(): clicks 8 train, 8 validation, 8 test; 8 items)
+    """
+    warnings.warn(
+        "leave_last_out leaks: a user's held-out click is earlier than clicks of others that are learned from. "
+        "Use splits.by_time for numbers to rely on.",
+        ColdstartWarning,
+        stacklevel=2,
+    )
+    clicks = clicks.take(first_of_each_pair(clicks))
+    times = np.arange(len(clicks)) if clicks.time is None else np.asarray(clicks.time)
+    from_last = position_within(clicks.user_index, -np.lexsort((np.arange(len(clicks)), times)).argsort())
+    counts = np.bincount(clicks.user_index)[clicks.user_index]
+    parts = np.where(from_last == 0, TEST, np.where(from_last == 1, VALIDATION, TRAIN))
+    return assemble("leave_last_out()", catalog, clicks, np.where(counts < 3, TRAIN, parts))
+
+
+def _cuts(times: AnyArray, validation: float, test: float) -> tuple[float, float]:
+    shares(0, validation, test, generator(0))
+    first, second = np.quantile(times, [1 - validation - test, 1 - test])
+    return float(first), float(second)
+
+
+def _first_clicks(clicks: Interactions, times: AnyArray) -> dict[Hashable, float]:
+    first = np.full(len(clicks.items), np.inf)
+    np.minimum.at(first, clicks.item_index, times)
+    return dict(zip(clicks.items, first.tolist(), strict=True))

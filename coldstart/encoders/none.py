@@ -1,0 +1,25 @@
+"""No encoder: for rankers that go by clicks alone."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from coldstart._arrays import FloatArray
+from coldstart._component import Component
+
+
+class NoEncoder(Component):
+    """Read nothing: every value gets the row of zeros that says "nothing known".
+
+    Saves a collaborative filter the time to encode texts it does not look at.
+
+    Examples
+    --------
+    >>> NoEncoder().encode(["a text", "another"]).tolist()
+    [[0.0], [0.0]]
+    """
+
+    def encode(self, values: Sequence[Any], /) -> FloatArray:
+        """Return zeros of shape (n, 1)."""
+        return np.zeros((len(values), 1), dtype=np.float32)

@@ -1,0 +1,1 @@
+"""Measure recommenders: protocols, reports, comparison, tuning."""

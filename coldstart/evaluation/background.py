@@ -1,0 +1,102 @@
+"""What was known before the question: it tells the new from the popular."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from coldstart._arrays import AnyArray, FloatArray, IntArray
+from coldstart.data.split import Split
+from coldstart.evaluation.groups import Group, truth_of
+from coldstart.metrics.beyond import (
+    cold_exposure,
+    coverage,
+    gini,
+    intra_list_diversity,
+    novelty,
+    popularity_by_decile,
+    serendipity,
+)
+
+Ranked: TypeAlias = Sequence[Sequence[Hashable]]
+
+COUNTS = (("0", 0, 0), ("1-5", 1, 5), ("6-20", 6, 20), ("21-100", 21, 100), ("over 100", 101, 10**12))
+"""Items by their training clicks: label, fewest, most."""
+
+
+class Background:
+    """The training part of a split as counts and positions.
+
+    Parameters
+    ----------
+    split : Split
+    """
+
+    def __init__(self, split: Split) -> None:
+        self.split = split
+        self.at = {item: row for row, item in enumerate(split.everything.ids)}
+        self.known = truth_of(split.train)
+        if split.revealed is not None:
+            self.known |= truth_of(split.revealed)
+        self.counts = np.zeros(len(self.at), dtype=np.int64)
+        np.add.at(self.counts, [self.at[item] for _, item in set(split.train.pairs())], 1)
+
+    def clicks_of(self, users: Iterable[Hashable]) -> IntArray:
+        """Return how many items each user is known to like when asked."""
+        return np.array([len(self.known.get(user, ())) for user in users], dtype=np.int64)
+
+    def per_user(
+        self, ranked: Ranked, group: Group, k: int, vectors: FloatArray | None
+    ) -> dict[tuple[str, int], AnyArray]:
+        """Return what each list shows besides hits."""
+        positions = self._positions(ranked)
+        cold = np.array([item in self.split.cold_items for item in self.at], dtype=bool)
+        relevant = list(group.relevant.values())
+        values = {
+            ("cold_exposure", k): cold_exposure(positions, cold, k),
+            ("novelty", k): novelty(positions, self.counts, len(self.split.train.users), k),
+            ("serendipity", k): serendipity(ranked, relevant, self._popular(group, k), k),
+        }
+        if vectors is not None:
+            values["diversity", k] = intra_list_diversity(positions, vectors, k)
+        return values
+
+    def totals(self, ranked: Ranked, group: Group, k: int) -> dict[tuple[str, int], float]:
+        """Return what all lists show together, out of the candidates."""
+        at = {item: row for row, item in enumerate(group.candidates)}
+        positions = [[at[item] for item in row] for row in ranked]
+        return {
+            ("coverage", k): coverage(positions, len(at), k),
+            ("gini", k): gini(positions, len(at), k),
+        }
+
+    def deciles(self, ranked: Ranked, k: int) -> AnyArray:
+        """Return the share of exposure on each tenth of the catalogue, most clicked first."""
+        return popularity_by_decile(self._positions(ranked), self.counts, k)
+
+    def by_count(self, ranked: Ranked, relevant: Sequence[frozenset[Hashable]], k: int) -> dict[str, tuple[int, int]]:
+        """Return how many relevant items have so many training clicks, and how many of those were found."""
+        wanted = self._counts_of(item for items in relevant for item in items)
+        found = self._counts_of(
+            item for row, items in zip(ranked, relevant, strict=True) for item in row[:k] if item in items
+        )
+        return {
+            label: (int(((wanted >= low) & (wanted <= high)).sum()), int(((found >= low) & (found <= high)).sum()))
+            for label, low, high in COUNTS
+        }
+
+    def _counts_of(self, items: Iterable[Hashable]) -> IntArray:
+        return self.counts[np.array([self.at[item] for item in items], dtype=np.int64)]
+
+    def _positions(self, ranked: Ranked) -> list[list[int]]:
+        return [[self.at[item] for item in row] for row in ranked]
+
+    def _popular(self, group: Group, k: int) -> list[list[Hashable]]:
+        """The most clicked candidates that each user has not seen."""
+        order = sorted(group.candidates, key=lambda item: -self.counts[self.at[item]])
+        lists = []
+        for user in group.relevant:
+            seen = self.known.get(user, frozenset())
+            unseen = (item for item in order if item not in seen)
+            lists.append([item for item, _ in zip(unseen, range(k), strict=False)])
+        return lists

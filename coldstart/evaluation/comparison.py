@@ -1,0 +1,95 @@
+"""Which of two recommenders is better, and how sure that is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from coldstart._extras import as_frame
+from coldstart.errors import InvalidInputError
+from coldstart.evaluation._tables import as_html, as_text
+from coldstart.evaluation.measured import Measured
+from coldstart.metrics.significance import holm, paired_bootstrap
+
+DRAWS = 2_000
+"""Resamples behind each interval; the smallest p-value is 1 / 2,001."""
+
+
+class Difference(NamedTuple):
+    """One metric of one group: the first report minus the second."""
+
+    group: str
+    metric: str
+    k: int
+    value: float
+    other: float
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison:
+    """Two reports, metric by metric.
+
+    Attributes
+    ----------
+    name, other : str
+        Of the two recommenders.
+    rows : list of Difference
+        With 95 % intervals of the difference, and p-values corrected over all rows (Holm).
+    """
+
+    name: str
+    other: str
+    rows: list[Difference]
+
+    def to_frame(self) -> Any:
+        """Return one row per group and metric: a pandas frame, or a dict of columns without pandas."""
+        columns = zip(*self.rows, strict=True)
+        return as_frame({name: list(values) for name, values in zip(Difference._fields, columns, strict=True)})
+
+    def __repr__(self) -> str:
+        return f"{self.name} minus {self.other}\n{as_text(self._cells())}"
+
+    def _repr_html_(self) -> str:
+        return as_html(f"{self.name} minus {self.other}", self._cells())
+
+    def _cells(self) -> list[list[str]]:
+        lines = [["group", "metric", "this", "other", "difference", "p (Holm)"]]
+        for row in self.rows:
+            interval = f"{row.difference:+.4f} [{row.low:+.4f}, {row.high:+.4f}]"
+            name = f"{row.metric}@{row.k}"
+            lines.append([row.group, name, f"{row.value:.4f}", f"{row.other:.4f}", interval, f"{row.p:.4f}"])
+        return lines
+
+
+def compare(one: Measured, other: Measured, metrics: Sequence[str], k: int | None) -> Comparison:
+    """Compare two reports on the same splits; see ``Report.compare``."""
+    rows = [row for group in one.groups for row in _differences(one, other, group, metrics, k)]
+    corrected = holm([row.p for row in rows])
+    return Comparison(one.name, other.name, [row._replace(p=float(p)) for row, p in zip(rows, corrected, strict=True)])
+
+
+def _differences(one: Measured, other: Measured, group: str, metrics: Sequence[str], k: int | None) -> list[Difference]:
+    parts, others = one.of(group), other.of(group)
+    asked = [[(part.split, part.users) for part in side] for side in (parts, others)]
+    if asked[0] != asked[1]:
+        raise InvalidInputError(
+            f"`other` must be a report on the same splits and users; in {group!r} they differ. "
+            "Evaluate both on one split."
+        )
+    keys = [(metric, one.row(metric, k, group).k) for metric in metrics]
+    for metric, length in keys:
+        other.row(metric, length, group)
+    values, baseline = (
+        np.concatenate([np.column_stack([part.values[key] for key in keys]) for part in side])
+        for side in (parts, others)
+    )
+    users = [user for part in parts for user in part.users]
+    found = paired_bootstrap(values, baseline, users, draws=DRAWS)
+    means = (np.nanmean(values, axis=0), np.nanmean(baseline, axis=0))
+    columns = zip(keys, *means, found.mean, found.low, found.high, found.p, strict=True)
+    return [Difference(group, *key, *map(float, numbers)) for key, *numbers in columns]

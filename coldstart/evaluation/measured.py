@@ -1,0 +1,143 @@
+"""Everything that was measured: values per user, and their means with intervals."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from coldstart._arrays import AnyArray, IntArray
+from coldstart.errors import InvalidInputError
+from coldstart.metrics.significance import bootstrap
+
+Key: TypeAlias = tuple[str, int]
+
+DRAWS = 1_000
+"""Resamples behind each interval."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One group of one split.
+
+    Attributes
+    ----------
+    split, group : str
+    clicks : int
+        Clicks revealed of each cold item or user, in a warm-up or k-click split.
+    users : tuple of user ids
+    known : ndarray of shape (n_users,)
+        How many clicks of each user were known when they were asked.
+    values : dict of (metric, k) to ndarray of shape (n_users,)
+    totals : dict of (metric, k) to float
+        Of all lists together.
+    by_count : dict of str to (int, int)
+        Relevant items by their training clicks, and how many of them were found.
+    deciles : ndarray of shape (10,)
+        Share of exposure on each tenth of the catalogue, most clicked first.
+    fit_seconds, answer_seconds : float
+    """
+
+    split: str
+    clicks: int
+    group: str
+    users: tuple[Hashable, ...]
+    known: IntArray
+    values: Mapping[Key, AnyArray]
+    totals: Mapping[Key, float]
+    by_count: Mapping[str, tuple[int, int]]
+    deciles: AnyArray
+    fit_seconds: float
+    answer_seconds: float
+
+
+class Row(NamedTuple):
+    """One number of a report; ``low`` and ``high`` are NaN where there is no value per user."""
+
+    group: str
+    metric: str
+    k: int
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Measured:
+    """The values of one recommender.
+
+    Attributes
+    ----------
+    name : str
+        Of the recommender.
+    parts : tuple of Part
+        One per split and group.
+    """
+
+    name: str
+    parts: tuple[Part, ...]
+
+    @property
+    def groups(self) -> list[str]:
+        """The groups that were measured, in order."""
+        return list(dict.fromkeys(part.group for part in self.parts))
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """Every number with its 95 % bootstrap interval over users, several splits pooled."""
+        return [row for group in self.groups for row in _rows(group, self.of(group))]
+
+    def of(self, group: str) -> list[Part]:
+        """Return the parts of a group, one per split.
+
+        Raises
+        ------
+        InvalidInputError
+            When the group was not measured.
+        """
+        parts = [part for part in self.parts if part.group == group]
+        if not parts:
+            raise InvalidInputError(f"`group` must be one of {self.groups}; got {group!r}.")
+        return parts
+
+    def value(self, metric: str = "ndcg", k: int | None = None, group: str = "overall") -> float:
+        """Return one number; the largest ``k`` by default.
+
+        Raises
+        ------
+        InvalidInputError
+            When it was not measured.
+        """
+        return self.row(metric, k, group).value
+
+    def row(self, metric: str = "ndcg", k: int | None = None, group: str = "overall") -> Row:
+        """Return one number with its interval; the largest ``k`` by default.
+
+        Raises
+        ------
+        InvalidInputError
+            When it was not measured.
+        """
+        self.of(group)
+        found = [row for row in self.rows if row.group == group and row.metric == metric and k in (None, row.k)]
+        if not found:
+            known = list(dict.fromkeys(f"{row.metric}@{row.k}" for row in self.rows))
+            raise InvalidInputError(f"`metric` must be one of {known}; got {metric!r} with k={k}.")
+        return max(found, key=lambda row: row.k)
+
+
+def _rows(group: str, parts: Sequence[Part]) -> list[Row]:
+    keys = list(parts[0].values)
+    values = np.concatenate([np.column_stack([part.values[key] for key in keys]) for part in parts])
+    users = [user for part in parts for user in part.users]
+    mean, low, high, _ = bootstrap(values, users, draws=DRAWS)
+    rows = [
+        Row(group, metric, k, *map(float, numbers)) for (metric, k), *numbers in zip(keys, mean, low, high, strict=True)
+    ]
+    nan = float("nan")
+    totals = [
+        Row(group, metric, k, float(np.mean([part.totals[metric, k] for part in parts])), nan, nan)
+        for metric, k in parts[0].totals
+    ]
+    return rows + totals

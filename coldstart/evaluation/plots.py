@@ -1,0 +1,109 @@
+"""Reports as pictures; matplotlib is asked for when one is drawn."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from coldstart._extras import require
+from coldstart.errors import InvalidInputError
+from coldstart.evaluation.measured import Measured, Part
+from coldstart.metrics.significance import bootstrap
+
+KNOWN = ((0, 0), (1, 5), (6, 20), (21, 100), (101, 10**12))
+"""Users by their known clicks: fewest, most."""
+
+
+def draw(reports: Sequence[Measured], kind: str, metric: str) -> Any:
+    """Draw reports side by side; see ``Report.plot``.
+
+    Raises
+    ------
+    InvalidInputError
+        When the kind is unknown.
+    """
+    if kind not in _KINDS:
+        raise InvalidInputError(f"`kind` must be one of {list(_KINDS)}; got {kind!r}.")
+    axes = require("matplotlib.pyplot", extra="plot", by="Report.plot").subplots(layout="constrained")[1]
+    _KINDS[kind](axes, reports, metric)
+    axes.legend()
+    return axes
+
+
+def _groups(axes: Any, reports: Sequence[Measured], metric: str) -> None:
+    groups = reports[0].groups
+    width = 0.8 / len(reports)
+    for at, report in enumerate(reports):
+        rows = [report.row(metric, None, group) for group in groups]
+        below, above = zip(*((row.value - row.low, row.high - row.value) for row in rows), strict=True)
+        place = np.arange(len(groups)) + (at - (len(reports) - 1) / 2) * width
+        axes.bar(place, [row.value for row in rows], width, yerr=[below, above], capsize=3, label=report.name)
+    axes.set_xticks(range(len(groups)), groups)
+    axes.set_ylabel(f"{metric}@{reports[0].row(metric, None, groups[0]).k}")
+
+
+def _counts(axes: Any, reports: Sequence[Measured], _: str) -> None:
+    labels = list(reports[0].parts[0].by_count)
+    for report in reports:
+        totals = np.sum([[part.by_count[label] for label in labels] for part in _widest(report)], axis=0)
+        share = np.divide(totals[:, 1], totals[:, 0], out=np.full(len(labels), np.nan), where=totals[:, 0] > 0)
+        axes.plot(labels, share, marker="o", label=report.name)
+    axes.set_xlabel("training clicks of the item")
+    axes.set_ylabel("recall")
+
+
+def _users(axes: Any, reports: Sequence[Measured], metric: str) -> None:
+    labels = [f"{low}" if low == high else f"{low}-{high}" for low, high in KNOWN[:-1]] + [f"over {KNOWN[-2][1]}"]
+    for report in reports:
+        k = report.row(metric, None, report.groups[0]).k
+        values = np.concatenate([part.values[metric, k] for part in _widest(report)])
+        known = np.concatenate([part.known for part in _widest(report)])
+        means = [_mean(values[(known >= low) & (known <= high)]) for low, high in KNOWN]
+        axes.plot(labels, means, marker="o", label=report.name)
+    axes.set_xlabel("known clicks of the user")
+    axes.set_ylabel(metric)
+
+
+def _deciles(axes: Any, reports: Sequence[Measured], _: str) -> None:
+    for report in reports:
+        shares = np.mean([part.deciles for part in _widest(report)], axis=0)
+        axes.plot(range(1, 11), shares, marker="o", label=report.name)
+    axes.set_xticks(range(1, 11))
+    axes.set_xlabel("tenth of the catalogue, most clicked first")
+    axes.set_ylabel("share of exposure")
+
+
+def _warm_up(axes: Any, reports: Sequence[Measured], metric: str) -> None:
+    for report in reports:
+        k = report.row(metric, None, report.groups[0]).k
+        parts = _asked_first(report)
+        clicks = sorted({part.clicks for part in parts})
+        found = [_interval([part for part in parts if part.clicks == count], metric, k) for count in clicks]
+        mean, low, high = (np.array(values) for values in zip(*found, strict=True))
+        axes.errorbar(clicks, mean, yerr=[mean - low, high - mean], marker="o", capsize=3, label=report.name)
+    axes.set_xlabel("clicks revealed")
+    axes.set_ylabel(metric)
+
+
+def _widest(report: Measured) -> list[Part]:
+    """The group with the most candidates: overall, when it was measured."""
+    return report.of("overall" if "overall" in report.groups else report.groups[0])
+
+
+def _asked_first(report: Measured) -> list[Part]:
+    """The group whose clicks were revealed: the cold items, else everything."""
+    return report.of("cold" if "cold" in report.groups else report.groups[0])
+
+
+def _interval(parts: Sequence[Part], metric: str, k: int) -> tuple[float, float, float]:
+    values = np.concatenate([part.values[metric, k] for part in parts])
+    found = bootstrap(values, [user for part in parts for user in part.users], draws=1000)
+    return found.mean, found.low, found.high
+
+
+def _mean(values: Any) -> float:
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if len(there) else float("nan")
+
+
+_KINDS = {"groups": _groups, "counts": _counts, "users": _users, "deciles": _deciles, "warm_up": _warm_up}

@@ -1,0 +1,208 @@
+"""Fit on the training part, ask for lists, compare them with what was hidden."""
+
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from coldstart._arrays import FloatArray, blocks, check_between
+from coldstart.data.catalog import Catalog
+from coldstart.data.interactions import Interactions
+from coldstart.data.requests import Recommendations, Request
+from coldstart.data.split import Split
+from coldstart.errors import InvalidInputError
+from coldstart.evaluation.background import Background
+from coldstart.evaluation.groups import Group, PartName, groups_of, truth_of
+from coldstart.evaluation.measured import Part
+from coldstart.evaluation.report import Report
+from coldstart.metrics.accuracy import average_precision, hit_rate, ndcg, precision, recall, reciprocal_rank
+from coldstart.recommender import Recommender
+
+BLOCK = 1_024
+"""Requests answered at a time."""
+
+ACCURACY = {
+    "ndcg": ndcg,
+    "recall": recall,
+    "precision": precision,
+    "hit_rate": hit_rate,
+    "mrr": reciprocal_rank,
+    "map": average_precision,
+}
+
+
+class Evaluable(Protocol):
+    """What ``evaluate`` needs of a recommender, so that any can be wrapped."""
+
+    def fit(self, catalog: Catalog, interactions: Interactions, /) -> Any:
+        """Learn from the items and the training clicks."""
+        ...
+
+    def recommend_many(
+        self, requests: Sequence[Request], /, *, k: int, candidates: Sequence[Hashable]
+    ) -> Recommendations:
+        """Return the ``k`` best candidates of each request; what its user or history clicked is left out."""
+        ...
+
+
+def evaluate(
+    recommender: Evaluable | Callable[[], Evaluable],
+    split: Split | Sequence[Split],
+    k: int | Sequence[int] = (10, 20),
+    groups: Sequence[str] | None = None,
+    *,
+    part: PartName = "test",
+    vectors: FloatArray | None = None,
+    progress: bool = True,
+) -> Report:
+    """Fit on the training clicks, rank all candidates for every user, and measure.
+
+    Parameters
+    ----------
+    recommender : Recommender, factory, or any object with ``fit`` and ``recommend_many``
+        A ``Recommender`` is not changed: a copy with the same parts is fitted, anew for each split. A factory makes a
+        fresh one for each split. Any other object is fitted itself. One without ``add_items`` never answers with the
+        arrivals of a split by time, and misses them.
+    split : Split or sequence of Split
+        With several, the values are pooled, and intervals draw users, not values.
+    k : int or sequence of int
+        Lengths of list to measure, at least 1; lists are cut to the candidates there are.
+    groups : sequence of str, optional
+        Out of "overall", "cold", "warm" and "overall-clean"; by default those that the split has.
+        See ``coldstart.evaluation.groups.groups_of`` for who is asked what.
+    part : {"test", "validation"}
+        Make choices on "validation"; read "test" once.
+    vectors : ndarray of shape (n_items, dim), optional
+        One row per item of ``split.everything``, to measure the diversity within lists.
+    progress : bool
+        Show a bar when it takes more than a second.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    InvalidInputError
+        When an argument is out of range, the split has no such part or group, or a list holds an item twice or one
+        that is no candidate.
+
+    Examples
+    --------
+    >>> import coldstart as cs
+    >>> from coldstart.testing import HashEncoder, tiny_catalog, tiny_clicks
+    >>> split = cs.splits.random(tiny_catalog(), tiny_clicks(), validation=0.0, test=0.25)
+    >>> report = cs.evaluate(cs.Recommender(encoder=HashEncoder()), split, k=3)
+    >>> round(report.value("recall", 3), 2)
+    1.0
+    """
+    lengths = tuple(sorted(set(k) if isinstance(k, Iterable) else {k}))
+    for length in lengths:
+        check_between("k", length, 1, 10**9)
+    if not lengths:
+        raise InvalidInputError("`k` must hold at least 1 length; got none.")
+    splits = [split] if isinstance(split, Split) else list(split)
+    parts: list[Part] = []
+    for one in splits:
+        asked = groups_of(one, groups, part)
+        fitted, seconds = _fitted(recommender, one)
+        parts += [_measure(fitted, one, group, lengths, vectors, seconds, progress) for group in asked]
+    return Report(_name(recommender), tuple(parts))
+
+
+def _fitted(recommender: Any, split: Split) -> tuple[Evaluable, float]:
+    """A recommender that knows the training part, and the seconds that took."""
+    fresh: Any = recommender if hasattr(recommender, "fit") else recommender()
+    if isinstance(fresh, Recommender):
+        fresh = fresh_copy(fresh)
+    options = {"check": False} if isinstance(fresh, Recommender) else {}
+    started = time.perf_counter()
+    fresh.fit(split.catalog, split.train, **options)
+    if split.arrivals is not None and hasattr(fresh, "add_items"):
+        fresh.add_items(split.arrivals)
+    return fresh, time.perf_counter() - started
+
+
+def fresh_copy(recommender: Recommender) -> Recommender:
+    """Return an unfitted recommender with the same parts."""
+    return type(recommender)(**recommender.get_params())
+
+
+def _name(recommender: Any) -> str:
+    made = recommender if hasattr(recommender, "fit") else getattr(recommender, "__name__", type(recommender).__name__)
+    return made if isinstance(made, str) else repr(made)
+
+
+def _measure(
+    recommender: Evaluable,
+    split: Split,
+    group: Group,
+    lengths: tuple[int, ...],
+    vectors: FloatArray | None,
+    fit_seconds: float,
+    progress: bool,
+) -> Part:
+    started = time.perf_counter()
+    ranked = list(_answers(recommender, split, group, max(lengths), progress))
+    seconds = time.perf_counter() - started
+    relevant = list(group.relevant.values())
+    values = {(name, k): measure(ranked, relevant, k) for name, measure in ACCURACY.items() for k in lengths}
+    background = Background(split)
+    return Part(
+        split=split.name,
+        clicks=_revealed(split),
+        group=group.name,
+        users=tuple(group.relevant),
+        known=background.clicks_of(group.relevant),
+        values=values | background.per_user(ranked, group, max(lengths), vectors),
+        totals=background.totals(ranked, group, max(lengths)),
+        by_count=background.by_count(ranked, relevant, max(lengths)),
+        deciles=background.deciles(ranked, max(lengths)),
+        fit_seconds=fit_seconds,
+        answer_seconds=seconds,
+    )
+
+
+def _answers(recommender: Evaluable, split: Split, group: Group, k: int, progress: bool) -> Iterator[list[Hashable]]:
+    """The list of each user of the group, asked in blocks."""
+    from tqdm.auto import tqdm
+
+    requests = _requests(split, group)
+    k = min(k, len(group.candidates))
+    allowed = frozenset(group.candidates)
+    with tqdm(total=len(requests), desc=group.name, unit="user", delay=1.0, disable=not progress) as bar:
+        for block in blocks(len(requests), BLOCK):
+            lists = recommender.recommend_many(requests[block], k=k, candidates=group.candidates).item_ids
+            for request, row in zip(requests[block], lists, strict=True):
+                _check_list(row, allowed, request)
+                yield row
+            bar.update(len(lists))
+
+
+def _requests(split: Split, group: Group) -> list[Request]:
+    """What each user says: who they are when they are known, and the clicks that are told of them."""
+    known = frozenset(split.train.users)
+    told = {} if split.revealed is None else truth_of(split.revealed)
+    return [
+        Request(
+            user=user if user in known else None,
+            history=sorted(told.get(user, ()), key=repr),
+            exclude=sorted(group.hidden.get(user, ()), key=repr),
+        )
+        for user in group.relevant
+    ]
+
+
+def _check_list(row: Sequence[Hashable], allowed: frozenset[Hashable], request: Request) -> None:
+    wrong = [item for item in row if item not in allowed or item in request.exclude]
+    if wrong:
+        raise InvalidInputError(
+            f"recommend_many must answer with candidates only; got {wrong[0]!r} for {request!r}. "
+            "Leave out what is not in `candidates`, or is in `exclude` of the request."
+        )
+
+
+def _revealed(split: Split) -> int:
+    """How many clicks of each cold item or user are known."""
+    return split.cold_clicks if split.revealed is None else int(np.bincount(split.revealed.user_index).max())

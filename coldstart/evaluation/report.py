@@ -1,0 +1,172 @@
+"""What was measured, with intervals: read it, compare it, draw it, keep it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coldstart._arrays import AnyArray
+from coldstart._extras import as_frame
+from coldstart.errors import SavedFolderError
+from coldstart.evaluation._tables import as_html, as_text
+from coldstart.evaluation.comparison import Comparison, compare
+from coldstart.evaluation.measured import Measured, Part, Row
+from coldstart.evaluation.plots import draw
+from coldstart.storage import (
+    pack,
+    read_config,
+    read_json,
+    read_tensors,
+    unpack,
+    write_folder,
+    write_json,
+    write_tensors,
+)
+
+MAIN = ("ndcg", "recall", "hit_rate", "mrr")
+"""The columns of a table."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Report(Measured):
+    """The result of ``evaluate``: every value per user, and what they come to.
+
+    Attributes
+    ----------
+    name : str
+        Of the recommender.
+    parts : tuple of Part
+        One per split and group.
+
+    Examples
+    --------
+    >>> import coldstart as cs
+    >>> from coldstart.testing import HashEncoder, tiny_catalog, tiny_clicks
+    >>> split = cs.splits.random(tiny_catalog(), tiny_clicks(), validation=0.0, test=0.25)
+    >>> report = cs.evaluate(cs.Recommender(encoder=HashEncoder()), split, k=3)
+    >>> report
+    Recommender(encoder=HashEncoder()) on random(rng=0)
+    group    users  ndcg@3                recall@3              hit_rate@3            mrr@3
+    overall  5      0.865 [0.717, 1.000]  1.000 [1.000, 1.000]  1.000 [1.000, 1.000]  0.800 [0.600, 1.000]
+    """
+
+    def table(self, metrics: Sequence[str] = MAIN, k: int | None = None) -> str:
+        """Return a text table: a row per group, a column per metric, each with its interval.
+
+        Raises
+        ------
+        InvalidInputError
+            When a metric was not measured.
+        """
+        return as_text(self._cells(metrics, k))
+
+    def to_frame(self) -> Any:
+        """Return columns ``group, metric, k, value, low, high``: a pandas frame, or a dict without pandas."""
+        columns = zip(*self.rows, strict=True)
+        return as_frame({name: list(values) for name, values in zip(Row._fields, columns, strict=True)})
+
+    def compare(
+        self, other: Measured, metrics: Sequence[str] = ("ndcg", "recall", "mrr"), k: int | None = None
+    ) -> Comparison:
+        """Return this report minus another one, by a paired bootstrap over the users both were asked for.
+
+        Parameters
+        ----------
+        other : Report
+            On the same splits.
+        metrics : sequence of str
+        k : int, optional
+            By default the largest.
+
+        Returns
+        -------
+        Comparison
+            Intervals of 95 %; p-values corrected over all rows (Holm).
+
+        Raises
+        ------
+        InvalidInputError
+            When the users, splits or metrics differ.
+        """
+        return compare(self, other, metrics, k)
+
+    def plot(self, kind: str = "groups", *, metric: str = "ndcg", others: Sequence[Measured] = ()) -> Any:
+        """Draw; needs the ``[plot]`` extra.
+
+        Parameters
+        ----------
+        kind : {"groups", "counts", "users", "deciles", "warm_up"}
+            Bars of each group with intervals; recall of items by their training clicks; the metric of users by
+            their known clicks; exposure by popularity; the metric by the clicks revealed (give several splits
+            to ``evaluate``).
+        metric : str
+            For "groups", "users" and "warm_up".
+        others : sequence of Report
+            To be drawn beside this one.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        InvalidInputError, MissingExtraError
+            For an unknown kind or metric; without matplotlib.
+        """
+        return draw([self, *others], kind, metric)
+
+    def save(self, folder: str | Path) -> None:
+        """Write a folder of JSON and safetensors, whole or not at all.
+
+        Raises
+        ------
+        InvalidInputError
+            When something else is at ``folder``, or a user id cannot be written.
+        """
+        tensors: dict[str, AnyArray] = {}
+        parts = [
+            {field.name: pack(getattr(part, field.name), tensors, f"{at}.{field.name}") for field in fields(Part)}
+            for at, part in enumerate(self.parts)
+        ]
+        files: dict[str, Any] = {
+            "values.safetensors": lambda path: write_tensors(tensors, path),
+            "parts.json": lambda path: write_json(parts, path),
+        }
+        write_folder(Path(folder), files, {"kind": "report", "name": self.name})
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Report":
+        """Read what ``save`` wrote.
+
+        Raises
+        ------
+        SavedFolderError
+            When the folder is incomplete, altered, or holds something else.
+        """
+        place, config = read_config(Path(folder))
+        if config.get("kind") != "report":
+            raise SavedFolderError(f"{str(folder)!r} must hold a saved Report; it holds something else.")
+        tensors = read_tensors(place / "values.safetensors")
+        packed = read_json(place / "parts.json")
+        parts = (Part(**{name: unpack(value, tensors, {}) for name, value in part.items()}) for part in packed)
+        return cls(config["name"], tuple(parts))
+
+    def __repr__(self) -> str:
+        splits = list(dict.fromkeys(part.split for part in self.parts))
+        return f"{self.name} on {', '.join(splits)}\n{self.table()}"
+
+    def _repr_html_(self) -> str:
+        return as_html(self.name, self._cells(MAIN, None))
+
+    def _cells(self, metrics: Sequence[str], k: int | None) -> list[list[str]]:
+        lines = [["group", "users", *(f"{metric}@{self.row(metric, k, self.groups[0]).k}" for metric in metrics)]]
+        for group in self.groups:
+            users = len({user for part in self.of(group) for user in part.users})
+            lines.append([group, f"{users:,}", *(_cell(self.row(metric, k, group)) for metric in metrics)])
+        return lines
+
+
+def _cell(row: Row) -> str:
+    return f"{row.value:.3f}" if np.isnan(row.low) else f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"

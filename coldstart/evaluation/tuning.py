@@ -1,0 +1,241 @@
+"""Choose parameters on the validation part, encoding each text once."""
+
+import itertools
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from coldstart._arrays import FloatArray, Rng, check_between, generator
+from coldstart._component import Component
+from coldstart._extras import as_frame
+from coldstart.base import Encoder
+from coldstart.data.split import Split
+from coldstart.encoders.text import TextEncoder
+from coldstart.errors import ColdstartError, InvalidInputError
+from coldstart.evaluation._tables import as_html, as_text
+from coldstart.evaluation.protocol import evaluate
+from coldstart.recommender import Recommender
+
+
+class Trial(NamedTuple):
+    """One setting and what it came to; ``value`` is NaN and ``error`` says why when it could not be fitted."""
+
+    params: dict[str, Any]
+    value: float
+    seconds: float
+    error: str = ""
+
+
+class Trials(tuple[Trial, ...]):
+    """All settings that were tried, best first."""
+
+    def to_frame(self) -> Any:
+        """Return a column per parameter, ``value``, ``seconds`` and ``error``: pandas, or a dict without it."""
+        columns = {name: [trial.params[name] for trial in self] for name in self[0].params}
+        rest = {name: [getattr(trial, name) for trial in self] for name in ("value", "seconds", "error")}
+        return as_frame(columns | rest)
+
+    def __repr__(self) -> str:
+        return as_text(self._cells())
+
+    def _repr_html_(self) -> str:
+        return as_html(f"{len(self)} trials", self._cells())
+
+    def _cells(self) -> list[list[str]]:
+        names = list(self[0].params)
+        rows = [[*(_shown(trial.params[name]) for name in names), *_outcome(trial)] for trial in self]
+        return [[*names, "value", "seconds", "error"], *rows]
+
+
+class Tuned(NamedTuple):
+    """The best recommender, fitted on the training part of the (last) split, and every trial."""
+
+    recommender: Recommender
+    trials: Trials
+
+
+def tune(
+    recommender: Recommender,
+    split: Split | Sequence[Split],
+    space: Mapping[str, Any],
+    budget: int = 20,
+    select: str = "overall",
+    *,
+    metric: str = "ndcg",
+    k: int = 20,
+    rng: Rng = 0,
+    progress: bool = True,
+) -> Tuned:
+    """Search parameters at random, by the validation part only (Bergstra and Bengio 2012).
+
+    Every text is encoded once for all trials. When the space has at most ``budget`` settings, all are tried.
+
+    Parameters
+    ----------
+    recommender : Recommender
+        Not changed. What the space does not name stays as it is, and the setting it has is tried first.
+    split : Split or sequence of Split
+        With validation parts; the test parts are never read.
+    space : mapping of str to sequence or distribution
+        What to try for each parameter: ``{"ranker.l2": [10, 30, 100], "fuser": [ConcatFuser(), WeightedFuser()]}``.
+        A name is a parameter of the recommender, or a dotted path to one of a part it was given. A distribution is
+        anything with ``rvs(random_state=)``, as in ``scipy.stats``.
+    budget : int
+        Number of trials, at least 1.
+    select : str
+        The group to be good at: "overall", "cold" or "warm".
+    metric, k
+        What to be good at; ``k`` is at least 1.
+    rng : int, SeedSequence or Generator
+    progress : bool
+        Show a bar when it takes more than a second.
+
+    Returns
+    -------
+    Tuned
+        ``recommender`` and ``trials``.
+
+    Raises
+    ------
+    InvalidInputError
+        When an argument is out of range, a parameter is unknown, or no setting could be fitted.
+
+    Notes
+    -----
+    Random search, and not Optuna: a trial here is one fit of a closed form or a short training, the spaces have two to
+    five numbers, and a budget of tens; there a model of the space finds little more, and costs a dependency.
+
+    Examples
+    --------
+    >>> import coldstart as cs
+    >>> from coldstart.testing import tiny_catalog, tiny_clicks
+    >>> split = cs.splits.random(tiny_catalog(), tiny_clicks(), validation=0.25, test=0.1)
+    >>> tuned = cs.tune(cs.baselines.ease(), split, {"ranker.l2": [1.0, 10.0]}, k=3)
+    >>> len(tuned.trials), tuned.recommender.fitted.users[0]
+    (3, 'u0')
+    """
+    from tqdm.auto import tqdm
+
+    check_between("budget", budget, 1, 10**6)
+    if recommender.encoder is None:
+        recommender = _set(recommender, {"encoder": TextEncoder()})
+    settings = _settings(recommender, space, budget, generator(rng))
+    known: dict[int, _Remembered] = {}
+    trials = []
+    for setting in tqdm(settings, desc="tune", unit="trial", delay=1.0, disable=not progress):
+        started = time.perf_counter()
+        value, error = _try(_remembering(_set(recommender, setting), known), split, select, metric, k)
+        trials.append(Trial(setting, value, time.perf_counter() - started, error))
+    ranked = Trials(sorted(trials, key=lambda trial: -np.nan_to_num(trial.value, nan=-np.inf)))
+    if ranked[0].error:
+        raise InvalidInputError(f"`space` must hold a setting that can be fitted; all failed: {ranked[0].error}")
+    return Tuned(_refitted(_set(recommender, ranked[0].params), split, known), ranked)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else repr(value)
+
+
+def _outcome(trial: Trial) -> list[str]:
+    return [f"{trial.value:.4f}", f"{trial.seconds:.1f}", trial.error]
+
+
+def _settings(
+    recommender: Recommender, space: Mapping[str, Any], budget: int, rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """Settings to try, no two alike, the one that the recommender has first."""
+    if not space:
+        raise InvalidInputError("`space` must name at least 1 parameter; got none.")
+    for name, choices in space.items():
+        if not hasattr(choices, "rvs") and (isinstance(choices, str) or not len(choices)):
+            raise InvalidInputError(f"`space[{name!r}]` must be a list of values or a distribution; got {choices!r}.")
+    settings = [{name: _get(recommender, name) for name in space}]
+    sizes = [0 if hasattr(choices, "rvs") else len(choices) for choices in space.values()]
+    if all(sizes) and math.prod(sizes) <= budget:
+        settings += [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
+    else:
+        settings += [{name: _draw(choices, rng) for name, choices in space.items()} for _ in range(10 * budget)]
+    return list({repr(setting): setting for setting in settings}.values())[:budget]
+
+
+def _draw(choices: Any, rng: np.random.Generator) -> Any:
+    if not hasattr(choices, "rvs"):
+        return choices[int(rng.integers(len(choices)))]
+    value = choices.rvs(random_state=rng)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _get(owner: Any, path: str) -> Any:
+    name, _, rest = path.partition(".")
+    params = owner.get_params() if isinstance(owner, Component) else {}
+    if name not in params:
+        raise InvalidInputError(
+            f"`space` must name parameters of the recommender or of parts given to it; got {path!r}, "
+            f"and {type(owner).__name__} has {list(params)}. Give the part: Recommender(ranker=...)."
+        )
+    return _get(params[name], rest) if rest else params[name]
+
+
+def _set(owner: Any, setting: Mapping[str, Any]) -> Any:
+    """A copy of a part with other parameters, those of its own parts included."""
+    params = owner.get_params()
+    for path, value in setting.items():
+        name, _, rest = path.partition(".")
+        params[name] = _set(params[name], {rest: value}) if rest else value
+    return type(owner)(**params)
+
+
+def _try(
+    recommender: Recommender, split: Split | Sequence[Split], select: str, metric: str, k: int
+) -> tuple[float, str]:
+    try:
+        report = evaluate(recommender, split, k, [select], part="validation", progress=False)
+    except (ColdstartError, np.linalg.LinAlgError) as error:
+        return float("nan"), str(error)
+    return report.value(metric, k, select), ""
+
+
+class _Remembered(Component):
+    """An encoder that encodes a value once."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self.known: dict[Any, FloatArray] = {}
+
+    def encode(self, values: Sequence[Any], /) -> FloatArray:
+        fresh = [value for value in dict.fromkeys(values) if value not in self.known]
+        encoded = self.encoder.encode(fresh)
+        self.known.update(zip(fresh, encoded, strict=True))
+        return np.stack([self.known[value] for value in values]) if len(values) else encoded
+
+    def encode_query(self, values: Sequence[Any], /) -> FloatArray:
+        return getattr(self.encoder, "encode_query", self.encoder.encode)(values)
+
+
+def _remembering(recommender: Recommender, known: dict[int, _Remembered]) -> Recommender:
+    """The same recommender, its encoders sharing what they encoded; one that learns does so anew."""
+
+    def wrap(encoder: Any) -> Any:
+        if hasattr(encoder, "fit"):
+            return encoder
+        return known.setdefault(id(encoder), _Remembered(encoder))  # which keeps the encoder, and so its id, alive
+
+    encoder: Any = recommender.encoder
+    by_field = isinstance(encoder, Mapping)
+    wrapped = {name: wrap(one) for name, one in encoder.items()} if by_field else wrap(encoder)
+    copy: Recommender = _set(recommender, {"encoder": wrapped})
+    return copy
+
+
+def _refitted(recommender: Recommender, split: Split | Sequence[Split], known: dict[int, _Remembered]) -> Recommender:
+    """The recommender fitted on the training part, with its own encoders in place of those that remember."""
+    last = split if isinstance(split, Split) else split[-1]
+    fitted = _remembering(recommender, known).fit(last.catalog, last.train, check=False).fitted
+    encoders = {
+        name: one.encoder if isinstance(one, _Remembered) else one for name, one in fitted.parts.encoders.items()
+    }
+    return recommender.with_fitted(replace(fitted, parts=replace(fitted.parts, encoders=encoders)))

@@ -1,0 +1,157 @@
+"""Accuracy: whether each user found what they wanted, and how high in the list.
+
+Relevance is binary. Every function returns one float64 per user, NaN where nothing is relevant. A list shorter than
+``k`` counts as filled up with misses.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+
+from coldstart._arrays import AnyArray, BoolArray, IntArray
+from coldstart.errors import InvalidInputError
+from coldstart.metrics._lists import Lists, Relevant, hits
+
+Values = npt.NDArray[np.float64]
+
+
+def recall(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
+    """Return hits in the first ``k`` / relevant items, from 0 to 1, shape (m,).
+
+    Parameters
+    ----------
+    ranked : one row of items per user, best first
+        Ids or positions, lists or a 2-D array.
+    relevant : one collection of items per user
+    k : int
+        At least 1.
+
+    Raises
+    ------
+    InvalidInputError
+        When ``k`` is below 1, the lengths differ, or a row holds an item twice. So do the others.
+
+    Examples
+    --------
+    >>> recall([["a", "x", "b"]], [{"a", "b", "c", "d"}], k=3).tolist()
+    [0.5]
+    """
+    found, total = hits(ranked, relevant, k)
+    return _ratio(found.sum(axis=1), total)
+
+
+def precision(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
+    """Return hits in the first ``k`` / ``k``, from 0 to 1, shape (m,). Arguments as in ``recall``.
+
+    Examples
+    --------
+    >>> precision([["a", "x"]], [{"a", "b"}], k=4).tolist()
+    [0.25]
+    """
+    found, total = hits(ranked, relevant, k)
+    return np.where(total > 0, found.sum(axis=1) / k, np.nan)
+
+
+def hit_rate(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
+    """Return 1 where anything relevant is in the first ``k``, else 0, shape (m,). Arguments as in ``recall``.
+
+    Examples
+    --------
+    >>> hit_rate([["x", "a"], ["x", "y"]], [{"a"}, {"a"}], k=2).tolist()
+    [1.0, 0.0]
+    """
+    found, total = hits(ranked, relevant, k)
+    return np.where(total > 0, found.any(axis=1).astype(np.float64), np.nan)
+
+
+def ndcg(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
+    """Return the normalised discounted cumulative gain, from 0 to 1, shape (m,). Arguments as in ``recall``.
+
+    A hit at rank r (from 1) gains 1 / log2(r + 1); the ideal has min(relevant, k) hits on top
+    (Järvelin and Kekäläinen 2002, with the discount of Burges et al. 2005).
+
+    Examples
+    --------
+    >>> ndcg([["x", "a"]], [{"a"}], k=2).round(4).tolist()
+    [0.6309]
+    """
+    found, total = hits(ranked, relevant, k)
+    gains = 1.0 / np.log2(np.arange(2, k + 2))
+    ideal = np.concatenate([[0.0], np.cumsum(gains)])[np.minimum(total, k)]
+    return _ratio(found @ gains, ideal)
+
+
+def reciprocal_rank(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
+    """Return 1 / rank of the first hit in the first ``k``, 0 without one; the mean is MRR. Arguments as in ``recall``.
+
+    Examples
+    --------
+    >>> reciprocal_rank([["x", "a", "b"]], [{"a", "b"}], k=3).tolist()
+    [0.5]
+    """
+    found, total = hits(ranked, relevant, k)
+    first = np.where(found.any(axis=1), 1.0 / (found.argmax(axis=1) + 1), 0.0)
+    return np.where(total > 0, first, np.nan)
+
+
+def average_precision(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
+    """Return the sum of the precision at every hit / relevant items; the mean is MAP. Arguments as in ``recall``.
+
+    Divided by all relevant items, as trec_eval does, also when there are more than ``k``.
+
+    Examples
+    --------
+    >>> average_precision([["a", "x", "b"]], [{"a", "b"}], k=3).round(4).tolist()
+    [0.8333]
+    """
+    found, total = hits(ranked, relevant, k)
+    at_rank = found.cumsum(axis=1) / np.arange(1, k + 1)
+    return _ratio((at_rank * found).sum(axis=1), total)
+
+
+def auc(scores: AnyArray, relevant: BoolArray, candidates: BoolArray | None = None) -> Values:
+    """Return the chance that a relevant candidate scores above another one, ties half, from 0 to 1, shape (m,).
+
+    The rank-sum form of Mann and Whitney (1947). NaN for users without both kinds.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (m, n)
+        Finite where an item is a candidate.
+    relevant : ndarray of shape (m, n), bool
+    candidates : ndarray of shape (m, n) or (n,), bool, optional
+        Items that compete; by default all.
+
+    Raises
+    ------
+    InvalidInputError
+        When the shapes differ, or a candidate's score is not finite.
+
+    Examples
+    --------
+    >>> auc(np.array([[0.9, 0.1, 0.5]]), np.array([[True, False, False]])).tolist()
+    [1.0]
+    """
+    scores, relevant = np.asarray(scores, dtype=np.float64), np.asarray(relevant, dtype=bool)
+    if scores.ndim != 2 or scores.shape != relevant.shape:
+        raise InvalidInputError(
+            f"`scores` and `relevant` must have one shape (m, n); got {scores.shape} and {relevant.shape}."
+        )
+    compete = np.broadcast_to(True if candidates is None else candidates, scores.shape)
+    if not np.isfinite(scores[compete]).all():
+        raise InvalidInputError("`scores` must be finite for every candidate; got NaN or infinity. Mask it out.")
+    n_others = (~compete).sum(axis=1)
+    ranks = (
+        rankdata(np.where(compete, scores, -np.inf), axis=1) - n_others[:, None]
+    )  # those that do not compete are last
+    positive = relevant & compete
+    n_positive = positive.sum(axis=1)
+    n_pairs = n_positive * (compete.sum(axis=1) - n_positive)
+    wins = np.where(positive, ranks, 0.0).sum(axis=1) - n_positive * (n_positive + 1) / 2
+    return _ratio(wins, n_pairs)
+
+
+def _ratio(over: AnyArray, under: AnyArray | IntArray) -> Values:
+    """Divide; NaN where there is nothing to divide by."""
+    ratio: Values = np.divide(over, under, out=np.full(len(over), np.nan), where=np.asarray(under) > 0)
+    return ratio

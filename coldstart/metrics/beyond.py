@@ -1,0 +1,192 @@
+"""Beyond accuracy: who and what is shown at all? Lists hold positions in the catalogue."""
+
+import numpy as np
+import numpy.typing as npt
+
+from coldstart._arrays import AnyArray, BoolArray, FloatArray, as_matrix, check_between, unit_rows
+from coldstart.errors import InvalidInputError
+from coldstart.metrics._lists import Lists, Relevant, first_k, flat, hits, mean_per_row
+
+Values = npt.NDArray[np.float64]
+
+
+def coverage(ranked: Lists, n_items: int, k: int = 20) -> float:
+    """Return the share of the catalogue that is in the first ``k`` of at least one list, from 0 to 1.
+
+    Parameters
+    ----------
+    ranked : one row of positions per user, best first
+    n_items : int
+        Size of the catalogue, at least 1.
+    k : int
+        At least 1.
+
+    Raises
+    ------
+    InvalidInputError
+        When a position is outside the catalogue, or a row holds an item twice. So do the others.
+
+    Examples
+    --------
+    >>> coverage([[0, 1], [1, 2]], n_items=4, k=2)
+    0.75
+    """
+    check_between("n_items", n_items, 1, 10**12)
+    return len(np.unique(flat(ranked, n_items, k)[1])) / n_items
+
+
+def gini(ranked: Lists, n_items: int, k: int = 20) -> float:
+    """Return how unequally exposure is spread: 0 when all items appear equally often, towards 1 when few take it all.
+
+    G = sum_i (2 i - n - 1) c_i / (n sum_i c_i), counts c ascending, i from 1. NaN without any list.
+    Arguments as in ``coverage``.
+
+    Examples
+    --------
+    >>> gini([[0, 1], [2, 3]], n_items=4, k=2)
+    0.0
+    >>> gini([[0], [0]], n_items=4, k=1)
+    0.75
+    """
+    check_between("n_items", n_items, 1, 10**12)
+    counts = np.sort(np.bincount(flat(ranked, n_items, k)[1], minlength=n_items))
+    if not counts.sum():
+        return float("nan")
+    return float(((2 * np.arange(1, n_items + 1) - n_items - 1) @ counts) / (n_items * counts.sum()))
+
+
+def cold_exposure(ranked: Lists, cold: BoolArray, k: int = 20) -> Values:
+    """Return the share of each list's first ``k`` that is cold, from 0 to 1, shape (m,); NaN for empty lists.
+
+    Parameters
+    ----------
+    ranked : one row of positions per user
+    cold : ndarray of shape (n_items,), bool
+        Which items are cold.
+    k : int
+        At least 1.
+
+    Examples
+    --------
+    >>> cold_exposure([[0, 1, 2]], np.array([True, False, False, True]), k=2).tolist()
+    [0.5]
+    """
+    cold = np.asarray(cold, dtype=bool)
+    users, items = flat(ranked, len(cold), k)
+    return mean_per_row(cold[items], users, len(ranked))
+
+
+def novelty(ranked: Lists, counts: AnyArray, n_users: int, k: int = 20) -> Values:
+    """Return the mean self-information of each list in bits, shape (m,); NaN for empty lists.
+
+    -log2(users who clicked the item / users), an item without clicks taken as having one
+    (Zhou et al. 2010). 0 is what everyone knows.
+
+    Parameters
+    ----------
+    ranked : one row of positions per user
+    counts : ndarray of shape (n_items,)
+        How many users clicked each item.
+    n_users : int
+        At least 1.
+    k : int
+        At least 1.
+
+    Examples
+    --------
+    >>> novelty([[0], [1]], np.array([8, 1]), n_users=8, k=1).tolist()
+    [0.0, 3.0]
+    """
+    check_between("n_users", n_users, 1, 10**12)
+    users, items = flat(ranked, len(counts), k)
+    surprise = np.log2(n_users / np.maximum(np.asarray(counts, dtype=np.float64), 1.0))
+    return mean_per_row(surprise[items], users, len(ranked))
+
+
+def intra_list_diversity(ranked: Lists, vectors: FloatArray, k: int = 20) -> Values:
+    """Return the mean of 1 - cosine over the pairs of each list, from 0 to 2, shape (m,); NaN below two items.
+
+    Smyth and McClave (2001).
+
+    Parameters
+    ----------
+    ranked : one row of positions per user
+    vectors : ndarray of shape (n_items, dim)
+    k : int
+        At least 1.
+
+    Examples
+    --------
+    >>> intra_list_diversity([[0, 1], [0, 2]], np.array([[1, 0], [1, 0], [0, 1]]), k=2).tolist()
+    [0.0, 1.0]
+    """
+    unit = unit_rows(as_matrix(vectors, "vectors"))
+    flat(ranked, len(unit), k)
+    rows = first_k(ranked, k)
+    return np.array([_diversity(unit[np.array(row, dtype=np.int64)]) for row in rows], dtype=np.float64)
+
+
+def popularity_by_decile(ranked: Lists, counts: AnyArray, k: int = 20) -> Values:
+    """Return the share of all exposure on each tenth of the catalogue, most clicked first, shape (10,).
+
+    A recommender without a bias to the popular has .1 everywhere. Items are cut by their number of clicks, ties by
+    position. All NaN without any list.
+
+    Parameters
+    ----------
+    ranked : one row of positions per user
+    counts : ndarray of shape (n_items,)
+        Clicks of each item.
+    k : int
+        At least 1.
+
+    Examples
+    --------
+    >>> popularity_by_decile([[0, 1]], np.arange(20)[::-1], k=2).tolist()
+    [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    """
+    n_items = len(counts)
+    decile = np.empty(n_items, dtype=np.int64)
+    decile[np.argsort(-np.asarray(counts, dtype=np.float64), kind="stable")] = np.arange(n_items) * 10 // n_items
+    shown = np.bincount(decile[flat(ranked, n_items, k)[1]], minlength=10).astype(np.float64)
+    return shown / shown.sum() if shown.sum() else np.full(10, np.nan)
+
+
+def serendipity(ranked: Lists, relevant: Relevant, expected: Lists, k: int = 20) -> Values:
+    """Return hits that were not to be expected / ``k``, from 0 to 1, shape (m,); NaN where nothing is relevant.
+
+    Ge, Delgado-Battenfeld and Jannach (2010): expected is what a primitive recommender shows.
+
+    Parameters
+    ----------
+    ranked : one row of items per user
+    relevant : one collection of items per user
+    expected : one row of items per user
+        For example the most popular items; its first ``k`` are left out of the hits.
+    k : int
+        At least 1.
+
+    Raises
+    ------
+    InvalidInputError
+        When the three have different lengths.
+
+    Examples
+    --------
+    >>> serendipity([["hit", "gem"]], [{"hit", "gem"}], [["hit", "other"]], k=2).tolist()
+    [0.5]
+    """
+    if len(expected) != len(ranked):
+        raise InvalidInputError(
+            f"`expected` must have one row per row of `ranked`, {len(ranked)}; got {len(expected)}."
+        )
+    found, total = hits(ranked, relevant, k)
+    usual, _ = hits(ranked, first_k(expected, k), k)
+    return np.where(total > 0, (found & ~usual).sum(axis=1) / k, np.nan)
+
+
+def _diversity(unit: FloatArray) -> float:
+    n = len(unit)
+    if n < 2:
+        return float("nan")
+    return float(1.0 - ((unit @ unit.T).sum() - (unit * unit).sum()) / (n * (n - 1)))

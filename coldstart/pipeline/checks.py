@@ -1,0 +1,80 @@
+"""What the methods of a recommender were given, checked before anything is done."""
+
+from collections.abc import Hashable, Iterable, Mapping
+
+from coldstart.base import Encoder
+from coldstart.data.catalog import Catalog
+from coldstart.data.interactions import Interactions, OnUnknown
+from coldstart.data.requests import Request
+from coldstart.data.tables import id_tuple
+from coldstart.errors import InvalidInputError
+
+
+def checked_catalog(catalog: Catalog) -> Catalog:
+    """Return the catalogue.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is something else.
+    """
+    if not isinstance(catalog, Catalog):
+        raise InvalidInputError(
+            f"`catalog` must be a Catalog; got {type(catalog).__name__}. "
+            "Make one: Catalog.from_frame(table, id='id column', fields=['title', ...])."
+        )
+    return catalog
+
+
+def encoder_per_field(encoder: Encoder | Mapping[str, Encoder], catalog: Catalog) -> dict[str, Encoder]:
+    """Return the encoder of each field.
+
+    Raises
+    ------
+    InvalidInputError
+        When other fields are named than the catalogue has, or one is no encoder.
+    """
+    encoders = dict(encoder) if isinstance(encoder, Mapping) else dict.fromkeys(catalog.fields, encoder)
+    if set(encoders) != set(catalog.fields):
+        raise InvalidInputError(
+            f"`encoder` must name the fields of the catalogue, {list(catalog.fields)}; got {list(encoders)}."
+        )
+    for one in encoders.values():
+        if isinstance(one, str | type) or not hasattr(one, "encode"):
+            raise InvalidInputError(f"`encoder` must have a method encode; got {one!r}. Pass TextEncoder().")
+    return {name: encoders[name] for name in catalog.fields}
+
+
+def checked_clicks(interactions: Interactions, catalog: Catalog, on_unknown: OnUnknown) -> Interactions:
+    """Return the clicks on items of the catalogue.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is something else, or clicks are on unknown items and ``on_unknown`` is "error".
+    """
+    if not isinstance(interactions, Interactions):
+        raise InvalidInputError(
+            f"`interactions` must be Interactions; got {type(interactions).__name__}. "
+            "Make them: Interactions.from_frame(table, user='user column', item='item column')."
+        )
+    return interactions.within(catalog.ids, on_unknown)
+
+
+def checked_batch(requests: Iterable[Request] | None, users: Iterable[Hashable] | None) -> list[Request]:
+    """Return requests, or one for each known user.
+
+    Raises
+    ------
+    InvalidInputError
+        When both or none are given, or something is no request.
+    """
+    if (requests is None) == (users is None):
+        raise InvalidInputError(
+            f"recommend_many takes either requests or users=; got {requests!r} and users={users!r}."
+        )
+    batch = [Request(user=user) for user in id_tuple(users, "users")] if requests is None else list(requests)
+    for request in batch:
+        if not isinstance(request, Request):
+            raise InvalidInputError(f"`requests` must hold Request objects; got {request!r}. Pass Request(user=...).")
+    return batch

@@ -1,0 +1,159 @@
+"""Did training pay? What a fitted ranker does on items and clicks that it has not seen, beside the simplest ones."""
+
+import copy
+import warnings
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from coldstart._arrays import Csr, IntArray
+from coldstart.base import Features, Fuser, Ranker, Users, VectorRanker
+from coldstart.errors import ColdstartWarning
+from coldstart.fusers.concat import ConcatFuser
+from coldstart.metrics.accuracy import ndcg
+from coldstart.metrics.significance import Values, paired_bootstrap
+from coldstart.pipeline.fitted import Fitted, Parts
+from coldstart.pipeline.serving import scored
+from coldstart.rankers.cosine import CosineRanker
+from coldstart.rankers.popularity import PopularityRanker
+
+MIN_CLICKS = 1_000
+"""With fewer nothing can be said."""
+
+MAX_USERS = 2_000
+"""Users drawn, so that the check stays a matter of seconds."""
+
+ASKED_USERS = 500
+COLD_SHARE = 0.15
+HELD_SHARE = 0.1
+K = 20
+
+
+class Finding(NamedTuple):
+    """NDCG@20 of the ranker and of the simple one that it is compared with, and the interval of the difference."""
+
+    group: str
+    baseline: str
+    ranker: float
+    other: float
+    low: float
+    high: float
+
+    @property
+    def beaten(self) -> bool:
+        """Whether the ranker is ahead, or gives the same lists."""
+        return self.ranker > self.other or self.low == self.high == 0.0
+
+
+@dataclass(frozen=True)
+class Honesty:
+    """What the check of ``Recommender.fit`` found.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+        Among hidden items ("cold") and all clicked ones ("overall"), against text cosine and popularity.
+    """
+
+    findings: tuple[Finding, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join(
+            f"{f.group}: NDCG@{K} {f.ranker:.3f}, {f.baseline} {f.other:.3f} "
+            f"(difference {f.low:+.3f} to {f.high:+.3f}){'' if f.beaten else '  <- not beaten'}"
+            for f in self.findings
+        )
+
+
+def check_honesty(parts: Parts, fitted: Fitted) -> Honesty | None:
+    """Hide some items and clicks, fit copies of fuser and ranker on the rest, compare, and warn when it does not pay.
+
+    Returns None when there are too few clicks.
+    """
+    clicks = _some_users(fitted.clicks)
+    if clicks.nnz < MIN_CLICKS:
+        return None
+    train, held, cold = _hide(clicks)
+    if not held[:, cold].nnz:
+        return None
+    fields, missing = fitted.fields, fitted.catalog.missing
+    rows = np.random.default_rng(0).permutation(len(train.indptr) - 1)[:ASKED_USERS]
+    asked = _Asked(csr_array(train[rows]), csr_array(held[rows]), cold, np.unique(clicks.indices))
+
+    def measured(fuser: Fuser, ranker: Ranker | VectorRanker) -> dict[str, Values]:
+        features = Features(fuser.fit(fields, missing, train).fuse(fields, missing), None, missing)
+        return asked.answer(ranker.fit(features, train), features)
+
+    ours = measured(copy.deepcopy(parts.fuser), copy.deepcopy(parts.ranker))
+    others = {
+        "text cosine": measured(ConcatFuser("equal"), CosineRanker(center=False)),
+        "popularity": measured(ConcatFuser("equal"), PopularityRanker()),
+    }
+    found = Honesty(tuple(_compare(g, n, ours[g], by[g]) for g in ours for n, by in others.items()))
+    _warn(found, type(parts.ranker).__name__)
+    return found
+
+
+class _Asked(NamedTuple):
+    """Users with what is known of them, what is hidden, and the candidates."""
+
+    history: Csr
+    held: Csr
+    cold: IntArray
+    clicked: IntArray
+
+    def answer(self, ranker: Ranker | VectorRanker, features: Features) -> dict[str, Values]:
+        """NDCG of each user among the hidden items, and among all that were clicked."""
+        nothing = Features(np.zeros((self.history.shape[0], features.dense.shape[1]), dtype=np.float32))
+        nobody = csr_array(self.history.shape, dtype=np.float32)
+        users = Users(self.history, nobody, nothing, nothing)
+        seen = np.split(self.history.indices, self.history.indptr[1:-1])
+        values = {}
+        for group, candidates in (("cold", self.cold), ("overall", self.clicked)):
+            hits = scored(ranker, users, features, min(K, len(candidates)), candidates, seen)
+            held = csr_array(self.held[:, candidates])
+            relevant = [candidates[row] for row in np.split(held.indices, held.indptr[1:-1])]
+            values[group] = ndcg(list(hits.positions), [set(row.tolist()) for row in relevant], K)
+        return values
+
+
+def _some_users(clicks: Csr) -> Csr:
+    """At most ``MAX_USERS`` users with two clicks or more."""
+    rows = np.flatnonzero(np.diff(clicks.indptr) > 1)
+    chosen = np.sort(np.random.default_rng(0).permutation(rows)[:MAX_USERS])
+    return csr_array(clicks[chosen])
+
+
+def _hide(clicks: Csr) -> tuple[Csr, Csr, IntArray]:
+    """Training clicks, hidden clicks, and the items that lost all of theirs."""
+    rng = np.random.default_rng(0)
+    clicked = np.unique(clicks.indices)
+    cold = np.sort(rng.permutation(clicked)[: round(COLD_SHARE * len(clicked))])
+    pairs = clicks.tocoo()
+    hidden = np.isin(pairs.col, cold) | (rng.random(clicks.nnz) < HELD_SHARE)
+    parts = [
+        csr_array((pairs.data[part], (pairs.row[part], pairs.col[part])), shape=clicks.shape)
+        for part in (~hidden, hidden)
+    ]
+    return parts[0], parts[1], cold
+
+
+def _compare(group: str, baseline: str, ours: Values, other: Values) -> Finding:
+    difference = paired_bootstrap(ours, other, draws=1000)
+    return Finding(group, baseline, float(np.nanmean(ours)), float(np.nanmean(other)), difference.low, difference.high)
+
+
+def _warn(found: Honesty, ranker: str) -> None:
+    behind = [finding for finding in found.findings if not finding.beaten]
+    if behind:
+        lines = "; ".join(
+            f"among {f.group} items {f.baseline} has {f.other:.3f} and {ranker} {f.ranker:.3f}" for f in behind
+        )
+        warnings.warn(
+            f"{ranker} does not beat the simplest rankers on clicks that were hidden from it (NDCG@{K}): {lines}. "
+            "Try other parts or settings (cs.tune), or pass check=False. All numbers: Recommender.check_.",
+            ColdstartWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,56 @@
+"""Rank by how often an item was clicked, or at random: what every other ranker must beat."""
+
+import hashlib
+
+import numpy as np
+
+from coldstart._arrays import Csr, FloatArray, IntArray, Rng, generator
+from coldstart.rankers._columns import ClickRanker
+
+
+class PopularityRanker(ClickRanker):
+    """The same list for everyone: items by the sum of their clicks' weights.
+
+    Attributes
+    ----------
+    counts_ : ndarray of shape (n_items,)
+        Sum of the weights of each item's clicks.
+    """
+
+    counts_: FloatArray
+
+    def _learn(self, clicks: Csr) -> None:
+        self.counts_ = np.asarray(clicks.sum(axis=0), dtype=np.float32)
+
+    def _from_history(self, history: Csr) -> FloatArray:
+        return np.tile(self.counts_, (history.shape[0], 1))
+
+    def _move(self, clicks: Csr, origin: IntArray) -> None:
+        self._learn(clicks)
+
+
+class RandomRanker(ClickRanker):
+    """A random order, the same each time for the same history.
+
+    Parameters
+    ----------
+    rng : int
+        Another number gives other orders.
+    """
+
+    def __init__(self, rng: Rng = 0) -> None:
+        self.rng = rng
+
+    def _learn(self, clicks: Csr) -> None:
+        self.seed_ = int(generator(self.rng).integers(2**63))
+
+    def _from_history(self, history: Csr) -> FloatArray:
+        scores = np.empty(history.shape, dtype=np.float32)
+        for row, (start, end) in enumerate(zip(history.indptr[:-1], history.indptr[1:], strict=True)):
+            content = hashlib.sha256(np.sort(history.indices[start:end]).astype(np.int64).tobytes()).digest()
+            seed = np.random.SeedSequence([self.seed_, int.from_bytes(content[:8], "little")])
+            scores[row] = generator(seed).random(history.shape[1])
+        return scores
+
+    def _move(self, clicks: Csr, origin: IntArray) -> None:
+        """Nothing is known of any item."""

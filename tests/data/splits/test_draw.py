@@ -1,0 +1,165 @@
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from coldstart.data.catalog import Catalog
+from coldstart.data.interactions import Interactions
+from coldstart.data.splits._draw import (
+    NOWHERE,
+    REVEALED,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    assemble,
+    by_pair,
+    chosen_ids,
+    first_of_each_pair,
+    order_within,
+    pair_of,
+    position_within,
+    shares,
+)
+from coldstart.errors import InvalidInputError
+
+several = settings(deadline=None, max_examples=100)
+small = st.integers(0, 4)
+rows = st.lists(st.tuples(small, small, small), max_size=25)
+share = st.floats(0, 1)
+
+
+def clicks(table, times=True):
+    columns = dict(zip("uit", zip(*table, strict=True), strict=True)) if table else {"u": [], "i": [], "t": []}
+    return Interactions.from_frame(columns, user="u", item="i", time="t" if times else None)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@several
+@given(st.integers(0, 60), share, share)
+def test_shares_hold_exactly(n, validation, test):
+    assume(validation + test < 1)
+    parts = shares(n, validation, test, rng())
+    n_test = (parts == TEST).sum()
+    assert len(parts) == n
+    assert n_test == round(test * n)
+    assert (parts == VALIDATION).sum() == min(round(validation * n), n - n_test)
+    assert set(parts.tolist()) <= {TRAIN, VALIDATION, TEST}
+
+
+def test_shares_of_more_things_than_can_be_drawn_are_of_all_of_them():
+    parts = shares(10, 0.1, 0.2, rng(), out_of=20)
+    assert [(parts == part).sum() for part in (TRAIN, VALIDATION, TEST)] == [4, 2, 4]
+
+
+def test_which_things_are_drawn_depends_on_the_rng_only():
+    one, same, other = (shares(50, 0.2, 0.2, rng(seed)) for seed in (1, 1, 2))
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+def test_everything_is_drawn_about_as_often():
+    drawn = np.mean([shares(10, 0.0, 0.3, rng(seed)) == TEST for seed in range(400)], axis=0)
+    assert np.abs(drawn - 0.3).max() < 0.1
+
+
+@pytest.mark.parametrize("name", ["validation", "test"])
+@pytest.mark.parametrize("value", [-0.1, 1.5, float("nan"), "0.1", None, True])
+def test_a_share_is_from_0_to_1(name, value):
+    with pytest.raises(InvalidInputError, match=f"`{name}` must be between 0 and 1; got {value!r}"):
+        shares(9, **{"validation": 0.1, "test": 0.1, name: value}, rng=rng())
+
+
+@pytest.mark.parametrize(("validation", "test"), [(0.5, 0.5), (0.0, 1.0), (1.0, 0.0), (0.7, 0.6)])
+def test_shares_must_leave_something_to_learn_from(validation, test):
+    expected = f"`validation` and `test` must be below 1 together; got {validation} and {test}"
+    with pytest.raises(InvalidInputError, match=expected):
+        shares(9, validation, test, rng())
+
+
+@several
+@given(rows)
+def test_rows_have_one_number_exactly_when_they_are_of_one_pair(table):
+    pairs, numbers = [row[:2] for row in table], pair_of(clicks(table)).tolist()
+    assert len(set(zip(pairs, numbers, strict=True))) == len(set(pairs)) == len(set(numbers))
+    assert set(numbers) == set(range(len(set(pairs))))
+
+
+@several
+@given(rows, st.integers(0, 9))
+def test_a_pair_is_drawn_as_one_and_repeats_do_not_count(table, seed):
+    parts = by_pair(clicks(table), 0.2, 0.3, rng(seed))
+    part_of = dict(zip((row[:2] for row in table), parts.tolist(), strict=True))
+    assert [part_of[row[:2]] for row in table] == parts.tolist()
+    assert list(part_of.values()).count(TEST) == round(0.3 * len(part_of))
+
+
+@several
+@given(rows, st.booleans())
+def test_the_first_of_a_pair_is_the_earliest_and_of_equals_the_upper(table, times):
+    first = {}
+    for at, (user, item, time) in enumerate(table):
+        key = (time if times else 0, at)
+        first[user, item] = min(first.get((user, item), key), key)
+    assert first_of_each_pair(clicks(table, times)).tolist() == sorted(at for _, at in first.values())
+
+
+@several
+@given(st.lists(st.tuples(small, small)))
+def test_places_count_up_within_an_owner_by_ascending_key(pairs):
+    owner, key = (np.array([pair[at] for pair in pairs], dtype=np.int64) for at in (0, 1))
+    rank = [sum((k, b) < (key[a], a) and o == owner[a] for b, (o, k) in enumerate(pairs)) for a in range(len(pairs))]
+    assert position_within(owner, key).tolist() == rank
+
+
+@several
+@given(rows, st.integers(0, 9))
+def test_an_owners_pairs_are_numbered_from_0_in_an_order_that_is_drawn(table, seed):
+    made = clicks(table)
+    pair = pair_of(made)
+    order = order_within(made.user_index, pair, rng(seed))
+    place = dict(zip(pair.tolist(), order.tolist(), strict=True))
+    assert [place[number] for number in pair.tolist()] == order.tolist()
+    for user in range(len(made.users)):
+        own = sorted({place[number] for number in pair[made.user_index == user].tolist()})
+        assert own == list(range(len(set(pair[made.user_index == user].tolist()))))
+
+
+def test_every_pair_is_first_about_as_often():
+    owner, pair = np.zeros(5, dtype=np.int64), np.array([0, 0, 0, 1, 2])
+    first = np.mean([order_within(owner, pair, rng(seed))[[0, 3, 4]] == 0 for seed in range(600)], axis=0)
+    assert np.abs(first - 1 / 3).max() < 0.07
+
+
+def test_chosen_ids_are_the_ids_where_it_is_true():
+    assert chosen_ids(("a", 1, ("b", 2)), np.array([True, False, True])) == {"a", ("b", 2)}
+
+
+CATALOG = Catalog.from_frame({"id": [0, 1, 2, 3], "t": ["x"] * 4}, id="id", fields=["t"])
+TABLE = [("u", 0, 1), ("u", 1, 2), ("v", 2, 3), ("u", 2, 4), ("w", 1, 5), ("w", 3, 6)]
+
+
+def test_rows_go_where_they_are_sent():
+    parts = np.array([TRAIN, TEST, TRAIN, VALIDATION, REVEALED, TEST])
+    made = assemble("mine", CATALOG, clicks(TABLE), parts, cold_users={"w"}, cold_items={3})
+    assert (made.name, made.catalog, made.cold_items, made.cold_users) == ("mine", CATALOG, {3}, {"w"})
+    found = [part.pairs() for part in (made.train, made.validation, made.test, made.revealed)]
+    assert found == [[("u", 0), ("v", 2)], [("u", 2)], [("u", 1), ("w", 3)], [("w", 1)]]
+    assert made.test.time.tolist() == [2.0, 6.0]
+
+
+def test_parts_that_stay_empty_are_none_and_nowhere_is_in_no_part():
+    parts = np.array([TRAIN, TEST, TRAIN, NOWHERE, NOWHERE, NOWHERE])
+    made = assemble("mine", CATALOG, clicks(TABLE), parts)
+    assert (made.validation, made.revealed) == (None, None)
+    assert (made.train.users, made.test.items) == (("u", "v"), (1,))
+
+
+def test_users_who_are_not_known_are_only_asked_for_when_they_are_cold_on_purpose():
+    parts = np.array([TRAIN, TEST, TRAIN, VALIDATION, VALIDATION, TEST])
+    known = assemble("mine", CATALOG, clicks(TABLE), parts)
+    assert (known.validation.pairs(), known.test.pairs()) == ([("u", 2)], [("u", 1)])
+    every = assemble("mine", CATALOG, clicks(TABLE), parts, cold_users={"w"})
+    assert (every.validation.pairs(), every.test.pairs()) == ([("u", 2), ("w", 1)], [("u", 1), ("w", 3)])
