@@ -25,8 +25,8 @@ docs: $(VENV)/.dev
 	$(BIN)/mkdocs serve
 
 # Regenerates docs/benchmarks.md; needs COLDSTART_DATA.
-benchmark: $(VENV)/.dev
-	$(BIN)/python benchmarks/zero_shot.py --write
+benchmark: $(VENV)/.bench
+	$(BIN)/python benchmarks/record.py --write
 
 # The package alone, as `pip install .` gives it: no extra, a fast import, an answer without a download.
 bare: $(VENV)-bare/.installed
@@ -40,6 +40,10 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e '.[dev]'
 	touch $@ $(VENV)/.demo
+
+$(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[bench]'
+	touch $@ $(VENV)/.dev $(VENV)/.demo
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

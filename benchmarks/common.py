@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: real data, NDCG with intervals, and a place in the docs."""
+"""What the benchmark scripts share: real data, circumstances, tables, and a place in the docs."""
 
 import csv
 import gzip
@@ -6,30 +6,17 @@ import hashlib
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-import numpy as np
-import scipy
-import torch
-import transformers
 
 import coldstart as cs
 
-K = 20
-DOCS = Path(__file__).parent.parent / "docs" / "benchmarks.md"
-CACHE = Path(__file__).parent.parent / ".cache"
-
-
-@dataclass(frozen=True)
-class Data:
-    """A data set: its items, its clicks as (user, item) pairs, and the hash of its files."""
-
-    name: str
-    items: dict[str, list[str]]
-    pairs: list[tuple[str, str]]
-    sha256: str
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs" / "benchmarks.md"
+CACHE = ROOT / ".cache"
+PACKAGES = ("torch", "transformers", "numpy", "scipy", "implicit", "lightfm-next", "irspack", "sentence-transformers")
+FIELDS = ("title", "text", "categories")
 
 
 def data_folder() -> Path:
@@ -46,47 +33,37 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-def read_data(name: str) -> Data:
-    """Read items and clicks; of MovieLens the ratings of at least 4."""
-    folder = data_folder() / name
-    rows, clicks = read_rows(folder / "items.tsv.gz"), read_rows(folder / "interactions.tsv.gz")
-    items = {key: [row[key] for row in rows] for key in ("item_id", "title", "text")}
-    items["categories"] = [row["categories"].replace("|", ", ") for row in rows]
-    pairs = [(r["user_id"], r["item_id"]) for r in clicks if not r["rating"] or float(r["rating"]) >= 4]
-    files = sorted(folder.glob("*.gz"))
-    return Data(name, items, pairs, hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest())
+def read_catalog(name: str, fields: Sequence[str] = FIELDS) -> cs.Catalog:
+    """Read the items of a data set; "joined" is one text of all fields."""
+    rows = read_rows(data_folder() / name / "items.tsv.gz")
+    columns = {key: [row[key] for row in rows] for key in ("item_id", "title", "text")}
+    columns["categories"] = [row["categories"].replace("|", ", ") for row in rows]
+    parts = (columns["title"], columns["categories"], columns["text"])
+    columns["joined"] = [". ".join(part for part in cells if part) for cells in zip(*parts, strict=True)]
+    return cs.Catalog.from_frame(columns, id="item_id", fields=list(fields))
 
 
-def interactions(pairs: Iterable[tuple[str, str]]) -> cs.Interactions:
-    """Turn (user, item) pairs into Interactions."""
-    users, items = zip(*pairs, strict=True)
-    return cs.Interactions.from_frame({"user": list(users), "item": list(items)}, user="user", item="item")
-
-
-def by_key(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
-    """Collect the items of each user (or query)."""
-    found: dict[str, set[str]] = {}
-    for key, item in pairs:
-        found.setdefault(key, set()).add(item)
-    return found
-
-
-def ndcg(ranked: Sequence[Sequence[str]], relevant: Sequence[set[str]], k: int = K) -> np.ndarray:
-    """Return binary NDCG@k of each list: gains 1/log2(rank + 1), ideal over min(relevant, k)."""
-    gains = 1.0 / np.log2(np.arange(2, k + 2))
-    values = [
-        sum(gains[at] for at, item in enumerate(row[:k]) if item in wanted) / gains[: min(k, len(wanted))].sum()
-        for row, wanted in zip(ranked, relevant, strict=True)
+def read_clicks(name: str) -> cs.Interactions:
+    """Read the clicks of a data set, of ratings those of at least 4, with times when there are any."""
+    rows = [
+        r for r in read_rows(data_folder() / name / "interactions.tsv.gz") if not r["rating"] or float(r["rating"]) >= 4
     ]
-    return np.array(values)
+    columns = {key: [row[key] for row in rows] for key in ("user_id", "item_id")}
+    timed = bool(rows[0]["timestamp"])
+    if timed:
+        columns["time"] = [float(row["timestamp"]) for row in rows]
+    return cs.Interactions.from_frame(columns, user="user_id", item="item_id", time="time" if timed else None)
 
 
-def interval(values: np.ndarray) -> str:
-    """Return the mean with its 95 % bootstrap interval over users (1,000 draws)."""
-    rng = np.random.default_rng(0)
-    means = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(1000)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return f"{values.mean():.4f} [{low:.4f}, {high:.4f}]"
+def encoder() -> cs.CachedEncoder:
+    """Return the default language model, its vectors kept between runs."""
+    return cs.CachedEncoder(cs.TextEncoder(dtype="float32"), CACHE / "vectors")
+
+
+def sha256(name: str) -> str:
+    """Return the hash of a data set's files, in order of their names."""
+    files = sorted((data_folder() / name).glob("*.gz"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -95,13 +72,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def circumstances(hashes: Mapping[str, str]) -> str:
+def circumstances(names: Iterable[str]) -> str:
     """Return date, hardware, versions and data hashes as Markdown."""
-    versions = {"coldstart": cs, "torch": torch, "transformers": transformers, "numpy": np, "scipy": scipy}
-    listed = ", ".join(f"{name} {module.__version__}" for name, module in versions.items())
+    listed = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
     machine = f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}"
-    data = "\n".join(f"* {name}: SHA-256 of its files `{sha}`" for name, sha in hashes.items())
-    return f"Measured {date.today()} on {machine}; {listed}.\n\n{data}"
+    data = "\n".join(f"* {name}: SHA-256 of its files `{sha256(name)}`" for name in names)
+    return f"Measured {date.today()} on {machine}; coldstart {cs.__version__}, {listed}.\n\n{data}"
 
 
 def write_section(name: str, text: str) -> None:
@@ -114,3 +90,18 @@ def write_section(name: str, text: str) -> None:
     else:
         page = f"{page.rstrip()}\n\n{section}\n"
     DOCS.write_text(page, encoding="utf-8")
+
+
+def by_key(pairs: Iterable[tuple[str, str]]) -> Mapping[str, set[str]]:
+    """Collect the items of each key."""
+    found: dict[str, set[str]] = {}
+    for key, item in pairs:
+        found.setdefault(key, set()).add(item)
+    return found
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "(absent)"

@@ -29,8 +29,8 @@ SPACES: Mapping[str, Mapping[str, Any]] = {
     "ease": {"ranker.l2": [10.0, 20.0, 30.0, 50.0, 100.0, 200.0, 300.0, 500.0, 1000.0]},
     "ials": {
         "ranker.factors": [32, 64, 128],
-        "ranker.regularization": loguniform(0.001, 0.3),
-        "ranker.unobserved": loguniform(0.01, 1.0),
+        "ranker.regularization": loguniform(0.001, 0.1),
+        "ranker.unobserved": loguniform(0.001, 0.3),
     },
 }
 """What to search for each baseline that has something to tune: the ``space`` of ``tune``."""
@@ -76,8 +76,8 @@ def ease(l2: float = 100.0) -> Recommender:
 
 def ials(
     factors: int = 64,
-    regularization: float = 0.02,
-    unobserved: float = 0.1,
+    regularization: float = 0.01,
+    unobserved: float = 0.01,
     iterations: int = 12,
     rng: Rng = 0,
 ) -> Recommender:

@@ -54,6 +54,7 @@ def evaluate(
     *,
     part: PartName = "test",
     vectors: FloatArray | None = None,
+    name: str | None = None,
     progress: bool = True,
 ) -> Report:
     """Fit on the training clicks, rank all candidates for every user, and measure.
@@ -75,6 +76,8 @@ def evaluate(
         Make choices on "validation"; read "test" once.
     vectors : ndarray of shape (n_items, dim), optional
         One row per item of ``split.everything``, to measure the diversity within lists.
+    name : str, optional
+        For the report; by default what the recommender prints as.
     progress : bool
         Show a bar when it takes more than a second.
 
@@ -108,12 +111,12 @@ def evaluate(
         asked = groups_of(one, groups, part)
         fitted, seconds = _fitted(recommender, one)
         parts += [_measure(fitted, one, group, lengths, vectors, seconds, progress) for group in asked]
-    return Report(_name(recommender), tuple(parts))
+    return Report(name or _name(recommender), tuple(parts))
 
 
 def _fitted(recommender: Any, split: Split) -> tuple[Evaluable, float]:
     """A recommender that knows the training part, and the seconds that took."""
-    fresh: Any = recommender if hasattr(recommender, "fit") else recommender()
+    fresh: Any = recommender() if _is_factory(recommender) else recommender
     if isinstance(fresh, Recommender):
         fresh = fresh_copy(fresh)
     options = {"check": False} if isinstance(fresh, Recommender) else {}
@@ -129,9 +132,14 @@ def fresh_copy(recommender: Recommender) -> Recommender:
     return type(recommender)(**recommender.get_params())
 
 
+def _is_factory(recommender: Any) -> bool:
+    return isinstance(recommender, type) or not hasattr(recommender, "fit")
+
+
 def _name(recommender: Any) -> str:
-    made = recommender if hasattr(recommender, "fit") else getattr(recommender, "__name__", type(recommender).__name__)
-    return made if isinstance(made, str) else repr(made)
+    if _is_factory(recommender):
+        return str(getattr(recommender, "__name__", type(recommender).__name__))
+    return repr(recommender)
 
 
 def _measure(

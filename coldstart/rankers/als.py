@@ -18,9 +18,9 @@ class ALSRanker(ClickRanker):
     factors : int
         Width, at least 1.
     regularization : float
-        Above 0; .003 to .1 are usual. Sharp: tune it.
+        Above 0; .001 to .1 are usual. Sharp: tune it.
     unobserved : float
-        Weight of a pair without a click, above 0; .03 to .3 are usual.
+        Weight of a pair without a click, above 0; .001 to .3 are usual.
     iterations : int
         Sweeps over both sides, at least 1.
     rng : int, SeedSequence, Generator or None
@@ -37,8 +37,8 @@ class ALSRanker(ClickRanker):
     def __init__(
         self,
         factors: int = 64,
-        regularization: float = 0.02,
-        unobserved: float = 0.1,
+        regularization: float = 0.01,
+        unobserved: float = 0.01,
         iterations: int = 12,
         rng: Rng = 0,
     ) -> None:

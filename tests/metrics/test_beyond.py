@@ -208,20 +208,20 @@ def test_there_must_be_one_expected_list_per_list(expected):
 
 
 ON_POSITIONS = {
-    "coverage": lambda ranked, **k: metrics.coverage(ranked, 4, **k),
-    "gini": lambda ranked, **k: metrics.gini(ranked, 4, **k),
-    "cold_exposure": lambda ranked, **k: metrics.cold_exposure(ranked, np.ones(4, dtype=bool), **k),
-    "novelty": lambda ranked, **k: metrics.novelty(ranked, np.ones(4), 2, **k),
-    "intra_list_diversity": lambda ranked, **k: metrics.intra_list_diversity(ranked, np.eye(4), **k),
-    "popularity_by_decile": lambda ranked, **k: metrics.popularity_by_decile(ranked, np.ones(4), **k),
+    "coverage": lambda ranked, **k: metrics.coverage(ranked, 25, **k),
+    "gini": lambda ranked, **k: metrics.gini(ranked, 25, **k),
+    "cold_exposure": lambda ranked, **k: metrics.cold_exposure(ranked, np.ones(25, dtype=bool), **k),
+    "novelty": lambda ranked, **k: metrics.novelty(ranked, np.ones(25), 2, **k),
+    "intra_list_diversity": lambda ranked, **k: metrics.intra_list_diversity(ranked, np.eye(25), **k),
+    "popularity_by_decile": lambda ranked, **k: metrics.popularity_by_decile(ranked, np.ones(25), **k),
 }
 on_positions = pytest.mark.parametrize("metric", ON_POSITIONS.values(), ids=ON_POSITIONS)
 
 
 @on_positions
 def test_positions_must_be_in_the_catalogue_and_once_per_row(metric):
-    with pytest.raises(InvalidInputError, match="`ranked` must hold positions from 0 to 3; got 1 to 4"):
-        metric([[1, 4]])
+    with pytest.raises(InvalidInputError, match="`ranked` must hold positions from 0 to 24; got 1 to 25"):
+        metric([[1, 25]])
     with pytest.raises(InvalidInputError, match=r"`ranked` must hold an item once per row; row 1 is \[2, 2\]"):
         metric([[1], [2, 2]])
     with pytest.raises(InvalidInputError, match="`k` must be between 1 and"):
@@ -239,9 +239,18 @@ def test_arrays_give_what_lists_give_and_are_left_as_they_were(metric):
 
 @on_positions
 def test_by_default_the_first_20_are_looked_at(metric):
-    with pytest.raises(InvalidInputError, match="positions from 0 to 3"):
-        metric([[0, 1, 2, 3, *range(10, 26)]])
-    assert np.array_equal(metric([[0, 1]]), metric([[0, 1]], k=20))
+    assert metric([[*range(20), 99]]) is not None
+    with pytest.raises(InvalidInputError, match="positions from 0 to 24; got 0 to 99"):
+        metric([[*range(19), 99]])
+
+
+def test_by_default_20_of_both_lists_count_for_serendipity():
+    ranked, expected = [list(range(21))] * 3, [list(range(30, 51))] * 3
+    assert metrics.serendipity(ranked, [{19}, {20}, set()], expected)[:2].tolist() == [1 / 20, 0.0]
+    assert metrics.serendipity(ranked[:2], [{0}, {0}], [[*range(30, 49), 0], [*range(30, 50), 0]]).tolist() == [
+        0.0,
+        1 / 20,
+    ]
 
 
 @pytest.mark.parametrize("name", ["cold_exposure", "novelty", "intra_list_diversity"])
