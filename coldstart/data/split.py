@@ -1,5 +1,6 @@
 """A split for evaluation that proves that nothing leaks."""
 
+from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -51,7 +52,8 @@ class Split:
     ------
     InvalidInputError
         When something leaks: a pair in two parts, too many training clicks on a cold item, any of a cold user, a
-        training click at the cut or later, or a catalogue row from after it. Also when a click is on an unknown item.
+        training click at the cut or later, a catalogue row from after it, or a cut without ``since``. Also when a
+        click is on an unknown item.
     """
 
     name: str
@@ -127,12 +129,8 @@ def _check_parts_are_apart(split: Split) -> None:
 
 
 def _check_cold_items(split: Split) -> None:
-    counts = np.bincount(split.train.item_index, minlength=len(split.train.items))
-    known = {
-        item: int(count)
-        for item, count in zip(split.train.items, counts, strict=True)
-        if item in split.cold_items and count > split.cold_clicks
-    }
+    counts = Counter(item for _, item in set(split.train.pairs()) if item in split.cold_items)
+    known = {item: count for item, count in counts.items() if count > split.cold_clicks}
     if known:
         item, count = next(iter(known.items()))
         raise InvalidInputError(
@@ -157,12 +155,13 @@ def _check_times(split: Split, cut: float) -> None:
     late = split.train.time is None or bool((split.train.time >= cut).any())
     if late:
         raise InvalidInputError(f"Leak: every training click must have a time before the cut, {cut:,.0f}.")
-    for name in ("validation", "test"):
+    for name in ("validation", "test", "revealed"):
         clicks = getattr(split, name)
         if clicks is not None and (clicks.time is None or (clicks.time < cut).any()):
             raise InvalidInputError(f"Every click of `{name}` must have a time at the cut, {cut:,.0f}, or after it.")
-    since = split.since or {}
-    future = [item for item in split.catalog.ids if since.get(item, -np.inf) >= cut]
+    if split.since is None:
+        raise InvalidInputError("A split with a `cut` must know `since` when items are there; got None.")
+    future = [item for item in split.catalog.ids if split.since.get(item, -np.inf) >= cut]
     if future:
         raise InvalidInputError(
             f"Leak: {len(future):,} items of the catalogue come from after the cut: {some(future)}. "

@@ -177,15 +177,23 @@ def _answers(recommender: Evaluable, split: Split, group: Group, k: int, progres
     from tqdm.auto import tqdm
 
     requests = _requests(split, group)
-    k = min(k, len(group.candidates))
-    allowed = frozenset(group.candidates)
+    candidates = _answerable(recommender, split, group)
+    allowed, k = frozenset(candidates), min(k, len(candidates))
     with tqdm(total=len(requests), desc=group.name, unit="user", delay=1.0, disable=not progress) as bar:
         for block in blocks(len(requests), BLOCK):
-            lists = recommender.recommend_many(requests[block], k=k, candidates=group.candidates).item_ids
-            for request, row in zip(requests[block], lists, strict=True):
+            asked = requests[block]
+            lists = recommender.recommend_many(asked, k=k, candidates=candidates).item_ids if k else [[]] * len(asked)
+            for request, row in zip(asked, lists, strict=True):
                 _check_list(row, allowed, request)
                 yield row
-            bar.update(len(lists))
+            bar.update(len(asked))
+
+
+def _answerable(recommender: Evaluable, split: Split, group: Group) -> list[Hashable]:
+    """The candidates that a recommender can know of."""
+    if split.arrivals is None or hasattr(recommender, "add_items"):
+        return group.candidates
+    return [item for item in group.candidates if item in split.catalog]
 
 
 def _requests(split: Split, group: Group) -> list[Request]:

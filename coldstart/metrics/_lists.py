@@ -1,6 +1,7 @@
 """Ranked lists as rows: what every metric reads."""
 
 from collections.abc import Collection, Hashable, Sequence
+from numbers import Integral
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,10 +23,14 @@ def first_k(ranked: Lists, k: int) -> list[list[Any]]:
     Raises
     ------
     InvalidInputError
-        When ``k`` is below 1, or a row holds an item twice.
+        When ``k`` is below 1, a row is no list, or it holds an item twice.
     """
     check_between("k", k, 1, 10**9)
-    rows = [list(row[:k]) for row in (ranked.tolist() if isinstance(ranked, np.ndarray) else ranked)]
+    lists = ranked.tolist() if isinstance(ranked, np.ndarray) else ranked
+    for at, row in enumerate(lists):
+        if isinstance(row, str) or not isinstance(row, Sequence | np.ndarray):
+            raise InvalidInputError(f"`ranked` must hold one list of items per user; row {at} is {row!r}.")
+    rows = [list(row[:k]) for row in lists]
     for at, row in enumerate(rows):
         if len(set(row)) < len(row):
             raise InvalidInputError(f"`ranked` must hold an item once per row; row {at} is {row!r}.")
@@ -33,20 +38,23 @@ def first_k(ranked: Lists, k: int) -> list[list[Any]]:
 
 
 def hits(ranked: Lists, relevant: Relevant, k: int) -> tuple[BoolArray, IntArray]:
-    """Return where a relevant item stands, (m, k), and how many are relevant, (m,).
+    """Return where a relevant item stands, (m, longest row, at most k), and how many are relevant, (m,).
 
     Raises
     ------
     InvalidInputError
-        When there is not one set of relevant items per row.
+        When there is not one collection of relevant items per row.
     """
     rows = first_k(ranked, k)
     if len(rows) != len(relevant):
         raise InvalidInputError(
             f"`relevant` must have one entry per row of `ranked`, {len(rows)}; got {len(relevant)}."
         )
+    for at, items in enumerate(relevant):
+        if isinstance(items, str):
+            raise InvalidInputError(f"`relevant` must hold one collection of items per user; entry {at} is {items!r}.")
     wanted = [frozenset(items) for items in relevant]
-    found = np.zeros((len(rows), k), dtype=bool)
+    found = np.zeros((len(rows), max(map(len, rows), default=0)), dtype=bool)
     for at, (row, items) in enumerate(zip(rows, wanted, strict=True)):
         found[at, : len(row)] = [item in items for item in row]
     return found, np.array([len(items) for items in wanted], dtype=np.int64)
@@ -58,10 +66,13 @@ def flat(ranked: Lists, n_items: int, k: int) -> tuple[IntArray, IntArray]:
     Raises
     ------
     InvalidInputError
-        When a position is out of range.
+        When something is no position, or out of range.
     """
     rows = first_k(ranked, k)
     lengths = [len(row) for row in rows]
+    wrong = [item for row in rows for item in row if isinstance(item, bool) or not isinstance(item, Integral)]
+    if wrong:
+        raise InvalidInputError(f"`ranked` must hold positions, whole numbers; got {wrong[0]!r}.")
     items = np.array([item for row in rows for item in row], dtype=np.int64)
     if len(items) and not 0 <= items.min() <= items.max() < n_items:
         raise InvalidInputError(

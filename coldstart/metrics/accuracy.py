@@ -76,9 +76,10 @@ def ndcg(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
     [0.6309]
     """
     found, total = hits(ranked, relevant, k)
-    gains = 1.0 / np.log2(np.arange(2, k + 2))
-    ideal = np.concatenate([[0.0], np.cumsum(gains)])[np.minimum(total, k)]
-    return _ratio(found @ gains, ideal)
+    best = np.minimum(total, k)
+    gains = 1.0 / np.log2(np.arange(2, 2 + max(found.shape[1], best.max(initial=0))))
+    ideal = np.concatenate([[0.0], np.cumsum(gains)])[best]
+    return _ratio(found @ gains[: found.shape[1]], ideal)
 
 
 def reciprocal_rank(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
@@ -90,7 +91,8 @@ def reciprocal_rank(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
     [0.5]
     """
     found, total = hits(ranked, relevant, k)
-    first = np.where(found.any(axis=1), 1.0 / (found.argmax(axis=1) + 1), 0.0)
+    ranks = np.arange(1, found.shape[1] + 1)
+    first = (found / ranks).max(axis=1, initial=0.0)
     return np.where(total > 0, first, np.nan)
 
 
@@ -105,7 +107,7 @@ def average_precision(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
     [0.8333]
     """
     found, total = hits(ranked, relevant, k)
-    at_rank = found.cumsum(axis=1) / np.arange(1, k + 1)
+    at_rank = found.cumsum(axis=1) / np.arange(1, found.shape[1] + 1)
     return _ratio((at_rank * found).sum(axis=1), total)
 
 
@@ -137,7 +139,7 @@ def auc(scores: AnyArray, relevant: BoolArray, candidates: BoolArray | None = No
         raise InvalidInputError(
             f"`scores` and `relevant` must have one shape (m, n); got {scores.shape} and {relevant.shape}."
         )
-    compete = np.broadcast_to(True if candidates is None else candidates, scores.shape)
+    compete = _mask(candidates, scores.shape)
     if not np.isfinite(scores[compete]).all():
         raise InvalidInputError("`scores` must be finite for every candidate; got NaN or infinity. Mask it out.")
     n_others = (~compete).sum(axis=1)
@@ -149,6 +151,14 @@ def auc(scores: AnyArray, relevant: BoolArray, candidates: BoolArray | None = No
     n_pairs = n_positive * (compete.sum(axis=1) - n_positive)
     wins = np.where(positive, ranks, 0.0).sum(axis=1) - n_positive * (n_positive + 1) / 2
     return _ratio(wins, n_pairs)
+
+
+def _mask(candidates: BoolArray | None, shape: tuple[int, ...]) -> BoolArray:
+    """Who competes, (m, n)."""
+    mask = np.asarray(True if candidates is None else candidates, dtype=bool)
+    if candidates is not None and mask.shape not in (shape, shape[1:]):
+        raise InvalidInputError(f"`candidates` must have shape {shape} or {shape[1:]}; got {mask.shape}.")
+    return np.broadcast_to(mask, shape)
 
 
 def _ratio(over: AnyArray, under: AnyArray | IntArray) -> Values:

@@ -189,4 +189,7 @@ def _diversity(unit: FloatArray) -> float:
     n = len(unit)
     if n < 2:
         return float("nan")
-    return float(1.0 - ((unit @ unit.T).sum() - (unit * unit).sum()) / (n * (n - 1)))
+    rows = unit.astype(np.float64)
+    together = rows.sum(axis=0)
+    likeness = (together @ together - (rows * rows).sum()) / (n * (n - 1))
+    return float(np.clip(1.0 - likeness, 0.0, 2.0))

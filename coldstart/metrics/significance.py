@@ -48,7 +48,7 @@ def bootstrap(
     Returns
     -------
     Interval
-        ``p`` is two-sided: twice the share of resampled means on the other side of zero, at least 1 / (draws + 1).
+        ``p`` is two-sided: twice the share of resampled means on the other side of zero, at least 2 / (draws + 1).
         All NaN without values.
 
     Raises
@@ -105,12 +105,19 @@ def paired_bootstrap(
 def holm(p_values: Sequence[float] | Values) -> Values:
     """Return p-values corrected for their number (Holm 1979), in the order given.
 
+    Raises
+    ------
+    InvalidInputError
+        When one is not between 0 and 1.
+
     Examples
     --------
     >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
     [0.03, 0.06, 0.06]
     """
     p = np.asarray(p_values, dtype=np.float64)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise InvalidInputError(f"`p_values` must be between 0 and 1; got {p[~((p >= 0) & (p <= 1))][0]}.")
     order = np.argsort(p, kind="stable")
     steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     corrected = np.empty_like(p)
@@ -132,7 +139,8 @@ def _bootstrap(
     some = ~np.isnan(mean)
     low[some], high[some] = np.nanquantile(means[:, some], [(1 - level) / 2, (1 + level) / 2], axis=0)
     beyond = np.minimum((means <= 0).sum(axis=0), (means >= 0).sum(axis=0))
-    return mean, low, high, np.where(np.isnan(mean), np.nan, np.minimum(1.0, 2 * (beyond + 1) / (draws + 1)))
+    drawn = (~np.isnan(means)).sum(axis=0)
+    return mean, low, high, np.where(some, np.minimum(1.0, 2 * (beyond + 1) / (drawn + 1)), np.nan)
 
 
 def _per_user(values: Values, users: Sequence[Hashable] | None) -> tuple[Values, Values]:

@@ -269,3 +269,8 @@ def test_a_missing_weight_of_pandas_is_named_by_row():
 def test_a_weight_outside_float32_is_refused(value):
     with pytest.raises(InvalidInputError, match="`stars` must be finite and above 0; got .* in row 1"):
         clicks(stars=[1.0, value, 1.0])
+
+
+def test_pairs_are_the_ids_of_each_row_with_repeats():
+    assert clicks().pairs() == [("u", 2), ("v", 1), ("u", 1)]
+    assert clicks(who=["u", "u", "u"], what=[1, 1, "1"]).pairs() == [("u", 1), ("u", 1), ("u", "1")]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldstart.data import requests
+from coldstart import _extras
 from coldstart.data.requests import Recommendation, Recommendations, Request
 from coldstart.errors import InvalidInputError
 
@@ -149,7 +149,7 @@ def test_the_frame_has_one_line_per_item():
 
 
 def test_without_pandas_the_frame_is_a_dict_of_columns(monkeypatch):
-    monkeypatch.setattr(requests, "find_spec", lambda name: None)
+    monkeypatch.setattr(_extras, "find_spec", lambda name: None)
     assert two_rows().to_frame() == COLUMNS
 
 

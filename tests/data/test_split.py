@@ -185,9 +185,6 @@ def test_clicks_to_ask_for_may_be_at_the_cut_itself():
     assert full(test=clicks([("u", "d", 5)]), train=clicks([("u", "a", 4.999)])).cut == 5
 
 
-@pytest.mark.xfail(
-    strict=True, reason="`cut`: all clicks but those of training are at it or later; revealed is not looked at"
-)
 @pytest.mark.parametrize("times", [True, False], ids=["early", "no times"])
 def test_a_revealed_click_before_the_cut_is_refused(times):
     with pytest.raises(
@@ -209,7 +206,6 @@ def test_an_item_whose_origin_is_not_known_counts_as_old():
     assert full(since={"a": 1, "b": 4.9}).everything.ids == tuple("abcd")
 
 
-@pytest.mark.xfail(strict=True, reason="`since` is needed with `cut`, and silently taken as empty without")
 def test_a_cut_needs_the_origins_of_the_items():
     with pytest.raises(InvalidInputError, match="`since`"):
         full(since=None)

@@ -173,7 +173,9 @@ def test_a_repeated_click_is_one_item_to_find():
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.integers(0, 2**32 - 1), st.sampled_from(["clean", "coldrec", "aldi"]), st.sampled_from(["test", "validation"]))
+@given(
+    st.integers(0, 2**32 - 1), st.sampled_from(["clean", "coldrec", "aldi"]), st.sampled_from(["test", "validation"])
+)
 def test_what_is_relevant_competes_is_held_out_and_is_never_hidden(seed, protocol, part):
     rng = np.random.default_rng(seed)
     cold = frozenset(rng.choice(list("abcdefgh"), 3, replace=False).tolist())

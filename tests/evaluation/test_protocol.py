@@ -277,7 +277,7 @@ class TestWhatIsFitted:
 
 
 class TestHowItIsMeasured:
-    def test_training_items_are_never_counted(self, catalog, clicks):
+    def test_a_training_item_in_a_list_is_a_miss(self):
         double = Listing("abcdefgh")
         double.answer = lambda request, k, candidates: list("abcdefgh")[:k]
         values = quiet(double, SPLIT, 4).of("overall")[0].values

@@ -226,14 +226,12 @@ def test_a_candidate_whose_score_is_not_finite_is_refused(value):
         metrics.auc(scores, relevant)
 
 
-@pytest.mark.xfail(strict=True, raises=(AssertionError, IndexError), reason="candidates of 0 and 1 index rows")
 def test_a_mask_of_0_and_1_is_a_mask():
     scores, relevant = np.array([[0.1, 0.9, 0.5]] * 2), np.array([[1, 0, 0]] * 2)
     assert metrics.auc(scores, relevant, np.array([1, 0, 1])).tolist() == [0.0, 0.0]
     assert metrics.auc(scores, np.array([[0, 0, 1]] * 2), np.array([1, 0, 1])).tolist() == [1.0, 1.0]
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="numpy's broadcasting error")
 def test_a_mask_of_another_shape_is_refused():
     with pytest.raises(InvalidInputError, match="`candidates` must"):
         metrics.auc(np.array([[1.0, 2.0, 3.0]]), np.array([[True, False, False]]), np.array([True, False]))

@@ -90,7 +90,6 @@ def test_a_position_outside_the_catalogue_is_refused(ranked, found):
         flat(ranked, 4, 2)
 
 
-@pytest.mark.xfail(strict=True, reason="numpy's ValueError for ids, a silent cast for '1' and 0.7")
 @pytest.mark.parametrize("item", ["a", "1", 0.7, float("nan"), None], ids=repr)
 def test_ids_in_place_of_positions_are_refused(item):
     with pytest.raises(InvalidInputError, match="`ranked` must hold positions"):

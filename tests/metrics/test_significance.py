@@ -161,7 +161,6 @@ def test_pairs_may_be_in_columns():
     assert found.p.tolist() == pytest.approx([2 / 2001] * 2)
 
 
-@pytest.mark.xfail(strict=True, reason="the share is of all resamples, also of those without a value in the column")
 def test_resamples_without_a_value_say_nothing_about_p():
     values = np.full((40, 2), np.nan)
     values[:, 0], values[:2, 1] = 1.0, [-1.0, 1.01]

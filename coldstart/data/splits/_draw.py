@@ -15,13 +15,17 @@ TRAIN, VALIDATION, TEST, REVEALED, NOWHERE = range(5)
 
 
 def assemble(name: str, catalog: Catalog, clicks: Interactions, parts: AnyArray, **facts: Any) -> Split:
-    """Put the rows where ``parts`` says; asked is only who is known, or cold on purpose."""
-    train = clicks.take(parts == TRAIN)
-    askable = {*train.users, *facts.get("cold_users", ())}
-    asked = np.array([user in askable for user in clicks.users], dtype=bool)[clicks.user_index]
-    validation, test, revealed = (clicks.take((parts == part) & asked) for part in (VALIDATION, TEST, REVEALED))
+    """Put the rows where ``parts`` says."""
+    train, validation, test, revealed = (clicks.take(parts == part) for part in (TRAIN, VALIDATION, TEST, REVEALED))
     facts |= {"validation": validation if len(validation) else None, "revealed": revealed if len(revealed) else None}
     return Split(name, catalog, train, test, **facts)
+
+
+def asking_known(clicks: Interactions, parts: AnyArray) -> AnyArray:
+    """Parts without the held-out rows of users who have no training row."""
+    there = np.bincount(clicks.user_index[parts == TRAIN], minlength=len(clicks.users)) > 0
+    held = (parts == VALIDATION) | (parts == TEST)
+    return np.where(held & ~there[clicks.user_index], NOWHERE, parts)
 
 
 def shares(n: int, validation: float, test: float, rng: np.random.Generator, out_of: int | None = None) -> IntArray:

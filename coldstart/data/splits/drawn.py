@@ -10,6 +10,7 @@ from coldstart.data.splits._draw import (
     NOWHERE,
     REVEALED,
     TRAIN,
+    asking_known,
     assemble,
     by_pair,
     chosen_ids,
@@ -47,7 +48,7 @@ def random(
     >>> random(tiny_catalog(), tiny_clicks(), test=0.25)
     Split(random(rng=0): clicks 16 train, 2 validation, 6 test; 8 items)
     """
-    parts = by_pair(clicks, validation, test, generator(rng))
+    parts = asking_known(clicks, by_pair(clicks, validation, test, generator(rng)))
     return assemble(f"random(rng={rng!r})", catalog, clicks, parts)
 
 
@@ -86,7 +87,10 @@ def item_cold(
     random = generator(rng)
     of_item = shares(len(clicks.items), validation, test, random)
     cold = of_item != TRAIN
-    parts = np.where(cold[clicks.item_index], of_item[clicks.item_index], by_pair(clicks, validation, test, random))
+    parts = of_item[clicks.item_index]
+    warm = np.flatnonzero(parts == TRAIN)
+    parts[warm] = by_pair(clicks.take(warm), validation, test, random)
+    parts = asking_known(clicks, parts)
     return assemble(f"item_cold(rng={rng!r})", catalog, clicks, parts, cold_items=chosen_ids(clicks.items, cold))
 
 
@@ -157,6 +161,7 @@ def k_click(
     >>> k_click(tiny_catalog(), tiny_clicks(), k=1, most=2, validation=0.0, test=0.25)
     Split(k_click(k=1, rng=0): clicks 18 train, 2 test, 2 revealed; 8 items, 2 cold users)
     """
+    check_between("most", most, 0, 10**9)
     check_between("k", k, 0, most)
     random = generator(rng)
     order = order_within(clicks.user_index, pair_of(clicks), random)
@@ -211,6 +216,7 @@ def warm_up(
     >>> warm_up(tiny_catalog(), tiny_clicks(), k=1, most=1, at_least=3, validation=0.0, test=0.25)
     Split(warm_up(k=1, rng=0): clicks 20 train, 4 test; 8 items, 2 cold items)
     """
+    check_between("most", most, 0, 10**9)
     check_between("k", k, 0, most)
     at_least = most + 5 if at_least is None else at_least
     check_between("at_least", at_least, most + 1, 10**9)
@@ -219,7 +225,7 @@ def warm_up(
     enough = np.flatnonzero(np.bincount(clicks.item_index[order == at_least - 1], minlength=len(clicks.items)))
     of_item = np.zeros(len(clicks.items), dtype=np.int64)
     of_item[enough] = shares(len(enough), validation, test, random)
-    parts = of_item[clicks.item_index]
+    parts = asking_known(clicks, of_item[clicks.item_index])
     pool = (parts != TRAIN) & (order < most)
     parts[pool] = np.where(order[pool] < k, TRAIN, NOWHERE)
     cold = chosen_ids(clicks.items, of_item != TRAIN)

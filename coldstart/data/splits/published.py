@@ -49,6 +49,10 @@ def from_labels(
     InvalidInputError
         When there is not one label per click, a label is unknown, a part would be empty, or something leaks.
 
+    Notes
+    -----
+    Users without a training click are asked too, with nothing known of them.
+
     Examples
     --------
     >>> from coldstart.testing import tiny_catalog, tiny_clicks

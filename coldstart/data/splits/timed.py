@@ -1,7 +1,7 @@
 """Splits along time."""
 
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from coldstart.data.splits._draw import (
     TEST,
     TRAIN,
     VALIDATION,
+    asking_known,
     assemble,
     first_of_each_pair,
     position_within,
@@ -45,8 +46,8 @@ def by_time(
     cuts : pair of numbers (seconds since 1970) or dates, optional
         Begin of the validation and of the test instead of shares. Equal ones: no validation.
     since : str, optional
-        Column of the catalogue with the time an item came to be. By default its first click; an item nobody
-        ever clicked counts as old.
+        Column of the catalogue with the time an item came to be, if it was not clicked before. By default its first
+        click; an item nobody ever clicked counts as old.
     new_users : bool
         Also ask for users without a training click, of whom nothing is known then.
 
@@ -70,23 +71,28 @@ def by_time(
         raise InvalidInputError("`clicks` must have times for by_time. Make them with from_frame(..., time='column').")
     clicks = clicks.take(first_of_each_pair(clicks))
     times: AnyArray = np.asarray(clicks.time)
-    first, second = _cuts(times, validation, test) if cuts is None else as_seconds(cuts, "cuts")
-    if first > second:
-        raise InvalidInputError(f"`cuts` must be in order; got {cuts!r}.")
+    first, second = _shares_in_time(times, validation, test) if cuts is None else _checked_cuts(cuts)
     parts = np.where(times < first, TRAIN, np.where(times < second, VALIDATION, TEST))
     born = _first_clicks(clicks, times)
     if since is not None:
         column = pick(catalog.columns, since, "Catalog")
-        born = dict(zip(catalog.ids, as_seconds(column, since), strict=True))
+        stated = zip(catalog.ids, as_seconds(column, since), strict=True)
+        born = {item: min(seconds, born.get(item, np.inf)) for item, seconds in stated}
     came_later = np.array([born.get(item, -np.inf) >= first for item in catalog.ids], dtype=bool)
-    trained = set(clicks.take(parts == TRAIN).items)
+    if came_later.all():
+        raise InvalidInputError(
+            f"by_time() leaves no train clicks: all items came after the first cut, {first:,.0f}. "
+            "Give it more clicks or other shares."
+        )
+    known = clicks.take(parts == TRAIN)
+    strangers = frozenset(clicks.users).difference(known.users)
     return assemble(
         "by_time()",
         catalog.take(np.flatnonzero(~came_later)),
         clicks,
-        parts,
-        cold_items=frozenset(item for item in clicks.items if item not in trained),
-        cold_users=frozenset(clicks.users).difference(clicks.take(parts == TRAIN).users) if new_users else frozenset(),
+        parts if new_users else asking_known(clicks, parts),
+        cold_items=frozenset(clicks.items).difference(known.items),
+        cold_users=strangers if new_users else frozenset(),
         arrivals=catalog.take(np.flatnonzero(came_later)) if came_later.any() else None,
         cut=float(first),
         since=born,
@@ -103,7 +109,8 @@ def leave_last_out(catalog: Catalog, clicks: Interactions) -> Split:
     ----------
     catalog : Catalog
     clicks : Interactions
-        Without times the rows of a user are taken to be in order. Users with fewer than 3 items are learned from only.
+        Without times the rows of a user are taken to be in order. A pair counts at its first time. Users with fewer
+        than 3 items are learned from only.
 
     Raises
     ------
@@ -138,9 +145,20 @@ def leave_last_out(catalog: Catalog, clicks: Interactions) -> Split:
     return assemble("leave_last_out()", catalog, clicks, np.where(counts < 3, TRAIN, parts))
 
 
-def _cuts(times: AnyArray, validation: float, test: float) -> tuple[float, float]:
-    shares(0, validation, test, generator(0))
-    first, second = np.quantile(times, [1 - validation - test, 1 - test])
+def _shares_in_time(times: AnyArray, validation: float, test: float) -> tuple[float, float]:
+    """Times that leave these shares of the clicks; what happened at the same time stays together."""
+    parts = shares(len(times), validation, test, generator(0))
+    later = np.append(np.sort(times), np.inf)
+    n_test, n_held = int((parts == TEST).sum()), int((parts != TRAIN).sum())
+    return float(later[len(times) - n_held]), float(later[len(times) - n_test])
+
+
+def _checked_cuts(cuts: Any) -> tuple[float, float]:
+    if isinstance(cuts, str) or not isinstance(cuts, Sequence | np.ndarray) or len(cuts) != 2:
+        raise InvalidInputError(f"`cuts` must be two times, the begin of validation and of test; got {cuts!r}.")
+    first, second = as_seconds(list(cuts), "cuts")
+    if first > second:
+        raise InvalidInputError(f"`cuts` must be in order; got {cuts!r}.")
     return float(first), float(second)
 
 

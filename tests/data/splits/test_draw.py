@@ -11,6 +11,7 @@ from coldstart.data.splits._draw import (
     TEST,
     TRAIN,
     VALIDATION,
+    asking_known,
     assemble,
     by_pair,
     chosen_ids,
@@ -157,9 +158,9 @@ def test_parts_that_stay_empty_are_none_and_nowhere_is_in_no_part():
     assert (made.train.users, made.test.items) == (("u", "v"), (1,))
 
 
-def test_users_who_are_not_known_are_only_asked_for_when_they_are_cold_on_purpose():
+def test_users_without_a_training_click_can_be_left_out():
     parts = np.array([TRAIN, TEST, TRAIN, VALIDATION, VALIDATION, TEST])
-    known = assemble("mine", CATALOG, clicks(TABLE), parts)
+    known = assemble("mine", CATALOG, clicks(TABLE), asking_known(clicks(TABLE), parts))
     assert (known.validation.pairs(), known.test.pairs()) == ([("u", 2)], [("u", 1)])
-    every = assemble("mine", CATALOG, clicks(TABLE), parts, cold_users={"w"})
+    every = assemble("mine", CATALOG, clicks(TABLE), parts)
     assert (every.validation.pairs(), every.test.pairs()) == ([("u", 2), ("w", 1)], [("u", 1), ("w", 3)])

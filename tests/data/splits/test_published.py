@@ -78,7 +78,6 @@ def test_rows_keep_their_labels_and_cold_items_are_never_learned_from(pairs, dat
     assert split.cold_items == {item for _, item in pairs} - set(split.train.items)
 
 
-@pytest.mark.xfail(strict=True, reason="rows of users without a training click are dropped silently")
 def test_rows_of_users_without_a_training_click_keep_their_labels_too():
     pairs = [*PAIRS, ("stranger", "d")]
     assert rows(from_labels(catalog(), clicks(pairs), [*WARM_COLD, "cold_test"]).test) == [5, 6, 7]
