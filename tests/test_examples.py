@@ -30,6 +30,18 @@ def test_quickstart_brings_space_films_for_a_query_about_space():
     assert "Why it works without clicks" in told
 
 
+def test_the_notebook_on_reading_a_report_runs_and_draws(monkeypatch):
+    monkeypatch.delenv("COLDSTART_DATA", raising=False)  # on real clicks it takes minutes
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    notebook = nbformat.read(EXAMPLES / "reading_a_report.ipynb", as_version=4)
+    nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    pictures = sum("image/png" in output.get("data", {}) for output in outputs)
+    tables = [output["data"]["text/html"] for output in outputs if "text/html" in output.get("data", {})]
+    assert pictures == 4
+    assert any("p (Holm)" in table for table in tables)
+
+
 def test_your_own_csv(tmp_path):
     (tmp_path / "items.csv").write_text("id,title,description\n1,Kettle,Boils water\n2,Racket,For tennis players\n")
     told = run("your_csv.py", tmp_path / "items.csv", said="sport\n")

@@ -15,6 +15,7 @@ from coldstart.errors import InvalidInputError
 from coldstart.evaluation.background import Background
 from coldstart.evaluation.groups import Group, PartName, groups_of, truth_of
 from coldstart.evaluation.measured import Part
+from coldstart.evaluation.remembering import remembering, with_params
 from coldstart.evaluation.report import Report
 from coldstart.metrics.accuracy import average_precision, hit_rate, ndcg, precision, recall, reciprocal_rank
 from coldstart.recommender import Recommender
@@ -62,7 +63,8 @@ def evaluate(
     Parameters
     ----------
     recommender : Recommender, factory, or any object with ``fit`` and ``recommend_many``
-        A ``Recommender`` is not changed: a copy with the same parts is fitted, anew for each split. A factory makes a
+        A ``Recommender`` is not changed: a copy with the same parts is fitted, anew for each split, and what it encodes
+        is remembered from one to the next. A factory makes a
         fresh one for each split. Any other object is fitted itself. One without ``add_items`` never answers with the
         arrivals of a split by time, and misses them.
     split : Split or sequence of Split
@@ -106,10 +108,11 @@ def evaluate(
     if not lengths:
         raise InvalidInputError("`k` must hold at least 1 length; got none.")
     splits = [split] if isinstance(split, Split) else list(split)
+    again = remembering(recommender, {}) if isinstance(recommender, Recommender) else recommender
     parts: list[Part] = []
     for one in splits:
         asked = groups_of(one, groups, part)
-        fitted, seconds = _fitted(recommender, one)
+        fitted, seconds = _fitted(again, one)
         parts += [_measure(fitted, one, group, lengths, vectors, seconds, progress) for group in asked]
     return Report(name or _name(recommender), tuple(parts))
 
@@ -118,18 +121,13 @@ def _fitted(recommender: Any, split: Split) -> tuple[Evaluable, float]:
     """A recommender that knows the training part, and the seconds that took."""
     fresh: Any = recommender() if _is_factory(recommender) else recommender
     if isinstance(fresh, Recommender):
-        fresh = fresh_copy(fresh)
+        fresh = with_params(fresh, {})
     options = {"check": False} if isinstance(fresh, Recommender) else {}
     started = time.perf_counter()
     fresh.fit(split.catalog, split.train, **options)
     if split.arrivals is not None and hasattr(fresh, "add_items"):
         fresh.add_items(split.arrivals)
     return fresh, time.perf_counter() - started
-
-
-def fresh_copy(recommender: Recommender) -> Recommender:
-    """Return an unfitted recommender with the same parts."""
-    return type(recommender)(**recommender.get_params())
 
 
 def _is_factory(recommender: Any) -> bool:

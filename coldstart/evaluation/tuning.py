@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from coldstart._arrays import FloatArray, Rng, check_between, generator
+from coldstart._arrays import Rng, check_between, generator
 from coldstart._component import Component
 from coldstart._extras import as_frame
-from coldstart.base import Encoder
 from coldstart.data.split import Split
 from coldstart.encoders.text import TextEncoder
 from coldstart.errors import ColdstartError, InvalidInputError
 from coldstart.evaluation._tables import as_html, as_text
 from coldstart.evaluation.protocol import evaluate
+from coldstart.evaluation.remembering import Remembered, remembering, with_params
 from coldstart.recommender import Recommender
 
 
@@ -122,18 +122,18 @@ def tune(
 
     check_between("budget", budget, 1, 10**6)
     if recommender.encoder is None:
-        recommender = _set(recommender, {"encoder": TextEncoder()})
+        recommender = with_params(recommender, {"encoder": TextEncoder()})
     settings = _settings(recommender, space, budget, generator(rng))
-    known: dict[int, _Remembered] = {}
+    known: dict[int, Remembered] = {}
     trials = []
     for setting in tqdm(settings, desc="tune", unit="trial", delay=1.0, disable=not progress):
         started = time.perf_counter()
-        value, error = _try(_remembering(_set(recommender, setting), known), split, select, metric, k)
+        value, error = _try(remembering(with_params(recommender, setting), known), split, select, metric, k)
         trials.append(Trial(setting, value, time.perf_counter() - started, error))
     ranked = Trials(sorted(trials, key=lambda trial: -np.nan_to_num(trial.value, nan=-np.inf)))
     if ranked[0].error:
         raise InvalidInputError(f"`space` must hold a setting that can be fitted; all failed: {ranked[0].error}")
-    return Tuned(_refitted(_set(recommender, ranked[0].params), split, known), ranked)
+    return Tuned(_refitted(with_params(recommender, ranked[0].params), split, known), ranked)
 
 
 def _shown(value: Any) -> str:
@@ -180,15 +180,6 @@ def _get(owner: Any, path: str) -> Any:
     return _get(params[name], rest) if rest else params[name]
 
 
-def _set(owner: Any, setting: Mapping[str, Any]) -> Any:
-    """A copy of a part with other parameters, those of its own parts included."""
-    params = owner.get_params()
-    for path, value in setting.items():
-        name, _, rest = path.partition(".")
-        params[name] = _set(params[name], {rest: value}) if rest else value
-    return type(owner)(**params)
-
-
 def _try(
     recommender: Recommender, split: Split | Sequence[Split], select: str, metric: str, k: int
 ) -> tuple[float, str]:
@@ -199,43 +190,11 @@ def _try(
     return report.value(metric, k, select), ""
 
 
-class _Remembered(Component):
-    """An encoder that encodes a value once."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self.encoder = encoder
-        self.known: dict[Any, FloatArray] = {}
-
-    def encode(self, values: Sequence[Any], /) -> FloatArray:
-        fresh = [value for value in dict.fromkeys(values) if value not in self.known]
-        encoded = self.encoder.encode(fresh)
-        self.known.update(zip(fresh, encoded, strict=True))
-        return np.stack([self.known[value] for value in values]) if len(values) else encoded
-
-    def encode_query(self, values: Sequence[Any], /) -> FloatArray:
-        return getattr(self.encoder, "encode_query", self.encoder.encode)(values)
-
-
-def _remembering(recommender: Recommender, known: dict[int, _Remembered]) -> Recommender:
-    """The same recommender, its encoders sharing what they encoded; one that learns does so anew."""
-
-    def wrap(encoder: Any) -> Any:
-        if hasattr(encoder, "fit"):
-            return encoder
-        return known.setdefault(id(encoder), _Remembered(encoder))  # which keeps the encoder, and so its id, alive
-
-    encoder: Any = recommender.encoder
-    by_field = isinstance(encoder, Mapping)
-    wrapped = {name: wrap(one) for name, one in encoder.items()} if by_field else wrap(encoder)
-    copy: Recommender = _set(recommender, {"encoder": wrapped})
-    return copy
-
-
-def _refitted(recommender: Recommender, split: Split | Sequence[Split], known: dict[int, _Remembered]) -> Recommender:
+def _refitted(recommender: Recommender, split: Split | Sequence[Split], known: dict[int, Remembered]) -> Recommender:
     """The recommender fitted on the training part, with its own encoders in place of those that remember."""
     last = split if isinstance(split, Split) else split[-1]
-    fitted = _remembering(recommender, known).fit(last.catalog, last.train, check=False).fitted
+    fitted = remembering(recommender, known).fit(last.catalog, last.train, check=False).fitted
     encoders = {
-        name: one.encoder if isinstance(one, _Remembered) else one for name, one in fitted.parts.encoders.items()
+        name: one.encoder if isinstance(one, Remembered) else one for name, one in fitted.parts.encoders.items()
     }
     return recommender.with_fitted(replace(fitted, parts=replace(fitted.parts, encoders=encoders)))

@@ -88,12 +88,13 @@ class TestChoice:
         assert values == sorted(values, reverse=True)
 
     def test_it_is_chosen_for_the_group_asked_for(self):
-        held, asked = clicks({"u": "cg", "v": "cg", "w": "ch"}), clicks({"u": "df"})
+        held, asked = clicks({"u": "ch", "v": "ch", "w": "cg"}), clicks({"u": "df"})
         split = Split(
-            "cold", catalog_of(), clicks({"u": "a", "v": "b", "w": "d", "x": "c"}), asked, held, cold_items="fg"
+            "cold", catalog_of(), clicks({"u": "a", "v": "b", "w": "d", "x": "c"}), asked, held, cold_items="fgh"
         )
-        for group, item in (("cold", 6), ("warm", 2)):
-            assert search({"ranker.item": [2, 3, 5, 6]}, split=split, select=group).recommender.ranker.item == item
+        for group, item in (("cold", 7), ("warm", 2)):
+            tuned = search({"ranker.item": [2, 3, 5, 7]}, favourite(item=0), split, select=group)
+            assert tuned.recommender.ranker.item == item
 
     def test_it_is_chosen_by_the_metric_and_length_asked_for(self):
         class Ladder(Favourite):

@@ -1,0 +1,55 @@
+"""The same recommender again and again, its texts encoded once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from coldstart._arrays import FloatArray
+from coldstart._component import Component
+from coldstart.base import Encoder
+from coldstart.encoders.text import TextEncoder
+from coldstart.recommender import Recommender
+
+
+class Remembered(Component):
+    """An encoder that encodes a value once."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self.known: dict[Any, FloatArray] = {}
+
+    def encode(self, values: Sequence[Any], /) -> FloatArray:
+        """Encode what was never asked for before."""
+        fresh = [value for value in dict.fromkeys(values) if value not in self.known]
+        encoded = self.encoder.encode(fresh)
+        self.known.update(zip(fresh, encoded, strict=True))
+        return np.stack([self.known[value] for value in values]) if len(values) else encoded
+
+    def encode_query(self, values: Sequence[Any], /) -> FloatArray:
+        """Encode queries with the encoder itself."""
+        return getattr(self.encoder, "encode_query", self.encoder.encode)(values)
+
+
+def remembering(recommender: Recommender, known: dict[int, Remembered]) -> Recommender:
+    """The same recommender, its encoders sharing what they encoded; one that learns does so anew."""
+
+    def wrap(encoder: Any) -> Any:
+        if hasattr(encoder, "fit") or isinstance(encoder, Remembered):
+            return encoder
+        return known.setdefault(id(encoder), Remembered(encoder))  # which keeps the encoder, and so its id, alive
+
+    encoder: Any = TextEncoder() if recommender.encoder is None else recommender.encoder
+    by_field = isinstance(encoder, Mapping)
+    wrapped = {name: wrap(one) for name, one in encoder.items()} if by_field else wrap(encoder)
+    copy: Recommender = with_params(recommender, {"encoder": wrapped})
+    return copy
+
+
+def with_params(owner: Any, setting: Mapping[str, Any]) -> Any:
+    """A copy of a part with other parameters, those of its own parts included."""
+    params = owner.get_params()
+    for path, value in setting.items():
+        name, _, rest = path.partition(".")
+        params[name] = with_params(params[name], {rest: value}) if rest else value
+    return type(owner)(**params)

@@ -1,0 +1,289 @@
+"""Six groups of twelve items; each of 120 users likes ten items of one group. Only what a ranker knows tells groups."""
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+import coldstart as cs
+from coldstart._component import Component
+from coldstart.errors import ColdstartWarning, InvalidInputError
+from coldstart.pipeline import honesty
+from coldstart.pipeline.honesty import Finding, Honesty, _hide, _some_users
+from coldstart.rankers.als import ALSRanker
+from coldstart.rankers.ease import EASERanker
+from coldstart.rankers.popularity import RandomRanker
+from coldstart.testing import HashEncoder
+
+GROUP = np.repeat(np.arange(6), 12)
+N_CLICKS = 1_200
+
+
+class Recording(Component):
+    """Keeps the clicks that each copy of it was fitted on."""
+
+    fits = []
+
+    def __init__(self, name="recording"):
+        self.name = name
+
+    def fit(self, features, clicks=None):
+        Recording.fits.append(clicks.copy())
+        self.n_items_ = len(features)
+        return self
+
+
+class Knowing(Recording):
+    """Knows the group of each item, and so that of each user."""
+
+    def score(self, users, features):
+        liked = users.history @ np.eye(6, dtype=np.float32)[GROUP]
+        return liked[:, GROUP].astype(np.float32)
+
+
+class Guessing(Recording):
+    def score(self, users, features):
+        return np.random.default_rng(0).random((len(users), self.n_items_), dtype=np.float32)
+
+
+@pytest.fixture(autouse=True)
+def _no_fits_are_recorded_yet():
+    Recording.fits = []
+
+
+def catalog_of(item_name=str, telling=False):
+    titles = [f"group{group} item{at}" if telling else f"item{at}" for at, group in enumerate(GROUP)]
+    return cs.Catalog.from_frame(
+        {"id": [item_name(at) for at in range(72)], "title": titles}, id="id", fields=["title"]
+    )
+
+
+def clicks_of(item_name=str, user_name=str):
+    rng = np.random.default_rng(7)
+    liked = [rng.choice(np.flatnonzero(user % 6 == GROUP), 10, replace=False) for user in range(120)]
+    rows = [{"u": user_name(user), "i": item_name(int(item))} for user, items in enumerate(liked) for item in items]
+    return cs.Interactions.from_frame(rows, user="u", item="i")
+
+
+def recommender(ranker, fuser=None):
+    return cs.Recommender(encoder=HashEncoder(16), ranker=ranker, fuser=fuser)
+
+
+def fit_quietly(rec, *data, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ColdstartWarning)
+        return rec.fit(*data, **options)
+
+
+class TestWarning:
+    def test_a_ranker_that_guesses_is_told_of_with_numbers(self):
+        expected = (
+            r"^Guessing does not beat the simplest rankers on clicks that were hidden from it \(NDCG@20\): "
+            r"among cold items (text cosine|popularity) has 0\.\d{3} and Guessing 0\.\d{3}; .*"
+            r"Try other parts or settings \(cs\.tune\), or pass check=False\. All numbers: Recommender\.check_\.$"
+        )
+        with pytest.warns(ColdstartWarning, match=expected):
+            cs.Recommender(encoder=HashEncoder(16), ranker=Guessing()).fit(catalog_of(telling=True), clicks_of())
+
+    def test_the_numbers_are_those_that_are_kept(self):
+        rec = recommender(Guessing())
+        with pytest.warns(ColdstartWarning) as caught:
+            rec.fit(catalog_of(telling=True), clicks_of())
+        behind = [finding for finding in rec.check_.findings if not finding.beaten]
+        assert len(behind) >= 2
+        for f in behind:
+            told = f"among {f.group} items {f.baseline} has {f.other:.3f} and Guessing {f.ranker:.3f}"
+            assert told in str(caught[0].message)
+
+    def test_the_warning_points_at_the_line_that_called_fit(self):
+        with pytest.warns(ColdstartWarning) as caught:
+            recommender(Guessing()).fit(catalog_of(telling=True), clicks_of())
+        assert caught[0].filename == __file__
+
+    def test_a_ranker_that_knows_the_truth_is_not_warned_about(self):
+        rec = recommender(Knowing()).fit(catalog_of(), clicks_of())
+        assert all(finding.beaten and finding.low > 0 for finding in rec.check_.findings)
+
+    def test_plain_text_cosine_is_not_said_to_lose_to_itself(self):
+        plain = recommender(cs.CosineRanker(center=False), cs.ConcatFuser("equal"))
+        rec = plain.fit(catalog_of(telling=True), clicks_of())
+        for f in rec.check_.findings[::2]:
+            assert (f.baseline, f.low, f.high, f.beaten) == ("text cosine", 0.0, 0.0, True)
+
+
+class TestFindings:
+    def test_there_is_one_for_each_group_and_each_simple_ranker(self):
+        found = recommender(Knowing()).fit(catalog_of(), clicks_of()).check_.findings
+        expected = [(group, simple) for group in ("cold", "overall") for simple in ("text cosine", "popularity")]
+        assert [finding[:2] for finding in found] == expected
+        assert all(0.0 <= value <= 1.0 for finding in found for value in finding[2:4])
+        assert all(finding.low <= finding.ranker - finding.other <= finding.high for finding in found)
+
+    def test_popularity_knows_nothing_of_hidden_items_and_telling_text_does(self):
+        plain, telling = (
+            recommender(Knowing()).fit(catalog_of(telling=telling), clicks_of()).check_.findings[:2]
+            for telling in (False, True)
+        )
+        assert telling[0].other > 0.9 > 0.8 > plain[0].other
+        assert telling[1].other == plain[1].other < 0.8
+
+    @pytest.mark.parametrize(
+        ("ranker", "other", "low", "high", "beaten"),
+        [
+            (0.3, 0.2, 0.05, 0.15, True),
+            (0.3, 0.2, -0.1, 0.3, True),
+            (0.2, 0.3, -0.3, 0.1, False),
+            (0.2, 0.2, 0.0, 0.0, True),
+            (0.2, 0.2, -0.1, 0.1, False),
+        ],
+    )
+    def test_a_simple_ranker_is_beaten_when_it_is_behind_or_gives_the_same_lists(
+        self, ranker, other, low, high, beaten
+    ):
+        assert Finding("cold", "popularity", ranker, other, low, high).beaten is beaten
+
+    def test_the_repr_tells_all_numbers_and_marks_what_is_not_beaten(self):
+        findings = (
+            Finding("cold", "popularity", 0.3, 0.1, 0.15, 0.25),
+            Finding("overall", "text cosine", 0.1, 0.2, -0.15, 0.05),
+        )
+        assert repr(Honesty(findings)).splitlines() == [
+            "cold: NDCG@20 0.300, popularity 0.100 (difference +0.150 to +0.250)",
+            "overall: NDCG@20 0.100, text cosine 0.200 (difference -0.150 to +0.050)  <- not beaten",
+        ]
+
+
+class TestWhen:
+    def test_without_the_check_nothing_is_found_and_nothing_is_fitted_twice(self):
+        rec = recommender(Guessing()).fit(catalog_of(telling=True), clicks_of(), check=False)
+        assert rec.check_ is None
+        assert len(Recording.fits) == 1
+
+    def test_without_clicks_there_is_nothing_to_check(self):
+        assert recommender(cs.CosineRanker()).fit(catalog_of()).check_ is None
+
+    @pytest.mark.parametrize(("least", "checked"), [(N_CLICKS, True), (N_CLICKS + 1, False)])
+    def test_with_too_few_clicks_nothing_is_said(self, monkeypatch, least, checked):
+        monkeypatch.setattr(honesty, "MIN_CLICKS", least)
+        rec = recommender(Knowing()).fit(catalog_of(), clicks_of())
+        assert (rec.check_ is not None) == checked
+
+    def test_a_thousand_clicks_are_enough(self):
+        assert honesty.MIN_CLICKS == 1_000
+
+    def test_clicks_of_users_with_one_click_say_nothing(self):
+        rows = [{"u": at, "i": str(at % 72)} for at in range(1_500)]
+        many = cs.Interactions.from_frame(rows, user="u", item="i")
+        assert recommender(Guessing()).fit(catalog_of(), many).check_ is None
+
+    def test_too_few_items_to_hide_one_are_not_checked(self):
+        catalog = cs.Catalog.from_frame({"id": [1, 2, 3], "title": ["a", "b", "c"]}, id="id", fields=["title"])
+        rows = [{"u": at // 2, "i": at % 2 + 1} for at in range(1_200)]
+        clicks = cs.Interactions.from_frame(rows, user="u", item="i")
+        assert recommender(cs.CosineRanker()).fit(catalog, clicks).check_ is None
+
+    @pytest.mark.xfail(strict=True, raises=RuntimeWarning, reason="NaN when no user asked has clicked a hidden item")
+    def test_when_nobody_asked_has_clicked_a_hidden_item_nothing_is_said_of_them(self):
+        rarely = np.random.default_rng(0).permutation(20)[:3]
+        popular = np.setdiff1d(np.arange(20), rarely)
+        not_asked = np.random.default_rng(0).permutation(600)[honesty.ASKED_USERS]
+        rows = [{"u": user, "i": int(popular[(user + step) % 17])} for user in range(600) for step in (1, 2, 3)]
+        rows += [{"u": int(not_asked), "i": int(item)} for item in rarely]
+        catalog = cs.Catalog.from_frame(
+            {"id": range(20), "title": list("abcdefghijklmnopqrst")}, id="id", fields=["title"]
+        )
+        clicks = cs.Interactions.from_frame(rows, user="u", item="i")
+        rec = fit_quietly(recommender(cs.CosineRanker()), catalog, clicks)
+        assert rec.check_ is None or not np.isnan([f[2:] for f in rec.check_.findings]).any()
+
+    def test_it_is_found_anew_with_each_fit(self):
+        rec = recommender(Knowing()).fit(catalog_of(), clicks_of())
+        assert rec.check_ is not None
+        assert rec.fit(catalog_of(), clicks_of(), check=False).check_ is None
+
+    def test_a_fit_that_fails_leaves_what_was_found(self):
+        rec = recommender(Knowing()).fit(catalog_of(), clicks_of())
+        found = rec.check_
+        with pytest.raises(InvalidInputError):
+            rec.fit(catalog_of(item_name=int), clicks_of())
+        assert rec.check_ is found
+
+
+class TestSideEffects:
+    @pytest.mark.parametrize(
+        "make",
+        [
+            cs.CosineRanker,
+            lambda: EASERanker(10.0),
+            lambda: ALSRanker(4, rng=np.random.default_rng(3)),
+            lambda: RandomRanker(np.random.default_rng(3)),
+        ],
+        ids=["cosine", "ease", "als", "random"],
+    )
+    def test_the_recommender_is_the_same_with_and_without_the_check(self, make):
+        answers = [
+            fit_quietly(recommender(make()), catalog_of(), clicks_of(), check=check).recommend_many(
+                users=["0", "1", "2"], k=20
+            )
+            for check in (True, False)
+        ]
+        assert answers[0] == answers[1]
+
+    def test_the_parts_given_are_not_fitted(self):
+        ranker = Knowing()
+        recommender(ranker).fit(catalog_of(), clicks_of())
+        assert ranker.get_state() == {}
+
+    def test_it_finds_the_same_each_time(self):
+        one, other = (recommender(Knowing()).fit(catalog_of(), clicks_of()).check_ for _ in range(2))
+        assert one == other
+
+    def test_it_never_sees_ids(self):
+        other_names = {"item_name": lambda at: ("item", 1000 - at)}
+        one = recommender(Knowing()).fit(catalog_of(), clicks_of()).check_
+        other = recommender(Knowing()).fit(
+            catalog_of(**other_names), clicks_of(**other_names, user_name=lambda at: -at)
+        )
+        assert one == other.check_
+
+    def test_the_copy_learns_from_less_than_the_ranker_does(self):
+        recommender(Knowing()).fit(catalog_of(), clicks_of())
+        everything, less = Recording.fits
+        assert everything.nnz == N_CLICKS
+        assert 0.6 * N_CLICKS < less.nnz < 0.9 * N_CLICKS
+        assert (np.asarray(less.sum(axis=0)) == 0).sum() == round(0.15 * 72)
+        assert not (less > everything).nnz
+
+    def test_many_users_are_a_matter_of_seconds(self, monkeypatch):
+        monkeypatch.setattr(honesty, "MAX_USERS", 110)
+        monkeypatch.setattr(honesty, "ASKED_USERS", 30)
+        recommender(Knowing()).fit(catalog_of(), clicks_of())
+        assert Recording.fits[1].shape == (110, 72)
+        assert (honesty.MAX_USERS, honesty.ASKED_USERS) == (110, 30)
+
+
+class TestWhatIsHidden:
+    CLICKS = csr_array(np.kron(np.eye(10), np.ones((20, 10))).astype(np.float32))
+
+    def test_every_click_is_trained_on_or_hidden(self):
+        train, held, cold = _hide(self.CLICKS)
+        np.testing.assert_array_equal((train + held).toarray(), self.CLICKS.toarray())
+        assert not train.multiply(held).nnz
+        assert len(cold) == 15
+
+    def test_hidden_items_lose_all_their_clicks_and_others_a_tenth(self):
+        train, held, cold = _hide(self.CLICKS)
+        assert not train[:, cold].nnz
+        others = np.setdiff1d(np.arange(100), cold)
+        assert held[:, others].nnz / self.CLICKS[:, others].nnz == pytest.approx(0.1, abs=0.03)
+
+    def test_items_nobody_clicked_are_not_hidden(self):
+        wide = csr_array((self.CLICKS.data, self.CLICKS.indices * 2, self.CLICKS.indptr), shape=(200, 200))
+        cold = _hide(wide)[2]
+        assert len(cold) == 15
+        assert (cold % 2 == 0).all()
+
+    def test_users_with_one_click_are_left_out_and_the_rest_keep_their_rows(self):
+        clicks = csr_array(np.array([[1, 1, 0], [0, 1, 0], [2, 0, 3], [0, 0, 0]], dtype=np.float32))
+        assert _some_users(clicks).toarray().tolist() == [[1, 1, 0], [2, 0, 3]]
