@@ -95,7 +95,8 @@ class Ranker(Protocol):
     """Features and clicks to scores of (user, item).
 
     Optional: ``refreshed(features, clicks, origin) -> Self`` for rankers that know items by their position: a copy for
-    the catalogue and clicks as they are now, where item j was item ``origin[j]`` before, or is new (-1).
+    the catalogue and clicks as they are now, where item j was item ``origin[j]`` before, or is new (-1). Optional:
+    ``answers_nobody = True`` for those that rank also for someone of whom nothing is known.
     """
 
     def fit(self, features: Features, clicks: Csr | None = None) -> Self:

@@ -24,6 +24,9 @@ from coldstart.errors import InvalidInputError, SavedFolderError
 FORMAT = 1
 """Version of the folder's layout; a reader refuses folders of later versions."""
 
+MODEL = "model"
+"""The kind of a folder whose config names none."""
+
 Json: TypeAlias = Any
 Tensors: TypeAlias = dict[str, AnyArray]
 Registry: TypeAlias = Mapping[str, type[Component]]
@@ -99,9 +102,10 @@ def write_folder(folder: Path, files: Mapping[str, Callable[[Path], None]], conf
         When something else is in that place.
     """
     folder = folder.absolute()
-    if not (_is_free(folder) or _is_ours(folder)):
+    kind = config.get("kind", MODEL)
+    if not (_is_free(folder) or _kind_of(folder) == kind):
         raise InvalidInputError(
-            f"`folder` must be new, empty, or a saved folder; {str(folder)!r} holds something else."
+            f"`folder` must be new, empty, or a saved {kind}; {str(folder)!r} holds something else."
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.new")
@@ -117,13 +121,13 @@ def write_folder(folder: Path, files: Mapping[str, Callable[[Path], None]], conf
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def read_config(folder: Path) -> tuple[Path, dict[str, Json]]:
+def read_config(folder: Path, kind: str = MODEL) -> tuple[Path, dict[str, Json]]:
     """Return where the folder really is and its config, every file checked against its hash.
 
     Raises
     ------
     SavedFolderError
-        When there is no such folder, or it is of a newer format, incomplete or altered.
+        When there is no such folder, or it is of another kind, of a newer format, incomplete or altered.
     """
     place = folder.absolute()
     if not place.exists() and _previous(place).exists():
@@ -136,6 +140,10 @@ def read_config(folder: Path) -> tuple[Path, dict[str, Json]]:
     if config["format"] > FORMAT:
         raise SavedFolderError(
             f"{str(folder)!r} has format {config['format']}; this version reads up to {FORMAT}. Update coldstart-rec."
+        )
+    if config.get("kind", MODEL) != kind:
+        raise SavedFolderError(
+            f"{str(folder)!r} must hold a saved {kind}; it holds a saved {config.get('kind', MODEL)}."
         )
     content = {name: value for name, value in config.items() if name != "sha256"}
     if config.get("sha256") != _digest(content):
@@ -242,13 +250,14 @@ def _is_free(folder: Path) -> bool:
     return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 
-def _is_ours(folder: Path) -> bool:
-    """Whether ``write_folder`` made it; many kinds of folder hold a config.json."""
+def _kind_of(folder: Path) -> str | None:
+    """What ``write_folder`` wrote there, None for anything else: many kinds of folder hold a config.json."""
     path = folder / "config.json"
     try:
-        return path.is_file() and {"format", "files", "sha256"} <= set(read_json(path))
-    except (SavedFolderError, TypeError):
-        return False
+        config = read_json(path) if path.is_file() else {}
+        return str(config.get("kind", MODEL)) if {"format", "files", "sha256"} <= set(config) else None
+    except (SavedFolderError, TypeError, AttributeError):
+        return None
 
 
 def _swap(fresh: Path, folder: Path) -> None:

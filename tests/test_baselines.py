@@ -74,7 +74,6 @@ def test_someone_known_by_user_id_or_by_the_same_history_gets_the_same_random_it
     assert rec.recommend(user="u0", k=5).item_ids == rec.recommend(history=["s1", "s2", "s3"], k=5).item_ids
 
 
-@pytest.mark.xfail(strict=True, reason="who is not known gets what is popular, whatever the ranker")
 def test_random_is_random_for_someone_unknown_too(catalog):
     rows = {"u": ["a", "b", "c"], "i": ["g2", "g2", "s1"]}
     clicks = cs.Interactions.from_frame(rows, user="u", item="i")

@@ -133,7 +133,7 @@ def test_what_is_not_ours_is_never_overwritten(tmp_path, kind):
     else:
         place.write_text("years of work")
     with pytest.raises(
-        InvalidInputError, match="must be new, empty, or a saved folder; .*thesis.* holds something else"
+        InvalidInputError, match="must be new, empty, or a saved model; .*thesis.* holds something else"
     ):
         write(place)
     assert "years of work" in (place / "chapter1.txt" if kind == "folder" else place).read_text()

@@ -9,8 +9,8 @@ import numpy as np
 from coldstart._extras import as_frame
 from coldstart.errors import InvalidInputError
 from coldstart.evaluation._tables import as_html, as_text
-from coldstart.evaluation.measured import Measured
-from coldstart.metrics.significance import holm, paired_bootstrap
+from coldstart.evaluation.measured import Measured, check_per_user
+from coldstart.metrics.significance import bootstrap, holm, paired_bootstrap
 
 DRAWS = 2_000
 """Resamples behind each interval; the smallest p-value is 1 / 2,001."""
@@ -68,9 +68,13 @@ class Comparison:
 
 def compare(one: Measured, other: Measured, metrics: Sequence[str], k: int | None) -> Comparison:
     """Compare two reports on the same splits; see ``Report.compare``."""
+    metrics = [metrics] if isinstance(metrics, str) else metrics
+    if not metrics:
+        raise InvalidInputError("`metrics` must hold at least 1 metric; got none.")
     rows = [row for group in one.groups for row in _differences(one, other, group, metrics, k)]
-    corrected = holm([row.p for row in rows])
-    return Comparison(one.name, other.name, [row._replace(p=float(p)) for row, p in zip(rows, corrected, strict=True)])
+    corrected = iter(holm([row.p for row in rows if not np.isnan(row.p)]))
+    rows = [row if np.isnan(row.p) else row._replace(p=float(next(corrected))) for row in rows]
+    return Comparison(one.name, other.name, rows)
 
 
 def _differences(one: Measured, other: Measured, group: str, metrics: Sequence[str], k: int | None) -> list[Difference]:
@@ -84,12 +88,13 @@ def _differences(one: Measured, other: Measured, group: str, metrics: Sequence[s
     keys = [(metric, one.row(metric, k, group).k) for metric in metrics]
     for metric, length in keys:
         other.row(metric, length, group)
+        check_per_user(parts[0], metric, length)
     values, baseline = (
         np.concatenate([np.column_stack([part.values[key] for key in keys]) for part in side])
         for side in (parts, others)
     )
     users = [user for part in parts for user in part.users]
     found = paired_bootstrap(values, baseline, users, draws=DRAWS)
-    means = (np.nanmean(values, axis=0), np.nanmean(baseline, axis=0))
+    means = [bootstrap(side, draws=100).mean for side in (values, baseline)]
     columns = zip(keys, *means, found.mean, found.low, found.high, found.p, strict=True)
     return [Difference(group, *key, *map(float, numbers)) for key, *numbers in columns]

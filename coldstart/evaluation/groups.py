@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from coldstart.data.interactions import Interactions
 from coldstart.data.split import Split
@@ -56,14 +56,17 @@ def groups_of(split: Split, names: Sequence[str] | None = None, part: PartName =
     Raises
     ------
     InvalidInputError
-        When a name is unknown, there is no such part, or no group is left.
+        When a name or part is unknown, the split has no such part, or no group is left.
     """
+    if part not in get_args(PartName):
+        raise InvalidInputError(f"`part` must be one of {get_args(PartName)}; got {part!r}.")
     clicks: Interactions | None = getattr(split, part)
     if clicks is None:
         raise InvalidInputError(f"{split.name} has no {part} part. Make the split with one.")
     if names is None:
         names = ["overall", "cold", "warm"] if split.cold_items else ["overall"]
         names += ["overall-clean"] if split.protocol == "coldrec" and split.cold_items else []
+    names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
     candidates = _candidates(split, part)
     unknown = [name for name in names if name not in candidates]
     if unknown:

@@ -101,8 +101,8 @@ class Measured:
             raise InvalidInputError(f"`group` must be one of {self.groups}; got {group!r}.")
         return parts
 
-    def value(self, metric: str = "ndcg", k: int | None = None, group: str = "overall") -> float:
-        """Return one number; the largest ``k`` by default.
+    def value(self, metric: str = "ndcg", k: int | None = None, group: str | None = None) -> float:
+        """Return one number; by default of the largest ``k``, and of "overall" or else the first group.
 
         Raises
         ------
@@ -111,20 +111,35 @@ class Measured:
         """
         return self.row(metric, k, group).value
 
-    def row(self, metric: str = "ndcg", k: int | None = None, group: str = "overall") -> Row:
-        """Return one number with its interval; the largest ``k`` by default.
+    def row(self, metric: str = "ndcg", k: int | None = None, group: str | None = None) -> Row:
+        """Return one number with its interval; defaults as in ``value``.
 
         Raises
         ------
         InvalidInputError
             When it was not measured.
         """
+        if group is None:
+            group = "overall" if "overall" in self.groups else self.groups[0]
         self.of(group)
         found = [row for row in self.rows if row.group == group and row.metric == metric and k in (None, row.k)]
         if not found:
             known = list(dict.fromkeys(f"{row.metric}@{row.k}" for row in self.rows))
             raise InvalidInputError(f"`metric` must be one of {known}; got {metric!r} with k={k}.")
         return max(found, key=lambda row: row.k)
+
+
+def check_per_user(part: Part, metric: str, k: int) -> None:
+    """Raise unless a metric has a value for each user.
+
+    Raises
+    ------
+    InvalidInputError
+        Naming the metrics that have.
+    """
+    if (metric, k) not in part.values:
+        known = list(dict.fromkeys(name for name, _ in part.values))
+        raise InvalidInputError(f"`metric` must have a value per user, as {known} have; got {metric!r}.")
 
 
 def _rows(group: str, parts: Sequence[Part]) -> list[Row]:

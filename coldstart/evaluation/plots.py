@@ -7,7 +7,7 @@ import numpy as np
 
 from coldstart._extras import require
 from coldstart.errors import InvalidInputError
-from coldstart.evaluation.measured import Measured, Part
+from coldstart.evaluation.measured import Measured, Part, check_per_user
 from coldstart.metrics.significance import bootstrap
 
 KNOWN = ((0, 0), (1, 5), (6, 20), (21, 100), (101, 10**12))
@@ -24,6 +24,10 @@ def draw(reports: Sequence[Measured], kind: str, metric: str) -> Any:
     """
     if kind not in _KINDS:
         raise InvalidInputError(f"`kind` must be one of {list(_KINDS)}; got {kind!r}.")
+    for report in reports:
+        k = report.row(metric, None, report.groups[0]).k
+        if kind in ("users", "warm_up"):
+            check_per_user(report.parts[0], metric, k)
     axes = require("matplotlib.pyplot", extra="plot", by="Report.plot").subplots(layout="constrained")[1]
     _KINDS[kind](axes, reports, metric)
     axes.legend()
@@ -37,7 +41,7 @@ def _groups(axes: Any, reports: Sequence[Measured], metric: str) -> None:
         rows = [report.row(metric, None, group) for group in groups]
         below, above = zip(*((row.value - row.low, row.high - row.value) for row in rows), strict=True)
         place = np.arange(len(groups)) + (at - (len(reports) - 1) / 2) * width
-        axes.bar(place, [row.value for row in rows], width, yerr=[below, above], capsize=3, label=report.name)
+        axes.bar(place, [row.value for row in rows], width, yerr=[below, above], capsize=3, label=_label(report))
     axes.set_xticks(range(len(groups)), groups)
     axes.set_ylabel(f"{metric}@{reports[0].row(metric, None, groups[0]).k}")
 
@@ -47,7 +51,7 @@ def _counts(axes: Any, reports: Sequence[Measured], _: str) -> None:
     for report in reports:
         totals = np.sum([[part.by_count[label] for label in labels] for part in _widest(report)], axis=0)
         share = np.divide(totals[:, 1], totals[:, 0], out=np.full(len(labels), np.nan), where=totals[:, 0] > 0)
-        axes.plot(labels, share, marker="o", label=report.name)
+        axes.plot(labels, share, marker="o", label=_label(report))
     axes.set_xlabel("training clicks of the item")
     axes.set_ylabel("recall")
 
@@ -59,7 +63,7 @@ def _users(axes: Any, reports: Sequence[Measured], metric: str) -> None:
         values = np.concatenate([part.values[metric, k] for part in _widest(report)])
         known = np.concatenate([part.known for part in _widest(report)])
         means = [_mean(values[(known >= low) & (known <= high)]) for low, high in KNOWN]
-        axes.plot(labels, means, marker="o", label=report.name)
+        axes.plot(labels, means, marker="o", label=_label(report))
     axes.set_xlabel("known clicks of the user")
     axes.set_ylabel(metric)
 
@@ -67,7 +71,7 @@ def _users(axes: Any, reports: Sequence[Measured], metric: str) -> None:
 def _deciles(axes: Any, reports: Sequence[Measured], _: str) -> None:
     for report in reports:
         shares = np.mean([part.deciles for part in _widest(report)], axis=0)
-        axes.plot(range(1, 11), shares, marker="o", label=report.name)
+        axes.plot(range(1, 11), shares, marker="o", label=_label(report))
     axes.set_xticks(range(1, 11))
     axes.set_xlabel("tenth of the catalogue, most clicked first")
     axes.set_ylabel("share of exposure")
@@ -80,9 +84,14 @@ def _warm_up(axes: Any, reports: Sequence[Measured], metric: str) -> None:
         clicks = sorted({part.clicks for part in parts})
         found = [_interval([part for part in parts if part.clicks == count], metric, k) for count in clicks]
         mean, low, high = (np.array(values) for values in zip(*found, strict=True))
-        axes.errorbar(clicks, mean, yerr=[mean - low, high - mean], marker="o", capsize=3, label=report.name)
+        axes.errorbar(clicks, mean, yerr=[mean - low, high - mean], marker="o", capsize=3, label=_label(report))
     axes.set_xlabel("clicks revealed")
     axes.set_ylabel(metric)
+
+
+def _label(report: Measured) -> str:
+    """The name; one that begins with _ would be left out of the legend."""
+    return f" {report.name}" if report.name.startswith("_") else report.name
 
 
 def _widest(report: Measured) -> list[Part]:

@@ -103,11 +103,13 @@ def evaluate(
     1.0
     """
     lengths = tuple(sorted(set(k) if isinstance(k, Iterable) else {k}))
-    for length in lengths:
-        check_between("k", length, 1, 10**9)
-    if not lengths:
-        raise InvalidInputError("`k` must hold at least 1 length; got none.")
     splits = [split] if isinstance(split, Split) else list(split)
+    check_lengths(lengths, splits)
+    for one in splits:
+        if vectors is not None and len(vectors) != len(one.everything):
+            raise InvalidInputError(
+                f"`vectors` must have {len(one.everything):,} rows, one per item of the split; got {len(vectors):,}."
+            )
     again = remembering(recommender, {}) if isinstance(recommender, Recommender) else recommender
     parts: list[Part] = []
     for one in splits:
@@ -115,6 +117,21 @@ def evaluate(
         fitted, seconds = _fitted(again, one)
         parts += [_measure(fitted, one, group, lengths, vectors, seconds, progress) for group in asked]
     return Report(name or _name(recommender), tuple(parts))
+
+
+def check_lengths(lengths: Sequence[int], splits: Sequence[Split]) -> None:
+    """Raise unless there are lengths of lists, and splits.
+
+    Raises
+    ------
+    InvalidInputError
+        Naming what is missing or out of range.
+    """
+    for length in lengths:
+        check_between("k", length, 1, 10**9)
+    for name, what, values in (("k", "length", lengths), ("split", "split", splits)):
+        if not len(values):
+            raise InvalidInputError(f"`{name}` must hold at least 1 {what}; got none.")
 
 
 def _fitted(recommender: Any, split: Split) -> tuple[Evaluable, float]:
@@ -181,6 +198,10 @@ def _answers(recommender: Evaluable, split: Split, group: Group, k: int, progres
         for block in blocks(len(requests), BLOCK):
             asked = requests[block]
             lists = recommender.recommend_many(asked, k=k, candidates=candidates).item_ids if k else [[]] * len(asked)
+            if len(lists) != len(asked):
+                raise InvalidInputError(
+                    f"recommend_many must answer with one list per request, {len(asked)}; got {len(lists)}."
+                )
             for request, row in zip(asked, lists, strict=True):
                 _check_list(row, allowed, request)
                 yield row

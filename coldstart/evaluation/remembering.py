@@ -1,6 +1,6 @@
 """The same recommender again and again, its texts encoded once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ class Remembered(Component):
 
     def encode(self, values: Sequence[Any], /) -> FloatArray:
         """Encode what was never asked for before."""
+        if not all(isinstance(value, Hashable) for value in values):
+            return self.encoder.encode(values)
         fresh = [value for value in dict.fromkeys(values) if value not in self.known]
         encoded = self.encoder.encode(fresh)
         self.known.update(zip(fresh, encoded, strict=True))

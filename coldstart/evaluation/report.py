@@ -9,7 +9,6 @@ import numpy as np
 
 from coldstart._arrays import AnyArray
 from coldstart._extras import as_frame
-from coldstart.errors import SavedFolderError
 from coldstart.evaluation._tables import as_html, as_text
 from coldstart.evaluation.comparison import Comparison, compare
 from coldstart.evaluation.measured import Measured, Part, Row
@@ -145,9 +144,7 @@ class Report(Measured):
         SavedFolderError
             When the folder is incomplete, altered, or holds something else.
         """
-        place, config = read_config(Path(folder))
-        if config.get("kind") != "report":
-            raise SavedFolderError(f"{str(folder)!r} must hold a saved Report; it holds something else.")
+        place, config = read_config(Path(folder), "report")
         tensors = read_tensors(place / "values.safetensors")
         packed = read_json(place / "parts.json")
         parts = (Part(**{name: unpack(value, tensors, {}) for name, value in part.items()}) for part in packed)

@@ -16,7 +16,8 @@ from coldstart.data.split import Split
 from coldstart.encoders.text import TextEncoder
 from coldstart.errors import ColdstartError, InvalidInputError
 from coldstart.evaluation._tables import as_html, as_text
-from coldstart.evaluation.protocol import evaluate
+from coldstart.evaluation.groups import groups_of
+from coldstart.evaluation.protocol import ACCURACY, check_lengths, evaluate
 from coldstart.evaluation.remembering import Remembered, remembering, with_params
 from coldstart.recommender import Recommender
 
@@ -79,7 +80,7 @@ def tune(
     recommender : Recommender
         Not changed. What the space does not name stays as it is, and the setting it has is tried first.
     split : Split or sequence of Split
-        With validation parts; the test parts are never read.
+        With validation parts; test clicks are never scored.
     space : mapping of str to sequence or distribution
         What to try for each parameter: ``{"ranker.l2": [10, 30, 100], "fuser": [ConcatFuser(), WeightedFuser()]}``.
         A name is a parameter of the recommender, or a dotted path to one of a part it was given. A distribution is
@@ -124,16 +125,22 @@ def tune(
     if recommender.encoder is None:
         recommender = with_params(recommender, {"encoder": TextEncoder()})
     settings = _settings(recommender, space, budget, generator(rng))
+    splits = [split] if isinstance(split, Split) else list(split)
+    check_lengths((k,), splits)
+    if metric not in ACCURACY:
+        raise InvalidInputError(f"`metric` must be one of {list(ACCURACY)}; got {metric!r}.")
+    for one in splits:
+        groups_of(one, [select], "validation")
     known: dict[int, Remembered] = {}
     trials = []
     for setting in tqdm(settings, desc="tune", unit="trial", delay=1.0, disable=not progress):
         started = time.perf_counter()
-        value, error = _try(remembering(with_params(recommender, setting), known), split, select, metric, k)
+        value, error = _try(remembering(with_params(recommender, setting), known), splits, select, metric, k)
         trials.append(Trial(setting, value, time.perf_counter() - started, error))
     ranked = Trials(sorted(trials, key=lambda trial: -np.nan_to_num(trial.value, nan=-np.inf)))
     if ranked[0].error:
         raise InvalidInputError(f"`space` must hold a setting that can be fitted; all failed: {ranked[0].error}")
-    return Tuned(_refitted(with_params(recommender, ranked[0].params), split, known), ranked)
+    return Tuned(_refitted(with_params(recommender, ranked[0].params), splits[-1], known), ranked)
 
 
 def _shown(value: Any) -> str:
@@ -151,15 +158,17 @@ def _settings(
     if not space:
         raise InvalidInputError("`space` must name at least 1 parameter; got none.")
     for name, choices in space.items():
-        if not hasattr(choices, "rvs") and (isinstance(choices, str) or not len(choices)):
+        listed = isinstance(choices, Sequence | np.ndarray) and not isinstance(choices, str) and len(choices)
+        if not (listed or hasattr(choices, "rvs")):
             raise InvalidInputError(f"`space[{name!r}]` must be a list of values or a distribution; got {choices!r}.")
-    settings = [{name: _get(recommender, name) for name in space}]
-    sizes = [0 if hasattr(choices, "rvs") else len(choices) for choices in space.values()]
-    if all(sizes) and math.prod(sizes) <= budget:
-        settings += [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
+    first = {name: _get(recommender, name) for name in space}
+    sizes = [math.inf if hasattr(choices, "rvs") else len(choices) for choices in space.values()]
+    if math.prod(sizes) <= budget:
+        drawn = [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
+        budget = len(drawn) + 1
     else:
-        settings += [{name: _draw(choices, rng) for name, choices in space.items()} for _ in range(10 * budget)]
-    return list({repr(setting): setting for setting in settings}.values())[:budget]
+        drawn = [{name: _draw(choices, rng) for name, choices in space.items()} for _ in range(10 * budget)]
+    return list({repr(setting): setting for setting in [first, *drawn]}.values())[:budget]
 
 
 def _draw(choices: Any, rng: np.random.Generator) -> Any:
@@ -180,20 +189,17 @@ def _get(owner: Any, path: str) -> Any:
     return _get(params[name], rest) if rest else params[name]
 
 
-def _try(
-    recommender: Recommender, split: Split | Sequence[Split], select: str, metric: str, k: int
-) -> tuple[float, str]:
+def _try(recommender: Recommender, splits: Sequence[Split], select: str, metric: str, k: int) -> tuple[float, str]:
     try:
-        report = evaluate(recommender, split, k, [select], part="validation", progress=False)
+        report = evaluate(recommender, splits, k, [select], part="validation", progress=False)
     except (ColdstartError, np.linalg.LinAlgError) as error:
         return float("nan"), str(error)
     return report.value(metric, k, select), ""
 
 
-def _refitted(recommender: Recommender, split: Split | Sequence[Split], known: dict[int, Remembered]) -> Recommender:
+def _refitted(recommender: Recommender, split: Split, known: dict[int, Remembered]) -> Recommender:
     """The recommender fitted on the training part, with its own encoders in place of those that remember."""
-    last = split if isinstance(split, Split) else split[-1]
-    fitted = remembering(recommender, known).fit(last.catalog, last.train, check=False).fitted
+    fitted = remembering(recommender, known).fit(split.catalog, split.train, check=False).fitted
     encoders = {
         name: one.encoder if isinstance(one, Remembered) else one for name, one in fitted.parts.encoders.items()
     }

@@ -138,6 +138,7 @@ def _bootstrap(
     low, high = np.full((2, len(mean)), np.nan)
     some = ~np.isnan(mean)
     low[some], high[some] = np.nanquantile(means[:, some], [(1 - level) / 2, (1 + level) / 2], axis=0)
+    low, high = np.fmin(low, mean), np.fmax(high, mean)  # rounding may push a bound past the mean of equal values
     beyond = np.minimum((means <= 0).sum(axis=0), (means >= 0).sum(axis=0))
     drawn = (~np.isnan(means)).sum(axis=0)
     return mean, low, high, np.where(some, np.minimum(1.0, 2 * (beyond + 1) / (drawn + 1)), np.nan)

@@ -142,10 +142,11 @@ def _rank(
 ) -> list[tuple[IntArray, FloatArray]]:
     """Positions and scores of each request, by what is known of it."""
     attends = hasattr(fitted.parts.fuser, "attend")
+    for_nobody = getattr(fitted.parts.ranker, "answers_nobody", False)
     rows: list[Any] = [None] * len(requests)
     together = []
     for row, request in enumerate(requests):
-        if not _is_known(users, row):
+        if not (for_nobody or _is_known(users, row)):
             rows[row] = _for_nobody(fitted, k, allow, excluded[row])
         elif attends and request.query is not None:
             rows[row] = _attended(fitted, request.query, pick(users, [row]), k, allow, excluded[row])

@@ -50,8 +50,9 @@ class ClickRanker(Component):
         self.check_fitted("n_items_")
         self._check_columns(users.history, self.n_items_)
         scores = self._from_history(users.history)
-        if users.disliked.nnz:
-            scores -= np.maximum(self._from_history(users.disliked), 0.0) + users.disliked.toarray()
+        rows = np.flatnonzero(np.diff(users.disliked.indptr))
+        if len(rows):
+            scores[rows] -= self._from_disliked(csr_array(users.disliked[rows]))
         return scores
 
     def refreshed(self, features: Features, clicks: Csr, origin: IntArray) -> Self:
@@ -69,6 +70,10 @@ class ClickRanker(Component):
     @abstractmethod
     def _from_history(self, history: Csr) -> FloatArray:
         """Return scores (m, n), a new array, of histories (m, n)."""
+
+    def _from_disliked(self, disliked: Csr) -> FloatArray:
+        """Return what to take off the scores for disliked items (m, n): those like them, and themselves."""
+        return np.asarray(np.maximum(self._from_history(disliked), 0.0) + disliked.toarray(), dtype=np.float32)
 
     @abstractmethod
     def _move(self, clicks: Csr, origin: IntArray) -> None:

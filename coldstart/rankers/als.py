@@ -30,9 +30,13 @@ class ALSRanker(ClickRanker):
     ----------
     items_ : ndarray of shape (n_items, factors)
         Zero for items without clicks.
+    gram_ : ndarray of shape (factors, factors)
+        Of the items that ``fit`` saw, and ``fitted_items_`` their number: what a user is folded in with.
     """
 
     items_: FloatArray
+    gram_: FloatArray
+    fitted_items_: int
 
     def __init__(
         self,
@@ -57,21 +61,23 @@ class ALSRanker(ClickRanker):
         start = generator(self.rng).standard_normal((clicks.shape[1], self.factors)) / np.sqrt(self.factors)
         items = (0.1 * start).astype(np.float32)
         for _ in range(self.iterations if clicks.nnz else 0):
-            users = self._solve(by_user, items)
-            items = self._solve(by_item, users)
+            users = self._solve(by_user, items, items.T @ items, len(items))
+            items = self._solve(by_item, users, users.T @ users, len(users))
         self.items_ = items * (np.diff(by_item.indptr) > 0)[:, None].astype(np.float32)
+        self.gram_, self.fitted_items_ = self.items_.T @ self.items_, len(items)
 
     def _from_history(self, history: Csr) -> FloatArray:
-        return self._solve(history.astype(np.float32), self.items_) @ self.items_.T
+        solved = self._solve(history.astype(np.float32), self.items_, self.gram_, self.fitted_items_)
+        return solved @ self.items_.T
 
     def _move(self, clicks: Csr, origin: IntArray) -> None:
         self.items_ = moved(self.items_, origin)
 
-    def _solve(self, clicks: Csr, other: FloatArray) -> FloatArray:
+    def _solve(self, clicks: Csr, other: FloatArray, gram: FloatArray, n_others: int) -> FloatArray:
         """Return the factors of one side, given those of the other: a ridge regression for each row."""
-        everywhere = np.float32(self.unobserved) * (other.T @ other)
+        everywhere = np.float32(self.unobserved) * gram
         counts = np.diff(clicks.indptr)
-        ridge = self.regularization * (counts + self.unobserved * len(other))
+        ridge = self.regularization * (counts + self.unobserved * n_others)
         solved = np.zeros((clicks.shape[0], self.factors), dtype=np.float32)
         eye = np.eye(self.factors, dtype=np.float32)
         for block in blocks(len(counts), 512):

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from coldstart._arrays import Csr, FloatArray, IntArray, blocks, check_between
+from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray, blocks, check_between
 from coldstart.errors import InvalidInputError
 from coldstart.rankers._columns import ClickRanker, moved, moved_columns
 
-MAX_SIDE = 30_000
-"""Users or items, whichever are fewer: the inverse takes 3.6 GB there."""
+MAX_SIDE = 20_000
+"""Users or items, whichever are fewer: the inverse takes 3.2 GB there."""
 
 
 class EASERanker(ClickRanker):
@@ -31,8 +31,8 @@ class EASERanker(ClickRanker):
         X, kept when M is.
     """
 
-    inverse_: FloatArray
-    diagonal_: FloatArray
+    inverse_: AnyArray
+    diagonal_: AnyArray
     clicks_: Csr | None
 
     def __init__(self, l2: float = 100.0) -> None:
@@ -43,47 +43,46 @@ class EASERanker(ClickRanker):
         side = min(clicks.shape)
         if side > MAX_SIDE:
             raise InvalidInputError(
-                f"EASERanker needs an inverse of {side:,} x {side:,} numbers ({4e-9 * side**2:.1f} GB), and allows "
+                f"EASERanker needs an inverse of {side:,} x {side:,} numbers ({8e-9 * side**2:.1f} GB), and allows "
                 f"{MAX_SIDE:,}. Use ALSRanker for so many users and items."
             )
         if clicks.shape[0] < clicks.shape[1]:
-            self.clicks_ = clicks.astype(np.float32)
+            self.clicks_ = clicks.astype(np.float64)
             self.inverse_ = _ridge_inverse(self.clicks_ @ self.clicks_.T, self.l2)
-            self.diagonal_ = (1.0 - _quadratic(self.clicks_, self.inverse_)) / np.float32(self.l2)
+            self.diagonal_ = (1.0 - _quadratic(self.clicks_, self.inverse_)) / self.l2
         else:
             self.clicks_ = None
-            self.inverse_ = _ridge_inverse(clicks.T @ clicks, self.l2)
+            columns = clicks.astype(np.float64)
+            self.inverse_ = _ridge_inverse(columns.T @ columns, self.l2)
             self.diagonal_ = self.inverse_.diagonal().copy()
 
     def _from_history(self, history: Csr) -> FloatArray:
         return np.asarray(history.toarray() - self._times_p(history) / self.diagonal_, dtype=np.float32)
 
-    def _times_p(self, history: Csr) -> FloatArray:
+    def _times_p(self, history: Csr) -> AnyArray:
         if self.clicks_ is None:
             product = history @ self.inverse_
         else:
-            product = (history - (history @ self.clicks_.T) @ self.inverse_ @ self.clicks_) / np.float32(self.l2)
-        return np.asarray(product, dtype=np.float32)
+            product = (history - (history @ self.clicks_.T) @ self.inverse_ @ self.clicks_) / self.l2
+        return np.asarray(product)
 
     def _move(self, clicks: Csr, origin: IntArray) -> None:
-        known = (origin >= 0).astype(np.float32)
+        known = (origin >= 0).astype(np.float64)
         if self.clicks_ is None:
-            self.inverse_ = moved(moved(self.inverse_, origin).T, origin).T + np.diag(
-                (1.0 - known) / np.float32(self.l2)
-            )
+            self.inverse_ = moved(moved(self.inverse_, origin).T, origin).T + np.diag((1.0 - known) / self.l2)
         else:
             self.clicks_ = moved_columns(self.clicks_, origin)
-        self.diagonal_ = moved(self.diagonal_, origin) + (1.0 - known) / np.float32(self.l2)
+        self.diagonal_ = moved(self.diagonal_, origin) + (1.0 - known) / self.l2
 
 
-def _ridge_inverse(gram: Csr, l2: float) -> FloatArray:
-    dense = gram.toarray().astype(np.float32)
-    dense[np.diag_indices(len(dense))] += np.float32(l2)
+def _ridge_inverse(gram: Csr, l2: float) -> AnyArray:
+    dense = gram.toarray()
+    dense[np.diag_indices(len(dense))] += l2
     return np.linalg.inv(dense)
 
 
-def _quadratic(clicks: Csr, inverse: FloatArray) -> FloatArray:
+def _quadratic(clicks: Csr, inverse: AnyArray) -> AnyArray:
     """x_j' M x_j of every column."""
     columns = clicks.T.tocsr()
     parts = [columns[block].multiply(columns[block] @ inverse).sum(axis=1) for block in blocks(columns.shape[0], 2048)]
-    return np.concatenate([np.asarray(part, dtype=np.float32).ravel() for part in parts])
+    return np.concatenate([np.asarray(part).ravel() for part in parts])

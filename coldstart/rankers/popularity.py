@@ -18,12 +18,16 @@ class PopularityRanker(ClickRanker):
     """
 
     counts_: FloatArray
+    answers_nobody = True
 
     def _learn(self, clicks: Csr) -> None:
         self.counts_ = np.asarray(clicks.sum(axis=0), dtype=np.float32)
 
     def _from_history(self, history: Csr) -> FloatArray:
         return np.tile(self.counts_, (history.shape[0], 1))
+
+    def _from_disliked(self, disliked: Csr) -> FloatArray:
+        return np.asarray(disliked.toarray() * (1.0 + self.counts_), dtype=np.float32)
 
     def _move(self, clicks: Csr, origin: IntArray) -> None:
         self._learn(clicks)
@@ -38,6 +42,8 @@ class RandomRanker(ClickRanker):
         Another number gives other orders.
     """
 
+    answers_nobody = True
+
     def __init__(self, rng: Rng = 0) -> None:
         self.rng = rng
 
@@ -51,6 +57,9 @@ class RandomRanker(ClickRanker):
             seed = np.random.SeedSequence([self.seed_, int.from_bytes(content[:8], "little")])
             scores[row] = generator(seed).random(history.shape[1])
         return scores
+
+    def _from_disliked(self, disliked: Csr) -> FloatArray:
+        return np.asarray(2.0 * disliked.toarray(), dtype=np.float32)
 
     def _move(self, clicks: Csr, origin: IntArray) -> None:
         """Nothing is known of any item."""

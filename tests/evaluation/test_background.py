@@ -89,8 +89,8 @@ def test_exposure_is_by_tenths_of_the_whole_catalogue_most_clicked_first(split):
 
 
 def test_found_items_are_counted_by_their_training_clicks_and_within_the_first_k(split, group):
-    found = Background(split).by_count(RANKED, list(group.relevant.values()), 1)
-    assert found == {"0": (2, 1), "1-5": (1, 1), "6-20": (0, 0), "21-100": (0, 0), "over 100": (0, 0)}
+    found = Background(split).by_count([list("ab"), list("d"), []], list(group.relevant.values()), 1)
+    assert found == {"0": (2, 1), "1-5": (1, 0), "6-20": (0, 0), "21-100": (0, 0), "over 100": (0, 0)}
 
 
 @pytest.mark.parametrize(

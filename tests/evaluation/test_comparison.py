@@ -155,14 +155,17 @@ def test_a_metric_or_length_that_either_lacks_is_named():
         one.compare(shorter, ["ndcg"])
 
 
-@pytest.mark.xfail(strict=True, raises=KeyError, reason="coverage and gini have no value per user to draw from")
 def test_what_has_no_value_per_user_cannot_be_compared():
     one = report(LEVEL)
     with pytest.raises(InvalidInputError, match="coverage"):
         one.compare(one, ["coverage"])
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeWarning, reason="np.nanmean warns when no user has a value")
+def test_no_metrics_are_refused():
+    with pytest.raises(InvalidInputError, match="`metrics` must"):
+        report(LEVEL).compare(report(LEVEL), [])
+
+
 def test_a_metric_that_no_user_has_a_value_of_is_nan():
     nothing = report(np.full(USERS, np.nan))
     row = row_of(nothing.compare(nothing))

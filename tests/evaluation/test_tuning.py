@@ -143,7 +143,6 @@ class TestSettings:
         tried = {tuple(params.values()) for params in params_of(tuned)}
         assert tried == {(7, 1.0)} | {(item, weight) for item in (1, 2, 3) for weight in (0.5, 1.5)}
 
-    @pytest.mark.xfail(strict=True, reason="the setting it has takes the place of the last one of the space")
     def test_a_space_of_as_many_settings_as_the_budget_is_tried_whole(self):
         """The docstring: when the space has at most ``budget`` settings, all are tried."""
         tried = [params["ranker.item"] for params in params_of(search({"ranker.item": [1, 2, 3]}, budget=3))]
@@ -350,17 +349,13 @@ class TestFailures:
             [],
             (),
             "23",
-            *(
-                pytest.param(
-                    one, marks=pytest.mark.xfail(strict=True, raises=TypeError, reason="no len(), or no order")
-                )
-                for one in (2, None, (item for item in (1, 2)))
-            ),
+            *(pytest.param(one) for one in (2, None, (item for item in (1, 2)), {1, 2, 3})),
         ],
+        ids=["empty list", "empty tuple", "text", "number", "None", "generator", "set"],
     )
     def test_choices_that_are_no_list_are_refused(self, choices):
         with pytest.raises(InvalidInputError, match=r"`space\['ranker.item'\]` must be a list of values or a distrib"):
-            search({"ranker.item": choices})
+            search({"ranker.item": choices}, budget=2)
 
     @pytest.mark.parametrize("budget", [0, -1, 1.5, True])
     def test_a_budget_below_1_is_refused(self, budget):
@@ -368,14 +363,14 @@ class TestFailures:
             search({"ranker.item": [2]}, budget=budget)
 
     def test_an_unknown_group_metric_or_length_is_named(self):
-        with pytest.raises(InvalidInputError, match="all failed: `groups` must be out of"):
+        with pytest.raises(InvalidInputError, match="`groups` must be out of"):
             search({"ranker.item": [2]}, select="hot")
-        with pytest.raises(InvalidInputError, match="`metric` must be one of .*; got 'auc' with k=1"):
+        with pytest.raises(InvalidInputError, match="`metric` must be one of .*; got 'auc'"):
             search({"ranker.item": [2]}, metric="auc")
         with pytest.raises(InvalidInputError, match="`k` must be between 1 and"):
             search({"ranker.item": [2]}, k=0)
 
     def test_a_split_without_validation_cannot_be_tuned_on(self):
         split = Split("mine", catalog_of(), clicks(TRAIN), clicks(TEST))
-        with pytest.raises(InvalidInputError, match="all failed: mine has no validation part"):
+        with pytest.raises(InvalidInputError, match="mine has no validation part"):
             search({"ranker.item": [2]}, split=split)

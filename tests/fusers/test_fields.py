@@ -1,3 +1,4 @@
+import re
 from unittest import mock
 
 import numpy as np
@@ -306,6 +307,20 @@ def test_two_clicks_of_a_user_are_enough_to_learn_from():
 def test_nothing_to_learn_from_means_equal_weights(clicks):
     fields, missing, _ = checkerboard()
     assert learn_weights(fields, missing, csr_array(clicks)) == {"noise": 0.5, "signal": 0.5}
+
+
+@pytest.mark.parametrize("fuser_class", [ConcatFuser, WeightedFuser])
+def test_equal_weights_stay_equal_whatever_the_clicks_teach(fuser_class):
+    fields, missing, clicks = checkerboard()
+    assert fuser_class().fit(fields, missing, clicks).weights_["signal"] > 0.8
+    assert fuser_class("equal").fit(fields, missing, clicks).weights_ == {"noise": 0.5, "signal": 0.5}
+
+
+@pytest.mark.parametrize("weights", ["even", "", 3, [0.5, 0.5]])
+def test_weights_are_a_mapping_or_the_word_equal(weights):
+    expected = re.escape(f'`weights` must be a mapping of field to number, "equal" or None; got {weights!r}.')
+    with pytest.raises(InvalidInputError, match=expected):
+        given_weights(weights, ("title", "plot"))
 
 
 def test_users_with_one_click_beside_others_do_no_harm():

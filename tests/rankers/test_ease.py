@@ -46,6 +46,26 @@ def test_scores_are_those_of_the_textbook_with_more_users_than_items_and_with_fe
     np.testing.assert_allclose(score(ranker, histories), histories @ textbook(clicks, l2), atol=2e-4)
 
 
+@pytest.mark.parametrize(
+    "n_users",
+    [
+        400,
+        pytest.param(100),
+    ],
+    ids=["more users", "more items"],
+)
+def test_play_counts_rank_as_in_the_textbook(n_users):
+    rng = np.random.default_rng(0)
+    often = np.minimum(0.6, 0.03 * (rng.pareto(1.0, 300) + 0.5))
+    clicks = (rng.random((n_users, 300)) < often) * rng.integers(1, 501, (n_users, 300))
+    histories = clicks[:50]
+    found, expected = (
+        np.where(histories > 0, -np.inf, scores).argsort(axis=1)[:, -20:]
+        for scores in (score(fitted(clicks), histories), histories @ textbook(clicks, 10.0))
+    )
+    assert np.mean([len(np.intersect1d(*rows)) / 20 for rows in zip(found, expected, strict=True)]) > 0.98
+
+
 @pytest.mark.parametrize("n_users", [40, 5])
 def test_no_other_item_weights_without_a_diagonal_reproduce_the_clicks_better(n_users):
     rng = np.random.default_rng(0)
@@ -100,7 +120,7 @@ def test_too_many_users_and_items_are_refused_before_anything_is_computed(monkey
 def test_the_size_that_is_refused_is_told_in_gigabytes():
     clicks = csr_array((31_000, 32_000), dtype=np.float32)
     with pytest.raises(
-        InvalidInputError, match=r"an inverse of 31,000 x 31,000 numbers \(3\.8 GB\), and allows 30,000"
+        InvalidInputError, match=r"an inverse of 31,000 x 31,000 numbers \(7\.7 GB\), and allows 20,000"
     ):
         EASERanker().fit(features(32_000), clicks)
 
