@@ -5,7 +5,7 @@ import gzip
 import hashlib
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,9 +33,10 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-def read_catalog(name: str, fields: Sequence[str] = FIELDS) -> cs.Catalog:
-    """Read the items of a data set; "joined" is one text of all fields."""
+def read_catalog(name: str, fields: Sequence[str] = FIELDS, among: Collection[Hashable] | None = None) -> cs.Catalog:
+    """Read the items of a data set, or some of them; "joined" is one text of all fields."""
     rows = read_rows(data_folder() / name / "items.tsv.gz")
+    rows = [row for row in rows if among is None or row["item_id"] in among]
     columns = {key: [row[key] for row in rows] for key in ("item_id", "title", "text")}
     columns["categories"] = [row["categories"].replace("|", ", ") for row in rows]
     parts = (columns["title"], columns["categories"], columns["text"])

@@ -1,5 +1,6 @@
 """The recommenders of the benchmark of record: ours, the baselines tuned by ``cs.tune``, peers, and controls."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,4 +57,7 @@ METHODS = {
     "AttentionFuser": Method(lambda: ours(fuser=cs.AttentionFuser())),
     "MLPRanker": Method(lambda: ours(ranker=cs.MLPRanker())),
     "`Recommender()`": Method(ours),
+    "HybridRanker, novelty log(1/2)": Method(lambda: ours(ranker=cs.HybridRanker(novelty=math.log(0.5)))),
+    "HybridRanker, few 10": Method(lambda: ours(ranker=cs.HybridRanker(few=10.0))),
+    "HybridRanker": Method(lambda: ours(ranker=cs.HybridRanker())),
 }

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from coldstart.fusers.weighted import WeightedFuser as WeightedFuser
     from coldstart.index.exact import ExactIndex as ExactIndex
     from coldstart.rankers.cosine import CosineRanker as CosineRanker
+    from coldstart.rankers.hybrid.ranker import HybridRanker as HybridRanker
     from coldstart.rankers.mlp import MLPRanker as MLPRanker
     from coldstart.recommender import Recommender as Recommender
     from coldstart.recommender import load as load
@@ -56,6 +57,7 @@ _HOME = {
     "ExactIndex": "coldstart.index.exact",
     "Features": "coldstart.base",
     "Fuser": "coldstart.base",
+    "HybridRanker": "coldstart.rankers.hybrid.ranker",
     "Index": "coldstart.base",
     "Interactions": "coldstart.data.interactions",
     "MLPRanker": "coldstart.rankers.mlp",

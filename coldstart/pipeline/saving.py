@@ -23,6 +23,10 @@ from coldstart.pipeline.fitted import Fitted, Parts
 from coldstart.rankers.als import ALSRanker
 from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.ease import EASERanker
+from coldstart.rankers.hybrid.calibration import Calibration
+from coldstart.rankers.hybrid.ease import PriorEASE, Ridge, TextPrior
+from coldstart.rankers.hybrid.experts import Content, Experts, Settings
+from coldstart.rankers.hybrid.ranker import HybridRanker
 from coldstart.rankers.itemknn import ItemKNNRanker
 from coldstart.rankers.mlp import MLPRanker
 from coldstart.rankers.popularity import PopularityRanker, RandomRanker
@@ -49,6 +53,14 @@ _PARTS: tuple[type[Component], ...] = (
     AttentionFuser,
     CosineRanker,
     MLPRanker,
+    HybridRanker,
+    Calibration,
+    Settings,
+    Content,
+    Experts,
+    TextPrior,
+    Ridge,
+    PriorEASE,
     PopularityRanker,
     RandomRanker,
     ItemKNNRanker,

@@ -1,0 +1,1 @@
+"""The hybrid ranker: words, meaning and clicks in one score."""
