@@ -100,6 +100,7 @@ TRACKS = (
             'Evaluated as ColdRec does: in "overall" and "cold" the validation items are candidates whose clicks count as '
             'misses, which halves cold relevance; "overall-clean" leaves them out and asks everyone.',
             partial(published, "coldrec"),
+            (*VARIANTS, DIALS[1]),  # one field: fusers do nothing; MLPRanker scores pair by pair, which takes too long
         ),
         "aldi": Track(
             "citeulike-a",
@@ -115,24 +116,28 @@ TRACKS = (
             "Title, description and categories. 10 % of the items are cold and asked for, 10 % are cold and kept for "
             "validation; 10 % of the other clicks are the warm test.",
             partial(item_cold, "amazon-office-2014"),
+            (LIGHTFM[0], *DIALS),
         ),
         "films": Track(
             "ml-latest-small",
             f"ml-latest-small (ratings of at least 4), item-cold, {len(SEEDS)} splits",
             "Title, overview and genres; the films that somebody liked; split as above.",
             partial(item_cold, "ml-latest-small"),
+            (LIGHTFM[0], *DIALS),
         ),
         "films by time": Track(
             "ml-latest-small",
             "ml-latest-small, by time",
             "Learn from the first 70 % of the clicks, ask for the last 20 %. Most of these users are new: nothing is known of them, and all of ours answer with what is popular. Films that came later are added after the fit; peers cannot add items and miss them.",
             partial(by_time, "ml-latest-small"),
+            (*LIGHTFM, *DIALS),  # LightFM knows no new users
         ),
         "office late": Track(
             "amazon-office-2018-late",
             "amazon-office-2018-late, published split by time",
             "Title and description. History, validation and test follow each other in time.",
             partial(published_time, "amazon-office-2018-late"),
+            (*LIGHTFM, *DIALS),
         ),
     }
     | {

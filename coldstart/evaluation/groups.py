@@ -41,15 +41,16 @@ def groups_of(split: Split, names: Sequence[str] | None = None, part: PartName =
 
     * "warm": candidates are the items with training clicks that are not called cold.
     * "cold": candidates are the cold items.
-    * "overall": the whole catalogue.
+    * "overall": both. Items that nobody clicked, and that are not called cold, never compete: a split about new users
+      or about held-out clicks does not ask about them by accident.
 
     Asked is everyone with a held-out click on a candidate; those clicks are what should be found. Training clicks of
     the user are never candidates. The protocol of the split changes this:
 
     * protocol "clean": cold items of the other part (validation, when the test is asked) are no candidates: their
       clicks are hidden, so they would count as misses and make it pay to hide new items.
-    * protocol "coldrec" (as published item-cold splits are evaluated): all cold items are candidates, and "overall"
-      are the users who are in both groups. "overall-clean" is "overall" by the clean rule.
+    * protocol "coldrec" (as published item-cold splits are evaluated): all cold items are candidates, "overall" is the
+      whole catalogue, asked of the users who are in both groups. "overall-clean" is "overall" by the clean rule.
     * protocol "aldi": as coldrec, but the first 2,000 users of each group, with every other known click of theirs
       masked.
 
@@ -93,15 +94,12 @@ def truth_of(clicks: Interactions) -> dict[Hashable, ItemSet]:
 
 def _candidates(split: Split, part: PartName) -> dict[str, ItemSet]:
     """Who competes in each group."""
-    everything = frozenset(split.everything.ids)
-    hidden = _hidden_cold(split, part)
-    misses = hidden if split.protocol == "clean" else frozenset()
-    return {
-        "overall": everything - misses,
-        "cold": split.cold_items - misses,
-        "warm": frozenset(split.train.items) - split.cold_items,
-        "overall-clean": everything - hidden,
-    }
+    warm, cold = frozenset(split.train.items) - split.cold_items, split.cold_items
+    asked = cold - _hidden_cold(split, part)
+    clean = {"overall": warm | asked, "cold": asked, "warm": warm, "overall-clean": warm | asked}
+    if split.protocol == "clean":
+        return clean
+    return clean | {"overall": frozenset(split.everything.ids), "cold": cold}
 
 
 def _hidden_cold(split: Split, part: PartName) -> ItemSet:
