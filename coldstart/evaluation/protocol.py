@@ -13,7 +13,7 @@ from coldstart.data.requests import Recommendations, Request
 from coldstart.data.split import Split
 from coldstart.errors import InvalidInputError
 from coldstart.evaluation.background import Background
-from coldstart.evaluation.groups import Group, PartName, groups_of, truth_of
+from coldstart.evaluation.groups import Group, ItemSet, PartName, groups_of, truth_of
 from coldstart.evaluation.measured import Part
 from coldstart.evaluation.remembering import remembering, with_params
 from coldstart.evaluation.report import Report
@@ -64,9 +64,8 @@ def evaluate(
     ----------
     recommender : Recommender, factory, or any object with ``fit`` and ``recommend_many``
         A ``Recommender`` is not changed: a copy with the same parts is fitted, anew for each split, and what it encodes
-        is remembered from one to the next. A factory makes a
-        fresh one for each split. Any other object is fitted itself. One without ``add_items`` never answers with the
-        arrivals of a split by time, and misses them.
+        is remembered from one to the next. A factory makes a fresh one for each split. Any other object is fitted
+        itself. One without ``add_items`` never answers with the arrivals of a split by time, and misses them.
     split : Split or sequence of Split
         With several, the values are pooled, and intervals draw users, not values.
     k : int or sequence of int
@@ -90,8 +89,8 @@ def evaluate(
     Raises
     ------
     InvalidInputError
-        When an argument is out of range, the split has no such part or group, or a list holds an item twice or one
-        that is no candidate.
+        When an argument is out of range, the split has no such part or group, or a list holds an item twice, one that
+        is no candidate, or one that the user is known to have clicked.
 
     Examples
     --------
@@ -194,6 +193,7 @@ def _answers(recommender: Evaluable, split: Split, group: Group, k: int, progres
     requests = _requests(split, group)
     candidates = _answerable(recommender, split, group)
     allowed, k = frozenset(candidates), min(k, len(candidates))
+    seen = truth_of(split.train)
     with tqdm(total=len(requests), desc=group.name, unit="user", delay=1.0, disable=not progress) as bar:
         for block in blocks(len(requests), BLOCK):
             asked = requests[block]
@@ -203,7 +203,7 @@ def _answers(recommender: Evaluable, split: Split, group: Group, k: int, progres
                     f"recommend_many must answer with one list per request, {len(asked)}; got {len(lists)}."
                 )
             for request, row in zip(asked, lists, strict=True):
-                _check_list(row, allowed, request)
+                _check_list(row, allowed, seen.get(request.user, frozenset()).union(request.history), request)
                 yield row
             bar.update(len(asked))
 
@@ -229,12 +229,12 @@ def _requests(split: Split, group: Group) -> list[Request]:
     ]
 
 
-def _check_list(row: Sequence[Hashable], allowed: frozenset[Hashable], request: Request) -> None:
-    wrong = [item for item in row if item not in allowed or item in request.exclude]
+def _check_list(row: Sequence[Hashable], allowed: ItemSet, seen: ItemSet, request: Request) -> None:
+    wrong = [item for item in row if item not in allowed or item in seen or item in request.exclude]
     if wrong:
         raise InvalidInputError(
-            f"recommend_many must answer with candidates only; got {wrong[0]!r} for {request!r}. "
-            "Leave out what is not in `candidates`, or is in `exclude` of the request."
+            f"recommend_many must answer with candidates the user has not clicked; got {wrong[0]!r} for {request!r}. "
+            "Leave out what is not in `candidates`, is in `exclude` of the request, or was clicked in training."
         )
 
 

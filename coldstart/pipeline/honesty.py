@@ -22,8 +22,8 @@ from coldstart.rankers.popularity import PopularityRanker
 MIN_CLICKS = 1_000
 """With fewer nothing can be said."""
 
-MAX_USERS = 2_000
-"""Users drawn, so that the check stays a matter of seconds."""
+MAX_USERS, MAX_ITEMS = 2_000, 4_000
+"""Users and items drawn, so that the check stays a matter of seconds."""
 
 ASKED_USERS = 500
 COLD_SHARE = 0.15
@@ -72,11 +72,13 @@ def check_honesty(parts: Parts, fitted: Fitted) -> Honesty | None:
 
     Returns None when there are too few clicks.
     """
-    clicks = _some_users(fitted.clicks)
+    items = _some_items(fitted.clicks)
+    clicks = _some_users(csr_array(fitted.clicks[:, items]))
     if clicks.nnz < MIN_CLICKS:
         return None
     train, held, cold = _hide(clicks)
-    fields, missing = fitted.fields, fitted.catalog.missing
+    fields = {name: vectors[items] for name, vectors in fitted.fields.items()}
+    missing = fitted.catalog.missing[items]
     rows = np.random.default_rng(0).permutation(len(train.indptr) - 1)[:ASKED_USERS]
     asked = _Asked(csr_array(train[rows]), csr_array(held[rows]), cold, np.unique(clicks.indices))
     if not asked.held[:, cold].nnz:
@@ -120,6 +122,13 @@ class _Asked(NamedTuple):
             relevant = [candidates[row] for row in np.split(held.indices, held.indptr[1:-1])]
             values[group] = ndcg(list(hits.positions), [set(row.tolist()) for row in relevant], K)
         return values
+
+
+def _some_items(clicks: Csr) -> IntArray:
+    """All items, or ``MAX_ITEMS`` of those that somebody clicked."""
+    if clicks.shape[1] <= MAX_ITEMS:
+        return np.arange(clicks.shape[1])
+    return np.sort(np.random.default_rng(0).permutation(np.unique(clicks.indices))[:MAX_ITEMS])
 
 
 def _some_users(clicks: Csr) -> Csr:
