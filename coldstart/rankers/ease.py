@@ -5,6 +5,7 @@ import numpy as np
 from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray, blocks, check_between
 from coldstart.errors import InvalidInputError
 from coldstart.rankers._columns import ClickRanker, moved, moved_columns
+from coldstart.rankers.hybrid.linear import inverse_of
 
 MAX_SIDE = 20_000
 """Users or items, whichever are fewer: the inverse takes 3.2 GB there."""
@@ -78,7 +79,7 @@ class EASERanker(ClickRanker):
 def _ridge_inverse(gram: Csr, l2: float) -> AnyArray:
     dense = gram.toarray()
     dense[np.diag_indices(len(dense))] += l2
-    return np.linalg.inv(dense)
+    return inverse_of(dense)
 
 
 def _quadratic(clicks: Csr, inverse: AnyArray) -> AnyArray:

@@ -7,7 +7,7 @@ from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions
 from coldstart.data.split import Split
 from coldstart.evaluation.background import Background
-from coldstart.evaluation.groups import Group, groups_of
+from coldstart.evaluation.groups import Group
 
 
 def clicks(*pairs):
@@ -30,8 +30,8 @@ def split():
 
 
 @pytest.fixture
-def group(split):
-    return groups_of(split, ["overall"])[0]
+def group():
+    return Group("overall", list("abcd"), {"u": frozenset("b"), "v": frozenset("d"), "z": frozenset("c")}, {})
 
 
 RANKED = [list("bcd"), list("db"), []]

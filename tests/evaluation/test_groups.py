@@ -36,12 +36,12 @@ def as_text(group):
 
 EXPECTED = {
     ("clean", "test"): {
-        "overall": ("abcdeqr", {"u1": "dq", "u2": "a", "u3": "q", "u4": "br", "u5": "e", "u6": "b"}, {}),
+        "overall": ("abcdqr", {"u1": "dq", "u2": "a", "u3": "q", "u4": "br", "u6": "b"}, {}),
         "cold": ("qr", {"u1": "q", "u3": "q", "u4": "r"}, {}),
         "warm": ("abcd", {"u1": "d", "u2": "a", "u4": "b", "u6": "b"}, {}),
     },
     ("clean", "validation"): {
-        "overall": ("abcdepr", {"u1": "cp", "u2": "r", "u3": "a"}, {}),
+        "overall": ("abcdpr", {"u1": "cp", "u2": "r", "u3": "a"}, {}),
         "cold": ("pr", {"u1": "p", "u2": "r"}, {}),
         "warm": ("abcd", {"u1": "c", "u3": "a"}, {}),
     },
@@ -49,13 +49,13 @@ EXPECTED = {
         "overall": ("abcdepqr", {"u1": "dq", "u4": "br"}, {}),
         "cold": ("pqr", {"u1": "q", "u3": "q", "u4": "r"}, {}),
         "warm": ("abcd", {"u1": "d", "u2": "a", "u4": "b", "u6": "b"}, {}),
-        "overall-clean": ("abcdeqr", {"u1": "dq", "u2": "a", "u3": "q", "u4": "br", "u5": "e", "u6": "b"}, {}),
+        "overall-clean": ("abcdqr", {"u1": "dq", "u2": "a", "u3": "q", "u4": "br", "u6": "b"}, {}),
     },
     ("coldrec", "validation"): {
         "overall": ("abcdepqr", {"u1": "cp"}, {}),
         "cold": ("pqr", {"u1": "p", "u2": "r"}, {}),
         "warm": ("abcd", {"u1": "c", "u3": "a"}, {}),
-        "overall-clean": ("abcdepr", {"u1": "cp", "u2": "r", "u3": "a"}, {}),
+        "overall-clean": ("abcdpr", {"u1": "cp", "u2": "r", "u3": "a"}, {}),
     },
     ("aldi", "test"): {
         "overall": ("abcdepqr", {"u1": "dq", "u4": "br"}, {"u1": "cp", "u4": ""}),
@@ -101,10 +101,22 @@ def test_candidates_are_in_the_order_of_the_catalogue(protocol):
         assert group.candidates == sorted(group.candidates, reverse=True)
 
 
-def test_without_cold_items_there_is_one_group():
+def test_without_cold_items_there_is_one_group_of_what_was_clicked_in_training():
     found = groups_of(make(cold_items=""))
-    assert [group.name for group in found] == ["overall"]
-    assert found[0].candidates == list("abcdepqr")
+    assert [as_text(group) for group in found] == [("abcd", {"u1": "d", "u2": "a", "u4": "b", "u6": "b"}, {})]
+    assert found[0].name == "overall"
+
+
+@pytest.mark.parametrize(("cold_items", "competes"), [("pqr", False), ("epqr", True)])
+def test_an_item_that_nobody_clicked_in_training_competes_when_the_split_calls_it_cold(cold_items, competes):
+    overall = groups_of(make(cold_items=cold_items), ["overall"])[0]
+    assert ("e" in overall.candidates) == competes
+    assert overall.relevant.get("u5") == (frozenset("e") if competes else None)
+
+
+def test_clicks_on_nothing_but_what_does_not_compete_leave_nobody_to_ask():
+    with pytest.raises(InvalidInputError, match="nobody to ask in .*: no test click is relevant there"):
+        groups_of(make(test={"u5": "e", "u6": "e"}))
 
 
 def test_without_a_validation_part_no_cold_item_is_hidden():

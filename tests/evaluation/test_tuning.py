@@ -21,7 +21,7 @@ def catalog_of(ids=IDS):
     return cs.Catalog.from_frame({"id": list(ids), "title": [f"item {at}" for at in ids]}, id="id", fields=["title"])
 
 
-TRAIN, VALIDATION, TEST = {"u": "ah", "v": "b"}, {"u": "c", "v": "c"}, {"u": "d", "v": "d"}
+TRAIN, VALIDATION, TEST = {"u": "ah", "v": "b", "x": "cdefg"}, {"u": "c", "v": "c"}, {"u": "d", "v": "d"}
 SPLIT = Split("mine", catalog_of(), clicks(TRAIN), clicks(TEST), clicks(VALIDATION))
 
 
@@ -115,14 +115,16 @@ class TestChoice:
         assert 0.0 < values["mrr", 4] < 1.0
 
     def test_several_splits_count_together_and_the_last_is_fitted(self):
-        other = Split("other", catalog_of("hgfedcba"), clicks({"x": "a"}), clicks({"x": "h"}), clicks({"x": "b"}))
+        other = Split(
+            "other", catalog_of("hgfedcba"), clicks({"x": "a", "y": "bh"}), clicks({"x": "h"}), clicks({"x": "b"})
+        )
         tuned = search({"ranker.item": [2, 6]}, split=[SPLIT, other])
         assert {trial.params["ranker.item"]: trial.value for trial in tuned.trials} == {
             2: pytest.approx(2 / 3),
             6: pytest.approx(1 / 3),
             7: 0.0,
         }
-        assert tuned.recommender.fitted.users == ("x",)
+        assert tuned.recommender.fitted.users == ("x", "y")
 
     @pytest.mark.parametrize("name", list(cs.baselines.SPACES))
     def test_every_baseline_with_a_space_can_be_tuned(self, name):
@@ -248,8 +250,8 @@ class TestEncoding:
 class TestWhatComesBack:
     def test_the_recommender_is_fitted_on_the_training_part(self):
         fitted = search({"ranker.item": [2]}).recommender.fitted
-        assert fitted.users == ("u", "v")
-        assert fitted.clicks.sum() == 3
+        assert fitted.users == ("u", "v", "x")
+        assert fitted.clicks.sum() == 8
 
     def test_the_recommender_given_is_not_changed(self):
         ranker = Favourite()

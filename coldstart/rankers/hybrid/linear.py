@@ -1,20 +1,21 @@
 """Linear algebra in place."""
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import get_lapack_funcs
 
-from coldstart._arrays import FloatArray, blocks
+from coldstart._arrays import AnyArray, blocks
 
 
-def inverse_of(gram: FloatArray) -> FloatArray:
+def inverse_of(gram: AnyArray) -> AnyArray:
     """Return the inverse of a symmetric positive definite matrix, which is overwritten (Cholesky, n^3 operations)."""
-    factor, failed = lapack.spotrf(gram.T, lower=0, overwrite_a=1)
-    inverse, _ = lapack.spotri(factor, lower=0, overwrite_c=1)
+    potrf, potri = get_lapack_funcs(("potrf", "potri"), (gram,))
+    factor, failed = potrf(gram.T, lower=0, overwrite_a=1)
+    inverse, _ = potri(factor, lower=0, overwrite_c=1)
     if failed:
         raise np.linalg.LinAlgError("The matrix is not positive definite; use a larger ridge.")
-    for block in blocks(len(inverse), 1024):  # spotri fills the upper triangle only
+    for block in blocks(len(inverse), 1024):  # potri fills the upper triangle only
         inverse[block, : block.start] = inverse[: block.start, block].T
         square = np.triu(inverse[block, block])
         inverse[block, block] = square + np.triu(square, 1).T
-    symmetric: FloatArray = inverse.T
+    symmetric: AnyArray = inverse.T
     return symmetric
