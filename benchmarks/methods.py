@@ -48,7 +48,7 @@ METHODS = {
     "permuted text": Method(ours, permute=True),
     "ItemKNN": Method(baselines.item_knn, baselines.SPACES["item_knn"]),
     "EASE": Method(baselines.ease, baselines.SPACES["ease"]),
-    "iALS": Method(baselines.ials, baselines.SPACES["ials"]),
+    "iALS": Method(baselines.ials, {**baselines.SPACES["ials"], "ranker.factors": [64]}),
     "implicit ALS": Method(peers.ImplicitALS),
     "LightFM, TF-IDF": Method(lambda: peers.LightFMHybrid(epochs=30)),
     "LightFM, TF-IDF + ids": Method(lambda: peers.LightFMHybrid(features="tfidf+identity")),

@@ -148,7 +148,7 @@ TRACKS = (
             partial(k_click, "ml-latest-small", k),
             (*CONTROLS, "ItemKNN", "implicit ALS", *LIGHTFM, *VARIANTS, *DIALS),
         )
-        for k in (1, 3, 5, 10)
+        for k in (1, 3, 10)
     }
     | {
         f"office {k}-click items": Track(
@@ -158,7 +158,7 @@ TRACKS = (
             partial(warm_up, "amazon-office-2014", k),
             (*CONTROLS, "iALS", "ItemKNN", "implicit ALS", *LIGHTFM, *VARIANTS, DIALS[0]),
         )
-        for k in (0, 1, 2, 5, 10)
+        for k in (0, 1, 3, 10)
     }
 )
 """All but the queries, which have no clicks to split."""
