@@ -296,13 +296,6 @@ class TestWhatIsFitted:
 
 
 class TestHowItIsMeasured:
-    def test_a_training_item_in_a_list_is_a_miss(self):
-        double = Listing("abcdefgh")
-        double.answer = lambda request, k, candidates: list("abcdefgh")[:k]
-        values = quiet(double, SPLIT, 4).of("overall")[0].values
-        assert values["recall", 4].tolist() == [1.0, 1.0, 0.0]
-        assert values["precision", 4].tolist() == [0.5, 0.25, 0.0]
-
     @pytest.mark.parametrize("k", [3, (3,), [3, 3], np.int64(3), range(3, 4)])
     def test_k_is_a_number_or_several(self, k):
         report = quiet(Listing("abcdefgh"), SPLIT, k)
@@ -327,7 +320,7 @@ class TestHowItIsMeasured:
 
     def test_what_stands_behind_the_first_k_does_not_count(self):
         double = Listing("abcdefgh")
-        double.answer = lambda request, k, candidates: list("efghabcd")
+        double.answer = lambda request, k, candidates: [*"efgh", "c" if request.user == "u" else "a"]
         assert quiet(double, SPLIT, 4).of("overall")[0].values["recall", 4].tolist() == [0.0, 0.0, 1.0]
 
     @pytest.mark.parametrize("size", [1, 2, 3, 100])
@@ -408,7 +401,7 @@ class TestWhatIsRefused:
     def test_an_item_that_is_no_candidate(self):
         double = Listing("ab")
         double.answer = lambda request, k, candidates: ["c", "zz"]
-        expected = r"must answer with candidates only; got 'zz' for Request\(user='u'\)\. Leave out what is not in"
+        expected = r"must answer with candidates .*; got 'zz' for Request\(user='u'\)\. Leave out what is not in"
         with pytest.raises(InvalidInputError, match=expected):
             quiet(double, SPLIT)
 
@@ -417,9 +410,24 @@ class TestWhatIsRefused:
         double.answer = lambda request, k, candidates: ["g", "f"]
         held = clicks({"u": "f"})
         split = split_of({"u": "a"}, {"u": "g"}, cold_items="fg", protocol="aldi", validation=held)
-        expected = r"candidates only; got 'f' for Request\(user='u', exclude=\('f',\)\).*is in `exclude` of the request"
+        expected = r"candidates .*; got 'f' for Request\(user='u', exclude=\('f',\)\).*is in `exclude` of the request"
         with pytest.raises(InvalidInputError, match=expected):
             quiet(double, split, groups=["cold"])
+
+    @pytest.mark.parametrize("at", [0, 3])
+    def test_an_item_that_the_user_clicked_in_training(self, at):
+        double = Listing("ab")
+        double.answer = lambda request, k, candidates: [*list("defg")[:at], "b"]
+        expected = r"the user has not clicked; got 'b' for Request\(user='u'\)\. .* or was clicked in training"
+        with pytest.raises(InvalidInputError, match=expected):
+            quiet(double, SPLIT)
+
+    def test_an_item_of_the_history_that_the_request_tells(self):
+        split = split_of({"u": "ab", "x": "cd"}, {"w": "c"}, cold_users={"w"}, revealed=clicks({"w": "a"}))
+        double = Listing("ab")
+        double.answer = lambda request, k, candidates: ["a"]
+        with pytest.raises(InvalidInputError, match=r"has not clicked; got 'a' for Request\(history=\('a',\)\)"):
+            quiet(double, split)
 
     def test_fewer_lists_than_requests(self):
         class Short(Listing):

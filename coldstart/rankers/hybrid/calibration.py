@@ -13,13 +13,21 @@ FLOOR = np.float32(1e-3)
 """Scores below this share of the user's top level count as it: their logarithm would say too much."""
 
 
+BOUNDS = [(0.0, None), (None, None), (None, None), (None, None)]
+"""A higher score never means fewer clicks."""
+
+
 def level(scores: FloatArray) -> FloatArray:
-    """Return each user's level of an expert, the median of their ``TOP`` best scores, shape (m, 1); at least 1e-12."""
+    """Return each user's level of an expert, the median of their ``TOP`` best scores, shape (m, 1).
+
+    At least a tenth of the best one, where few items have a score at all, and 1e-12.
+    """
     top = min(TOP, scores.shape[1])
     if not top:
         return np.ones((len(scores), 1), dtype=np.float32)
     best = np.partition(scores, scores.shape[1] - top, axis=1)[:, -top:]
-    return np.maximum(np.median(best, axis=1, keepdims=True), 1e-12).astype(np.float32)
+    median, most = np.median(best, axis=1, keepdims=True), best.max(axis=1, keepdims=True)
+    return np.asarray(np.maximum(np.maximum(median, 0.1 * most), 1e-12), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -59,5 +67,5 @@ class Calibration(Component):
             slope = design.T @ (0.5 + 0.5 * np.tanh(logits / 2) - target) / len(target)
             return value + 1e-5 * weights @ weights, slope + 2e-5 * weights
 
-        found = minimize(loss, np.array([1.0, 0.0, 0.0, 0.0]), jac=True, method="L-BFGS-B").x
+        found = minimize(loss, np.array([1.0, 0.0, 0.0, 0.0]), jac=True, method="L-BFGS-B", bounds=BOUNDS).x
         return cls(*(float(weight) for weight in found))

@@ -34,6 +34,8 @@ TOP = 100
 def choose(fold: Fold, vectors: FloatArray, content: Content) -> tuple[Settings, Report]:
     """Return the settings that do best on what a fold hides, and what each value came to (NDCG@20)."""
     warm = np.flatnonzero(np.asarray(fold.train.sum(axis=0)))
+    if not fold.held[:, warm].nnz:
+        return Settings(), {}  # nobody is left to ask
     ease, report = _ease(fold, vectors, warm)
     chosen = Settings(l2=ease.ridge.l2, prior=ease.prior)
     report["popularity"] = _popularity(ease, fold, warm)

@@ -33,7 +33,7 @@ class TextPrior(Component):
         """Regress on centred vectors of the items."""
         gram = (vectors.T @ vectors).astype(np.float64)
         gram[np.diag_indices(len(gram))] += l2
-        solved = np.linalg.solve(gram, vectors.T.astype(np.float64)).T.astype(np.float32)
+        solved = np.ascontiguousarray(np.linalg.solve(gram, vectors.T.astype(np.float64)).T, dtype=np.float32)
         leverage = np.minimum((solved * vectors).sum(axis=1), np.float32(1 - 1e-4))
         return cls(vectors, solved, leverage)
 

@@ -82,8 +82,8 @@ class Experts(Component):
         Clicks, as a share of the mean of the 20 largest.
     counts : ndarray of shape (n_items,)
         Clicks of each item when the experts were fitted.
-    vectors : ndarray of shape (n_warm, dim)
-        Texts of the warm items, to place items that come later.
+    vectors, texts : ndarray of shape (n_warm, dim) and (n_young, dim)
+        Of the warm and of the young items, to place items that come later or are changed.
     content : Content
     settings : Settings
     """
@@ -95,6 +95,7 @@ class Experts(Component):
     popular: FloatArray
     counts: FloatArray
     vectors: FloatArray
+    texts: FloatArray
     content: Content
     settings: Settings
 
@@ -113,6 +114,7 @@ class Experts(Component):
             popular=popularity(counts[warm]),
             counts=counts,
             vectors=vectors[warm],
+            texts=vectors[young],
             content=content,
             settings=settings,
         )
@@ -120,20 +122,26 @@ class Experts(Component):
     def moved(self, vectors: FloatArray, origin: IntArray) -> "Experts":
         """Return the experts of a changed catalogue: item j was item ``origin[j]`` before, or is new where that is -1.
 
-        A new item is placed among its nearest neighbours, at the usual sum of weights.
+        A new item, and one without clicks whose text was changed, is placed among its nearest neighbours, at the usual
+        sum of weights.
         """
         known = np.flatnonzero(origin >= 0)
         place = np.full(len(self.counts), -1, dtype=np.int64)
         place[origin[known]] = known
-        kept, arrived = place[self.young] >= 0, np.flatnonzero(origin < 0)
+        there = np.maximum(place[self.young], 0)
+        kept = (place[self.young] >= 0) & (vectors[there] == self.texts).all(axis=1)
+        changed = there[(place[self.young] >= 0) & ~kept]
+        placed = np.sort(np.append(np.flatnonzero(origin < 0), changed))
         total = np.abs(self.weights.sum(axis=0)).mean() if self.weights.size else 1.0
-        added = smoother(self.vectors, vectors[arrived]) * np.float32(total)
+        added = smoother(self.vectors, vectors[placed]) * np.float32(total)
+        young = np.append(place[self.young][kept], placed)
         counts = np.zeros(len(origin), dtype=np.float32)
         counts[known] = self.counts[origin[known]]
         return replace(
             self,
             warm=place[self.warm],
-            young=np.append(place[self.young][kept], arrived),
+            young=young,
+            texts=vectors[young],
             weights=np.hstack([self.weights[:, kept], added]).astype(np.float32),
             counts=counts,
         )
@@ -141,10 +149,22 @@ class Experts(Component):
     def scores(self, history: Csr) -> tuple[FloatArray, FloatArray]:
         """Return raw scores of the warm and of the young items, (m, n_warm) and (m, n_young)."""
         known = csr_array(history[:, np.maximum(self.warm, 0)].multiply(self.warm >= 0)).astype(np.float32)
+        known = csr_array(known + self._stand_ins(history))
         collaborative = self.ease.scores(known)
         targets = collaborative * np.float32(self.content.boost)
         targets += known.toarray()
         return collaborative, np.asarray(targets @ self.weights, dtype=np.float32)
+
+    def _stand_ins(self, history: Csr) -> Csr:
+        """Clicks on items that had none when the experts were fitted, dealt out among the warm items like them."""
+        new = np.flatnonzero(self.counts[self.young] == 0)
+        told = csr_array(history[:, self.young[new]])
+        if not told.nnz:
+            return csr_array((history.shape[0], len(self.warm)), dtype=np.float32)
+        asked = np.unique(told.indices)
+        near = np.maximum(self.weights[:, new[asked]], 0.0)
+        near /= np.maximum(near.sum(axis=0), 1e-9)
+        return csr_array(told[:, asked] @ csr_array(near.T))
 
     def log_odds(self, history: Csr) -> FloatArray:
         """Return log-odds of a click on every item, (m, n), for histories (m, n) of 0 and 1."""
@@ -182,7 +202,7 @@ class Experts(Component):
 
 def clicks_of(history: Csr) -> FloatArray:
     """Return how many clicks each row has, at least 1, shape (m, 1)."""
-    return np.asarray(np.maximum(np.diff(history.indptr), 1)[:, None], dtype=np.float32)
+    return np.maximum(np.asarray(history.sum(axis=1), dtype=np.float32), np.float32(1.0))[:, None]
 
 
 def popularity(counts: AnyArray) -> FloatArray:
@@ -199,7 +219,9 @@ def popularity_weight(weights: Sequence[tuple[float, float]], users: FloatArray)
 def _content_weights(vectors: FloatArray, warm: IntArray, young: IntArray, content: Content) -> FloatArray:
     known = np.isin(young, warm)
     if len(warm) > MOST_EXACT:
-        return smoother(vectors[warm], vectors[young])
+        weights = smoother(vectors[warm], vectors[young])
+        weights[np.searchsorted(warm, young[known]), np.flatnonzero(known)] = 0.0  # its own clicks are not its text
+        return np.asarray(weights / np.maximum(weights.sum(axis=0), 1e-9), dtype=np.float32)
     regression = KernelRidge.of(vectors[warm], content.width, content.l2)
     weights = np.empty((len(warm), len(young)), dtype=np.float32)
     weights[:, known] = regression.leave_one_out(np.searchsorted(warm, young[known]))

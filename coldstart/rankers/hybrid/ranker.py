@@ -56,7 +56,7 @@ class HybridRanker(Component):
         default 0: any click decides. Set it (3 to 30) where items with few clicks are new rather than unpopular:
         clicks alone cannot tell these apart.
     kernel_width, kernel_l2 : float
-        Of the content expert: K = exp(-width (1 - cosine)) and its ridge, above 0.
+        Of the content expert: K = exp(-width (1 - cosine)), and its ridge, from 0.1.
     boost : float
         How much the collaborative scores count beside the clicks as targets of the content expert, at least 0.
     rng : int, SeedSequence, Generator or None
@@ -77,7 +77,9 @@ class HybridRanker(Component):
     -----
     EASE: Steck (2019). The exact form takes an inverse of the smaller of users and items with clicks (at most 20,000),
     and an inverse of the items with clicks for the kernel; above 20,000 of those, the nearest 50 items are averaged
-    instead. An item that nobody clicked counts as new, however long it has been there.
+    instead. An item that nobody clicked counts as new, however long it has been there: the calibration is learned on
+    items that lost all their clicks, so it expects as many of a new item as of others. Where most items without clicks
+    are dead stock, give a ``novelty`` below 0.
 
     Examples
     --------
@@ -192,14 +194,16 @@ class HybridRanker(Component):
     def _check_params(self) -> None:
         check_between("novelty", self.novelty, -20.0, 20.0)
         check_between("few", self.few, 0.0, 1000.0)
-        for name in ("kernel_width", "kernel_l2"):
-            check_between(name, getattr(self, name), 1e-3, 1e3)
+        check_between("kernel_width", self.kernel_width, 1e-3, 1e3)
+        check_between("kernel_l2", self.kernel_l2, 0.1, 1e3)
         check_between("boost", self.boost, 0.0, 1e3)
 
 
 def _liked(clicks: Csr) -> Csr:
     """Clicks as 0 and 1."""
-    return csr_array(clicks.astype(bool).astype(np.float32))
+    liked = csr_array(clicks.astype(bool).astype(np.float32))
+    liked.eliminate_zeros()
+    return liked
 
 
 def _neighbours(cosines: FloatArray) -> FloatArray:
@@ -214,7 +218,7 @@ def _with_texts(odds: FloatArray, users: Users, cosines: FloatArray | None) -> F
     """Add what a text says: most of it where nothing is known of the user, a share of it beside their clicks."""
     if cosines is None:
         return odds
-    known = np.diff(users.history.indptr)[:, None] > 0
+    known = np.diff(_liked(users.history).indptr)[:, None] > 0
     shares = np.exp(odds - np.log(level(np.exp(odds))))
     asked = np.maximum(cosines / level(np.maximum(cosines, 0.0)), 0.0)
     total = np.where(known, shares + TEXT_SHARE * asked, 0.2 * shares + asked)

@@ -1,0 +1,56 @@
+"""Data whose answer is known: items of a few kinds, told by their texts, and users who each like one kind."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from coldstart.base import Features, Users
+
+
+@dataclass
+class World:
+    """Users like ``kind[user]``; the last items of every kind have no clicks."""
+
+    features: Features
+    clicks: csr_array
+    kinds: np.ndarray
+    likes: np.ndarray
+    cold: np.ndarray
+
+    @property
+    def n_items(self):
+        return len(self.kinds)
+
+    def ask(self, history=None, disliked=None, query=None):
+        """Rows of what users say; what is not said is zero."""
+        said = [np.atleast_2d(one) for one in (history, disliked, query) if one is not None]
+        rows, dim = len(said[0]), self.features.dense.shape[1]
+        lists = (np.zeros((rows, self.n_items)) if one is None else np.atleast_2d(one) for one in (history, disliked))
+        text = np.zeros((rows, dim)) if query is None else np.atleast_2d(query)
+        nothing = np.zeros((rows, dim), dtype=np.float32)
+        return Users(
+            *(csr_array(one.astype(np.float32)) for one in lists), Features(text.astype(np.float32)), Features(nothing)
+        )
+
+    def only(self, *items):
+        """A history of these items."""
+        return np.isin(np.arange(self.n_items), items).astype(np.float32)
+
+    def text_of(self, kind):
+        return np.eye(self.features.dense.shape[1])[kind]
+
+
+@pytest.fixture(scope="session")
+def make_world():
+    def make(n_kinds=3, per_kind=40, n_cold=6, n_users=90, inside=0.4, outside=0.03, noise=0.5, seed=0):
+        rng = np.random.default_rng(seed)
+        kinds, likes = np.repeat(np.arange(n_kinds), per_kind), np.arange(n_users) % n_kinds
+        dense = np.eye(8)[kinds] + noise / np.sqrt(8) * rng.standard_normal((len(kinds), 8))
+        cold = np.arange(len(kinds)) % per_kind >= per_kind - n_cold
+        clicked = rng.random((n_users, len(kinds))) < np.where(likes[:, None] == kinds, inside, outside)
+        clicks = csr_array((clicked & ~cold).astype(np.float32))
+        return World(Features(dense.astype(np.float32)), clicks, kinds, likes, cold)
+
+    return make

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coldstart.rankers.hybrid.content import KernelRidge, kernel, smoother
+
+WIDTH, L2 = 3.0, 0.5
+
+
+def texts(n, seed=0, dim=4):
+    rows = np.random.default_rng(seed).standard_normal((n, dim))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def naive(vectors, others, width=WIDTH, l2=L2):
+    ones, far = vectors.astype(float), others.astype(float)
+    gram = np.exp(-width * (1 - ones @ ones.T)) + l2 * np.eye(len(ones))
+    return np.linalg.solve(gram, np.exp(-width * (1 - ones @ far.T)))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.sampled_from([0.1, 3.0, 20.0]), st.sampled_from([0.1, 3.0]))
+def test_the_weights_solve_the_kernel_ridge(seed, n, width, l2):
+    vectors, others = texts(n, seed), texts(5, seed + 1)
+    found = KernelRidge.of(vectors, width, l2).weights(others)
+    assert found.shape == (n, 5)
+    np.testing.assert_allclose(found, naive(vectors, others, width, l2), atol=1e-3)
+
+
+def test_the_kernel_is_1_for_the_same_text_and_falls_with_the_angle():
+    east, north, west = np.array([[1, 0], [0, 1], [-1, 0]], dtype=np.float32)
+    found = kernel(east[None], np.stack([east, north, west]), 2.0)[0]
+    np.testing.assert_allclose(found, np.exp([0.0, -2.0, -4.0]), rtol=1e-6)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 15))
+def test_leaving_an_item_out_is_fitting_without_it(seed, n):
+    vectors, at = texts(n, seed), np.arange(n)[::2]
+    found = KernelRidge.of(vectors, WIDTH, L2).leave_one_out(at)
+    assert found.shape == (n, len(at))
+    for column, item in enumerate(at):
+        others = np.delete(np.arange(n), item)
+        assert found[item, column] == 0.0
+        np.testing.assert_allclose(found[others, column], naive(vectors[others], vectors[[item]])[:, 0], atol=1e-4)
+
+
+def test_leaving_nothing_out_gives_no_weights():
+    assert KernelRidge.of(texts(3), WIDTH, L2).leave_one_out(np.array([], dtype=np.int64)).shape == (3, 0)
+
+
+def test_the_nearest_text_counts_most():
+    vectors = texts(30)
+    assert KernelRidge.of(vectors, WIDTH, L2).weights(vectors[[7]])[:, 0].argmax() == 7
+
+
+@pytest.mark.parametrize("copies", [2, 400])
+@pytest.mark.parametrize("l2", [0.1, 3.0])
+def test_duplicate_texts_share_their_weight(copies, l2):
+    vectors = np.repeat(texts(2), copies, axis=0)  # the kernel alone is singular
+    found = KernelRidge.of(vectors, WIDTH, l2).weights(texts(2))
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found[:copies], found[0][None].repeat(copies, axis=0), atol=0.05 / copies)
+    alone = naive(texts(2), texts(2), l2=l2 / copies)
+    np.testing.assert_allclose(found[:copies].sum(axis=0), alone[0], atol=5e-3)
+
+
+def test_so_do_a_thousand_with_the_smallest_ridge_that_is_allowed():
+    vectors = np.repeat(texts(2), 500, axis=0)
+    found = KernelRidge.of(vectors, WIDTH, 0.1).weights(texts(2))
+    np.testing.assert_allclose(found[:500].sum(axis=0), [1.0, 0.0], atol=0.05)
+
+
+def test_items_without_text_are_far_from_all():
+    vectors = np.vstack([texts(3), np.zeros((2, 4), dtype=np.float32)])
+    regression = KernelRidge.of(vectors, WIDTH, L2)
+    np.testing.assert_allclose(kernel(vectors[:4], vectors[4:], WIDTH), np.exp(-WIDTH), rtol=1e-6)
+    assert np.isfinite(regression.weights(vectors)).all()
+    assert np.isfinite(regression.leave_one_out(np.arange(5))).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 40))
+def test_the_neighbours_weights_sum_to_1_and_no_more_than_asked_for_count(seed, n, neighbours):
+    vectors, others = texts(n, seed), texts(6, seed + 1)
+    found = smoother(vectors, others, neighbours)
+    near = (vectors @ others.T > 1e-3).any(axis=0)
+    assert found.min() >= 0.0
+    assert (found > 0).sum(axis=0).max(initial=0) <= neighbours
+    np.testing.assert_allclose(found[:, near].sum(axis=0), 1.0, atol=1e-5)
+
+
+def test_neighbours_count_by_the_third_power_of_their_cosine():
+    vectors = np.array([[1, 0], [0.6, 0.8], [0, 1], [-1, 0]], dtype=np.float32)
+    found = smoother(vectors, np.array([[1, 0]], dtype=np.float32))[:, 0]
+    np.testing.assert_allclose(found, np.array([1, 0.216, 0, 0]) / 1.216, atol=1e-6)
+    assert smoother(vectors, np.array([[1, 0]], dtype=np.float32), 1)[:, 0].tolist() == [1.0, 0.0, 0.0, 0.0]
+
+
+def test_a_text_that_is_like_none_has_no_neighbours():
+    others = np.array([[-1, 0], [0, 0]], dtype=np.float32)
+    assert not smoother(np.array([[1, 0]], dtype=np.float32), others).any()
+    assert smoother(texts(3), np.zeros((0, 4), dtype=np.float32)).shape == (3, 0)

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+
+from coldstart.rankers.hybrid import folds
+from coldstart.rankers.hybrid.folds import cut
+
+
+def drawn(seed=0, shape=(60, 40)):
+    return csr_array((np.random.default_rng(seed).random(shape) < 0.2).astype(np.float32))
+
+
+def rows(clicks):
+    """Users as sets of items, in order."""
+    return [tuple(np.flatnonzero(row)) for row in clicks.toarray()]
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 20))
+def test_nothing_is_lost_nothing_is_twice_and_hidden_items_have_no_click(seed, n_users, n_items):
+    clicks = drawn(seed, (n_users, n_items))
+    fold = cut(clicks, np.random.default_rng(seed))
+    train, held = fold.train.toarray(), fold.held.toarray()
+    assert not train[:, fold.cold].any()
+    assert not (train * held).any()
+    everyone = rows(clicks)
+    assert sorted(rows(csr_array(train + held)) + rows(fold.strangers)) == sorted(everyone)
+    staying = iter(everyone)
+    assert all(row in staying for row in rows(csr_array(train + held)))  # in the order they had
+
+
+def test_the_shares_are_those_that_are_told():
+    clicks = drawn(shape=(1000, 200))
+    fold = cut(clicks, np.random.default_rng(0))
+    assert fold.cold.sum() == round(folds.COLD * 200)
+    assert fold.strangers.shape == (100, 200)
+    assert fold.held[:, ~fold.cold].nnz / fold.train.nnz == pytest.approx(0.1 / 0.9, rel=0.1)
+
+
+def test_items_that_nobody_clicked_are_not_spent_on_the_fold():
+    clicks = csr_array(np.hstack([np.ones((20, 20)), np.zeros((20, 80))]))
+    assert np.flatnonzero(cut(clicks, np.random.default_rng(0)).cold).max() < 20
+
+
+def test_of_many_users_only_some_are_taken_away():
+    clicks = csr_array(np.ones((6_000, 2), dtype=np.float32))
+    assert cut(clicks, np.random.default_rng(0)).strangers.shape[0] == folds.MOST_STRANGERS == 500
+
+
+def test_the_same_rng_hides_the_same_and_another_something_else():
+    one, again, other = (cut(drawn(), np.random.default_rng(seed)) for seed in (3, 3, 4))
+    for name in ("train", "held", "strangers"):
+        assert (getattr(one, name) != getattr(again, name)).nnz == 0
+    assert np.array_equal(one.cold, again.cold)
+    assert not np.array_equal(one.cold, other.cold)
+
+
+def test_the_clicks_given_are_left_as_they_were():
+    clicks = drawn()
+    before = clicks.toarray()
+    cut(clicks, np.random.default_rng(0))
+    assert np.array_equal(clicks.toarray(), before)
+
+
+def test_one_user_with_one_click_stays():
+    fold = cut(csr_array(np.ones((1, 1), dtype=np.float32)), np.random.default_rng(0))
+    assert fold.train.nnz + fold.held.nnz == 1
+    assert fold.strangers.shape == (0, 1)
+    assert not fold.cold.any()
