@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Peer(ABC):
-    """Ids, the click matrix and the ranking, which all peers share; of a request, only user and history are read."""
+    """Ids, the click matrix and the ranking, which all peers share; of a request, only user, history and exclude are read."""
 
     catalog_: cs.Catalog
     user_positions_: dict[Hashable, int]
@@ -66,6 +66,10 @@ class Peer(ABC):
         scores = self.scores(history, users)
         scores = scores if allow is None else scores[:, allow]
         seen = np.split(history.indices, history.indptr[1:-1])
+        seen = [
+            np.append(row, self.catalog_.positions(request.exclude, "exclude"))
+            for row, request in zip(seen, requests, strict=True)
+        ]
         hits = top_k(lambda rows: scores[rows], len(requests), history.shape[1], k, allow, seen)
         return list(zip(*hits, strict=True))
 
