@@ -70,4 +70,6 @@ def test_movielens_reads_both_layouts(tmp_path, layout):
             file.write("\n".join(lines) + "\n")
     told = run("movielens.py", "--data", tmp_path)
     assert "For the query 'heist gone wrong'" in told
-    assert told.count("precision@10") == 3
+    for name in ("text", "text and clicks", "EASE, clicks alone", "popularity"):
+        assert f"{name} on item_cold(rng=0)" in told
+    assert told.count("ndcg@10") == 4
