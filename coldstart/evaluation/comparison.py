@@ -13,7 +13,7 @@ from coldstart.evaluation.measured import Measured, check_per_user
 from coldstart.metrics.significance import bootstrap, holm, paired_bootstrap
 
 DRAWS = 2_000
-"""Resamples behind each interval; the smallest p-value is 1 / 2,001."""
+"""Resamples behind each interval; the smallest p-value is 2 / 2,001."""
 
 
 class Difference(NamedTuple):
