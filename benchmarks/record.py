@@ -102,6 +102,12 @@ def methods_of(track: str) -> list[str]:
     return [method for method in METHODS if method not in TRACKS[track].without]
 
 
+def minutes() -> float:
+    """Return how long all methods took."""
+    costs = (json.loads(folder(t, m).with_suffix(".json").read_text()) for t in TRACKS for m in methods_of(t))
+    return sum(cost["tune"] + cost["evaluate"] for cost in costs) / 60
+
+
 def track_section(name: str) -> str:
     """Return the tables of a track."""
     track = TRACKS[name]
@@ -206,8 +212,8 @@ def sections() -> str:
             "candidates, the user's training clicks left out. Every method in a process of its own, which is what the peak "
             "memory is of. Baselines with settings in brackets were tuned by `cs.tune` on the validation part of the first "
             f"split ({BUDGET} settings, overall N@{K} of about {TUNED_USERS:,} users); peers have the settings in `benchmarks/peers.py`, chosen on the "
-            "validation parts of citeulike-a; of ours nothing was tuned. Vectors of texts were there already; encoding is "
-            "measured below. Written by `make benchmark`.",
+            "validation parts of citeulike-a; ours are as they come. Vectors of texts were there already; encoding is measured "
+            f"below. Written by `make benchmark`, whose methods took {minutes():.0f} minutes.",
             circumstances(data),
             *(track_section(name) for name in single),
             curve_section(

@@ -109,7 +109,7 @@ TRACKS = (
             "The first 2,000 users of each group, every other known click of theirs masked. Only to stand beside numbers "
             "published that way (N@20 overall / cold / warm): GAR .0947 / .1260 / .1113, Heater .0752 / .1326 / .1027.",
             partial(published, "aldi"),
-            (*CONTROLS, "iALS", "ItemKNN", "implicit ALS", *LIGHTFM, *VARIANTS, *SLOW, DIALS[1]),
+            (*CONTROLS, "iALS", "ItemKNN", "implicit ALS", *LIGHTFM, *VARIANTS, *SLOW, *DIALS),
         ),
         "office": Track(
             "amazon-office-2014",

@@ -161,6 +161,8 @@ def _per_user(values: Values, users: Sequence[Hashable] | None) -> tuple[Values,
 
 def _resampled(sums: Values, counts: Values, part: slice, random: np.random.Generator) -> Values:
     """Means of a block of resamples of users, with replacement."""
-    times = random.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=part.stop - part.start)
+    n_users, n_draws = len(sums), part.stop - part.start
+    drawn = random.integers(n_users, size=(n_draws, n_users)) + n_users * np.arange(n_draws)[:, None]
+    times = np.bincount(drawn.ravel(), minlength=n_draws * n_users).reshape(n_draws, n_users).astype(np.float64)
     means: Values = (times @ sums) / (times @ counts)
     return means
