@@ -38,6 +38,11 @@ def ours(**parts: Any) -> cs.Recommender:
     return cs.Recommender(encoder=encoder(), **parts)
 
 
+def text(**parts: Any) -> cs.Recommender:
+    """Return one that goes by text alone."""
+    return ours(ranker=cs.CosineRanker(), **parts)
+
+
 METHODS = {
     "random": Method(baselines.random),
     "popularity": Method(baselines.popularity),
@@ -45,7 +50,7 @@ METHODS = {
     "text k-NN (sentence-transformers + numpy)": Method(
         lambda: peers.SentenceTransformersNumpy(encode=encoder().encode)
     ),
-    "permuted text": Method(ours, permute=True),
+    "permuted text": Method(text, permute=True),
     "ItemKNN": Method(baselines.item_knn, baselines.SPACES["item_knn"]),
     "EASE": Method(baselines.ease, baselines.SPACES["ease"]),
     "iALS": Method(baselines.ials, {**baselines.SPACES["ials"], "ranker.factors": [64]}),
@@ -53,11 +58,10 @@ METHODS = {
     "LightFM, TF-IDF": Method(lambda: peers.LightFMHybrid(epochs=30)),
     "LightFM, TF-IDF + ids": Method(lambda: peers.LightFMHybrid(features="tfidf+identity")),
     "irspack feature-aware iALS": Method(lambda: peers.IrspackFeatureIALS(encoder())),
-    "WeightedFuser": Method(lambda: ours(fuser=cs.WeightedFuser())),
-    "AttentionFuser": Method(lambda: ours(fuser=cs.AttentionFuser())),
+    "WeightedFuser": Method(lambda: text(fuser=cs.WeightedFuser())),
+    "AttentionFuser": Method(lambda: text(fuser=cs.AttentionFuser())),
     "MLPRanker": Method(lambda: ours(ranker=cs.MLPRanker())),
-    "`Recommender()`": Method(ours),
+    "CosineRanker": Method(text),
     "HybridRanker, novelty log(1/2)": Method(lambda: ours(ranker=cs.HybridRanker(novelty=math.log(0.5)))),
-    "HybridRanker, few 10": Method(lambda: ours(ranker=cs.HybridRanker(few=10.0))),
-    "HybridRanker": Method(lambda: ours(ranker=cs.HybridRanker())),
+    "HybridRanker": Method(ours),
 }

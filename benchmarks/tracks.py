@@ -14,7 +14,7 @@ LIGHTFM = ("LightFM, TF-IDF", "LightFM, TF-IDF + ids")
 VARIANTS = ("WeightedFuser", "AttentionFuser")
 SLOW = ("MLPRanker",)  # scores pair by pair: minutes a split
 CONTROLS = ("random", "permuted text", "TF-IDF k-NN")
-DIALS = ("HybridRanker, novelty log(1/2)", "HybridRanker, few 10")
+DIALS = ("HybridRanker, novelty log(1/2)",)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ TRACKS = (
             'Evaluated as ColdRec does: in "overall" and "cold" the validation items are candidates whose clicks count as '
             'misses, which halves cold relevance; "overall-clean" leaves them out and asks everyone.',
             partial(published, "coldrec"),
-            (*VARIANTS, *SLOW, DIALS[1]),  # one field: fusers do nothing
+            (*VARIANTS, *SLOW),  # one field: fusers do nothing
         ),
         "aldi": Track(
             "citeulike-a",
@@ -157,7 +157,7 @@ TRACKS = (
             f"amazon-office-2014, new items with {k} {'click' if k == 1 else 'clicks'}, {len(SEEDS)} splits",
             "10 % of the items with at least 15 clicks have that many left; the same test clicks for every k.",
             partial(warm_up, "amazon-office-2014", k),
-            (*CONTROLS, "iALS", "ItemKNN", "implicit ALS", *LIGHTFM, *VARIANTS, *SLOW, DIALS[0]),
+            (*CONTROLS, "iALS", "ItemKNN", "implicit ALS", *LIGHTFM, *VARIANTS, *SLOW, *DIALS),
         )
         for k in (0, 1, 10)
     }

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from coldstart.data.requests import Recommendations as Recommendations
     from coldstart.data.requests import Request as Request
     from coldstart.encoders.cached import CachedEncoder as CachedEncoder
+    from coldstart.encoders.lexical import LexicalEncoder as LexicalEncoder
     from coldstart.encoders.text import TextEncoder as TextEncoder
     from coldstart.encoders.tfidf import TfidfEncoder as TfidfEncoder
     from coldstart.errors import ColdstartError as ColdstartError
@@ -60,6 +61,7 @@ _HOME = {
     "HybridRanker": "coldstart.rankers.hybrid.ranker",
     "Index": "coldstart.base",
     "Interactions": "coldstart.data.interactions",
+    "LexicalEncoder": "coldstart.encoders.lexical",
     "MLPRanker": "coldstart.rankers.mlp",
     "Ranker": "coldstart.base",
     "Recommendations": "coldstart.data.requests",

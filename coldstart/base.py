@@ -25,14 +25,22 @@ class Features:
         Lexical rows beside the dense ones.
     missing : ndarray of shape (n, n_fields), bool, or None
         True where a field had no value.
+    joined : ndarray of shape (n, dim) or None
+        Vectors of all text fields read as one text, where they differ from ``dense``: for what people type.
     """
 
     dense: FloatArray
     sparse: Csr | None = None
     missing: BoolArray | None = None
+    joined: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.dense)
+
+    def __getitem__(self, rows: Any) -> "Features":
+        """Return some rows: positions, a mask or a slice."""
+        parts = (self.dense, self.sparse, self.missing, self.joined)
+        return Features(*(None if part is None else part[rows] for part in parts))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,8 @@ class Ranker(Protocol):
 
     Optional: ``refreshed(features, clicks, origin) -> Self`` for rankers that know items by their position: a copy for
     the catalogue and clicks as they are now, where item j was item ``origin[j]`` before, or is new (-1). Optional:
-    ``answers_nobody = True`` for those that rank also for someone of whom nothing is known.
+    ``answers_nobody = True`` for those that rank also for someone of whom nothing is known; ``reads_words = True`` for
+    those that want the features' ``sparse`` and ``joined`` rows, which are not made for others.
     """
 
     def fit(self, features: Features, clicks: Csr | None = None) -> Self:

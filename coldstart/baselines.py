@@ -56,7 +56,7 @@ def text_knn(encoder: Encoder | Mapping[str, Encoder] | None = None) -> Recommen
     encoder : Encoder or mapping of str to Encoder, optional
         By default ``TextEncoder`` with the packaged MiniLM.
     """
-    return Recommender(encoder=encoder, fuser=ConcatFuser("equal"), ranker=CosineRanker(center=False))
+    return Recommender(encoder=encoder, fuser=ConcatFuser("equal"), ranker=CosineRanker(center=False), lexical=None)
 
 
 def tfidf_knn() -> Recommender:
@@ -87,4 +87,4 @@ def ials(
 
 def _by_clicks(ranker: Ranker) -> Recommender:
     """A recommender that reads no text."""
-    return Recommender(encoder=NoEncoder(), fuser=ConcatFuser("equal"), ranker=ranker)
+    return Recommender(NoEncoder(), ConcatFuser("equal"), ranker, lexical=None)

@@ -12,6 +12,7 @@ from coldstart.data.interactions import Interactions, OnUnknown
 from coldstart.data.requests import Recommendations, Request
 from coldstart.data.tables import Table
 from coldstart.data.where import Where
+from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.encoders.text import TextEncoder
 from coldstart.errors import NotFittedError
 from coldstart.fusers.concat import ConcatFuser
@@ -21,7 +22,10 @@ from coldstart.pipeline.fitted import Fitted, Parts, fit_parts
 from coldstart.pipeline.honesty import Honesty, check_honesty
 from coldstart.pipeline.saving import load_fitted, save_fitted
 from coldstart.pipeline.serving import Filters, answer
-from coldstart.rankers.cosine import CosineRanker
+from coldstart.rankers.hybrid.ranker import HybridRanker
+
+LEXICAL = LexicalEncoder()
+"""What a recommender reads exact words with; never changed, a copy of it is fitted."""
 
 
 class Recommender(Component):
@@ -34,7 +38,9 @@ class Recommender(Component):
     fuser : Fuser, optional
         By default ``ConcatFuser``.
     ranker : Ranker, optional
-        By default ``CosineRanker``.
+        By default ``HybridRanker``: text where there is only text, clicks where there are clicks.
+    lexical : LexicalEncoder or None
+        Exact words beside meaning, for rankers that read them; None switches them off.
     index : Index, optional
         By default ``ExactIndex``.
 
@@ -67,11 +73,13 @@ class Recommender(Component):
         encoder: Encoder | Mapping[str, Encoder] | None = None,
         fuser: Fuser | None = None,
         ranker: Ranker | VectorRanker | None = None,
+        lexical: LexicalEncoder | None = LEXICAL,
         index: Index | None = None,
     ) -> None:
         self.encoder = encoder
         self.fuser = fuser
         self.ranker = ranker
+        self.lexical = lexical
         self.index = index
 
     def fit(
@@ -108,8 +116,9 @@ class Recommender(Component):
         parts = Parts(
             encoders=encoder_per_field(encoder, catalog),
             fuser=ConcatFuser() if self.fuser is None else self.fuser,
-            ranker=CosineRanker() if self.ranker is None else self.ranker,
+            ranker=HybridRanker() if self.ranker is None else self.ranker,
             index=ExactIndex() if self.index is None else self.index,
+            lexical=self.lexical,
         )
         fitted = fit_parts(parts, catalog, known)
         self.check_ = check_honesty(parts, fitted) if check and known is not None else None
@@ -332,4 +341,4 @@ def load(
     yours = {"encoder": encoder, "fuser": fuser, "ranker": ranker, "index": index}
     fitted = load_fitted(Path(folder), yours)
     parts = fitted.parts
-    return Recommender(dict(parts.encoders), parts.fuser, parts.ranker, parts.index).with_fitted(fitted)
+    return Recommender(dict(parts.encoders), parts.fuser, parts.ranker, parts.lexical, parts.index).with_fitted(fitted)

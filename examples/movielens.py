@@ -52,8 +52,8 @@ def main() -> None:
 
     print("New films (cold), known ones (warm), and all in one list (overall):")
     for name, made in {
-        "text": cs.Recommender(encoder),
-        "text and clicks": cs.Recommender(encoder, ranker=cs.HybridRanker()),
+        "text": cs.Recommender(encoder, ranker=cs.CosineRanker()),
+        "text and clicks": cs.Recommender(encoder),
         "EASE, clicks alone": cs.baselines.ease(),
         "popularity": cs.baselines.popularity(),
     }.items():

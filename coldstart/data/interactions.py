@@ -2,16 +2,19 @@
 
 import warnings
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timezone
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from coldstart._arrays import BoolArray, FloatArray, IntArray
+from coldstart._arrays import BoolArray, FloatArray, IntArray, check_between
 from coldstart.data.tables import Table, checked_ids, is_missing, pick, read_columns, some
 from coldstart.errors import ColdstartWarning, InvalidInputError
+
+LEAST = 1e-6
+"""What is left of the weight of a click however old it is."""
 
 OnUnknown: TypeAlias = Literal["error", "drop"]
 
@@ -103,6 +106,35 @@ class Interactions:
         """Return the (user, item) ids of each row."""
         users = (self.users[at] for at in self.user_index.tolist())
         return list(zip(users, (self.items[at] for at in self.item_index.tolist()), strict=True))
+
+    def decayed(self, half_life: float, now: float | None = None) -> "Interactions":
+        """Return the clicks with weights that halve with every ``half_life`` days of their age.
+
+        Parameters
+        ----------
+        half_life : float
+            Days, above 0.
+        now : float, optional
+            Seconds since 1970, by default the time of the last click; later clicks keep their weight.
+
+        Raises
+        ------
+        InvalidInputError
+            When the clicks have no time, or ``half_life`` is out of range.
+
+        Examples
+        --------
+        >>> day = {"who": ["u", "u"], "what": [1, 2], "when": [0, 86_400]}
+        >>> clicks = Interactions.from_frame(day, user="who", item="what", time="when")
+        >>> clicks.decayed(half_life=1).weight.tolist()
+        [0.5, 1.0]
+        """
+        check_between("half_life", half_life, 1e-6, 1e9)
+        if self.time is None:
+            raise InvalidInputError("`decayed` needs the time of each click; pass time= to Interactions.from_frame.")
+        now = self.time.max(initial=0.0) if now is None else now
+        days = np.maximum(now - self.time, 0.0) / 86_400
+        return replace(self, weight=(self.weight * np.maximum(0.5 ** (days / half_life), LEAST)).astype(np.float32))
 
     def within(self, item_ids: Sequence[Hashable], on_unknown: OnUnknown = "error") -> "Interactions":
         """Keep the clicks on the items of a catalogue.

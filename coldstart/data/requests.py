@@ -1,9 +1,9 @@
 """What is asked of a recommender and what comes back."""
 
 import html
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
 
 from coldstart._extras import as_frame
 from coldstart.data.tables import checked_ids, id_tuple, is_missing
@@ -60,6 +60,9 @@ class Request:
         return f"Request({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
 
 
+Experts: TypeAlias = list[list[dict[str, float]]]
+
+
 class Recommendation(NamedTuple):
     """One recommended item."""
 
@@ -79,6 +82,8 @@ class Recommendations:
         Comparable within a row.
     titles : mapping of item id to str
         A text to show beside an id.
+    voices : callable or None
+        Makes ``experts``, when it is asked for.
 
     Examples
     --------
@@ -93,6 +98,19 @@ class Recommendations:
     item_ids: list[list[Hashable]]
     scores: list[list[float]]
     titles: Mapping[Hashable, str]
+    voices: Callable[[], Experts] | None = field(default=None, compare=False)
+
+    @property
+    def experts(self) -> Experts:
+        """How much each expert has said of each item: a dict of shares that sum to 1, empty where a ranker has none.
+
+        "lexical": exact words of the query or profile; "content": text, of the query or of items that are liked;
+        "collaborative": clicks; "popularity".
+        """
+        return [[{} for _ in row] for row in self.item_ids] if self.voices is None else self.voices()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.item_ids, self.scores, self.titles)  # a copy elsewhere leaves the model behind
 
     def __len__(self) -> int:
         return len(self.item_ids)

@@ -5,19 +5,15 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
-from scipy.linalg import eigh
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import norm
 from typing_extensions import Self
 
 from coldstart._arrays import Csr, FloatArray, check_between, unit_rows
 from coldstart._component import Component
+from coldstart._svd import right_singular_vectors
 from coldstart.encoders._texts import checked_texts
 from coldstart.errors import InvalidInputError
-
-OVERSAMPLING = 10
-POWER_STEPS = 4
 
 _WORD = re.compile(r"\w\w+")
 
@@ -71,7 +67,7 @@ class TfidfEncoder(Component):
         counts = self._counts(words)
         frequency = np.bincount(counts.indices, minlength=len(self.terms_))
         self.idf_ = (1.0 + np.log((1.0 + len(words)) / (1.0 + frequency))).astype(np.float32)
-        self.components_ = _right_singular_vectors(self._weighted(counts), self.dim)
+        self.components_ = right_singular_vectors(self._weighted(counts), self.dim)
         return self
 
     def encode(self, values: Sequence[str], /) -> FloatArray:
@@ -104,25 +100,3 @@ class TfidfEncoder(Component):
 
 def _words(text: str) -> Counter[str]:
     return Counter(_WORD.findall(text.lower()))
-
-
-def _right_singular_vectors(matrix: Csr, dim: int) -> FloatArray:
-    """The largest first, as columns: exact for a small matrix, else by random projection and power steps.
-
-    Halko, Martinsson and Tropp 2011, algorithm 4.4, from a fixed start, so that the result is the same every time.
-    """
-    if dim + OVERSAMPLING >= min(matrix.shape):
-        _, values, rows = np.linalg.svd(matrix.toarray(), full_matrices=False)
-        return np.ascontiguousarray(rows[:dim][values[:dim] > 1e-5 * values[0]].T, dtype=np.float32)
-    basis = matrix @ np.random.default_rng(0).standard_normal((matrix.shape[1], dim + OVERSAMPLING))
-    for _ in range(POWER_STEPS):
-        basis = matrix @ (matrix.T @ _orthonormal(basis))
-    return _orthonormal(matrix.T @ _orthonormal(basis))[:, :dim].astype(np.float32)
-
-
-def _orthonormal(columns: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The left singular vectors of a tall matrix, largest first, without those of no weight."""
-    squares, vectors = eigh(columns.T @ columns)
-    kept = np.flatnonzero(squares > 1e-10 * squares[-1])[::-1]
-    left: npt.NDArray[np.float64] = columns @ (vectors[:, kept] / np.sqrt(squares[kept]))
-    return left

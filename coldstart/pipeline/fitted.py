@@ -5,7 +5,7 @@ failure half-way, or a reader in another thread, never sees a mixture.
 """
 
 import copy
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
@@ -18,17 +18,21 @@ from coldstart.base import Encoder, Features, Fuser, Index, Ranker, VectorRanker
 from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions
 from coldstart.data.tables import Table, id_tuple
+from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.errors import InvalidInputError
+from coldstart.pipeline.encoding import encode_fields, fit_encoders
+from coldstart.pipeline.texts import Texts
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The fitted parts: one encoder per field, a fuser, a ranker, and an index yet to be built."""
+    """The fitted parts: one encoder per field, a fuser, a ranker, an index yet to be built; words or none."""
 
     encoders: Mapping[str, Encoder]
     fuser: Fuser
     ranker: Ranker | VectorRanker
     index: Index
+    lexical: LexicalEncoder | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Fitted:
         Encoded fields; rows of zeros where a field is missing.
     users : tuple of hashable
     clicks : csr_array of shape (n_users, n)
+    texts : Texts or None
+        None when the ranker reads vectors only.
     """
 
     parts: Parts
@@ -50,13 +56,16 @@ class Fitted:
     fields: Mapping[str, FloatArray]
     users: tuple[Hashable, ...]
     clicks: Csr
+    texts: Texts | None = None
 
     @cached_property
     def features(self) -> Features:
         """The fused items."""
         missing = self.catalog.missing
         dense = as_matrix(self.parts.fuser.fuse(self.fields, missing), "vectors of the fuser")
-        return Features(dense, None, missing)
+        if self.texts is None:
+            return Features(dense, None, missing)
+        return Features(dense, self.texts.sparse, missing, self.texts.joined)
 
     @cached_property
     def items(self) -> FloatArray:
@@ -93,7 +102,8 @@ class Fitted:
         fields = {name: np.vstack([self.fields[name], encoded[name]]) for name in self.fields}
         clicks = _resized(self.clicks, len(self.users), len(catalog))
         origin = np.append(np.arange(len(self.catalog)), np.full(len(new), -1))
-        return replace(self, catalog=catalog, fields=fields, clicks=clicks)._refreshed(origin)
+        texts = None if self.texts is None else self.texts.extended(new, encoded)
+        return replace(self, catalog=catalog, fields=fields, clicks=clicks, texts=texts)._refreshed(origin)
 
     def with_updates(self, table: Table) -> "Fitted":
         """Change cells of known items; only rows whose fields changed are encoded."""
@@ -101,10 +111,16 @@ class Fitted:
         old, new = self.catalog.columns, catalog.columns
         changed = [r for r in range(len(catalog)) if any(old[f][r] != new[f][r] for f in catalog.fields)]
         fields = {name: vectors.copy() for name, vectors in self.fields.items()}
+        texts = self.texts
         if changed:
-            for name, rows in encode_fields(catalog.take(changed), self.parts.encoders).items():
-                fields[name][changed] = rows
-        return replace(self, catalog=catalog, fields=fields)._refreshed(np.arange(len(catalog)))
+            edited = catalog.take(changed)
+            encoded = encode_fields(edited, self.parts.encoders)
+            for name, vectors in encoded.items():
+                fields[name][changed] = vectors
+            rows = np.arange(len(catalog))
+            rows[changed] = len(catalog) + np.arange(len(changed))
+            texts = None if texts is None else texts.extended(edited, encoded).taken(rows)
+        return replace(self, catalog=catalog, fields=fields, texts=texts)._refreshed(np.arange(len(catalog)))
 
     def without_items(self, item_ids: Iterable[Hashable]) -> "Fitted":
         """Take items out, with the clicks on them; their users stay known."""
@@ -113,8 +129,12 @@ class Fitted:
         if not len(kept):
             raise InvalidInputError(f"`item_ids` must leave at least 1 item; got all {len(self.catalog):,} of them.")
         fields = {name: vectors[kept] for name, vectors in self.fields.items()}
-        catalog, clicks = self.catalog.take(kept), csr_array(self.clicks[:, kept])
-        return replace(self, catalog=catalog, fields=fields, clicks=clicks)._refreshed(kept)
+        catalog, clicks, texts = (
+            self.catalog.take(kept),
+            csr_array(self.clicks[:, kept]),
+            self.texts and self.texts.taken(kept),
+        )
+        return replace(self, catalog=catalog, fields=fields, clicks=clicks, texts=texts)._refreshed(kept)
 
     def with_clicks(self, interactions: Interactions) -> "Fitted":
         """Add clicks of known and new users; nothing is trained."""
@@ -144,7 +164,11 @@ def fit_parts(parts: Parts, catalog: Catalog, interactions: Interactions | None)
     learn_from = clicks if clicks.nnz else None
     fuser = copy.deepcopy(parts.fuser).fit(fields, catalog.missing, learn_from)
     ranker = copy.deepcopy(parts.ranker)
-    fitted = Fitted(Parts(encoders, fuser, ranker, parts.index), catalog, fields, users, clicks)
+    reads_words = getattr(ranker, "reads_words", False)
+    texts = Texts.of(catalog, fields, encoders, parts.lexical) if reads_words else None
+    fitted = Fitted(
+        replace(parts, encoders=encoders, fuser=fuser, ranker=ranker), catalog, fields, users, clicks, texts
+    )
     ranker.fit(fitted.features, learn_from)
     return fitted.ready()
 
@@ -155,69 +179,6 @@ def click_matrix(interactions: Interactions, users: Mapping[Hashable, int], cata
     column = catalog.positions(interactions.items, "items of interactions")
     at = (row[interactions.user_index], column[interactions.item_index])
     return csr_array((interactions.weight, at), shape=(len(users), len(catalog)), dtype=np.float32)
-
-
-def fit_encoders(catalog: Catalog, encoders: Mapping[str, Encoder]) -> dict[str, Encoder]:
-    """Fit copies of the encoders that learn, each once on all its fields; others are used as they are."""
-    fitted: dict[int, Encoder] = {}
-    for encoder, names in _fields_of(encoders):
-        learner: Any = copy.deepcopy(encoder) if hasattr(encoder, "fit") else encoder
-        if learner is not encoder:
-            learner.fit([value for name in names for value in _present(catalog, name)[1]])
-        fitted[id(encoder)] = learner
-    return {name: fitted[id(encoder)] for name, encoder in encoders.items()}
-
-
-def encode_fields(catalog: Catalog, encoders: Mapping[str, Encoder]) -> dict[str, FloatArray]:
-    """Encode what is there, one call per encoder; rows of zeros where a field is missing."""
-    fields: dict[str, FloatArray] = {}
-    for encoder, names in _fields_of(encoders):
-        there = [_present(catalog, name) for name in names]
-        values = [value for _, cells in there for value in cells]
-        vectors = checked_vectors(encoder.encode(values), len(values), encoder)
-        ends = np.cumsum([len(rows) for rows, _ in there])
-        for name, (rows, _), part in zip(names, there, np.split(vectors, ends[:-1]), strict=True):
-            fields[name] = np.zeros((len(catalog), vectors.shape[1]), dtype=np.float32)
-            fields[name][rows] = part
-    return {name: fields[name] for name in encoders}
-
-
-def encode_queries(texts: Sequence[str], encoders: Mapping[str, Encoder]) -> dict[str, FloatArray]:
-    """Encode texts as every field would say them, {field: (m, d)}."""
-    fields: dict[str, FloatArray] = {}
-    for encoder, names in _fields_of(encoders):
-        encode = getattr(encoder, "encode_query", encoder.encode)
-        fields |= dict.fromkeys(names, checked_vectors(encode(list(texts)), len(texts), encoder))
-    return {name: fields[name] for name in encoders}
-
-
-def checked_vectors(vectors: FloatArray, rows: int, encoder: Encoder) -> FloatArray:
-    """Hold an encoder to its contract: finite rows, one per value.
-
-    Raises
-    ------
-    InvalidInputError
-        Naming the encoder.
-    """
-    matrix = as_matrix(vectors, f"vectors of {type(encoder).__name__}")
-    if len(matrix) != rows:
-        raise InvalidInputError(f"{type(encoder).__name__}.encode must return {rows} rows; got {len(matrix)}.")
-    return matrix
-
-
-def _fields_of(encoders: Mapping[str, Encoder]) -> list[tuple[Encoder, list[str]]]:
-    """Each distinct encoder with its fields."""
-    names: dict[int, list[str]] = {}
-    for name, encoder in encoders.items():
-        names.setdefault(id(encoder), []).append(name)
-    return [(encoders[fields[0]], fields) for fields in names.values()]
-
-
-def _present(catalog: Catalog, name: str) -> tuple[IntArray, list[Any]]:
-    """Rows that have the field, and their values."""
-    cells = catalog.columns[name]
-    rows = np.array([row for row, cell in enumerate(cells) if cell is not None], dtype=np.int64)
-    return rows, [cells[row] for row in rows]
 
 
 def _resized(clicks: Csr, n_users: int, n_items: int) -> Csr:

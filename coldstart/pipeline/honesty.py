@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -78,14 +78,14 @@ def check_honesty(parts: Parts, fitted: Fitted) -> Honesty | None:
         return None
     train, held, cold = _hide(clicks)
     fields = {name: vectors[items] for name, vectors in fitted.fields.items()}
-    missing = fitted.catalog.missing[items]
+    known, missing = fitted.features[items], fitted.catalog.missing[items]
     rows = np.random.default_rng(0).permutation(len(train.indptr) - 1)[:ASKED_USERS]
     asked = _Asked(csr_array(train[rows]), csr_array(held[rows]), cold, np.unique(clicks.indices))
     if not asked.held[:, cold].nnz:
         return None
 
     def measured(fuser: Fuser, ranker: Ranker | VectorRanker) -> dict[str, Values]:
-        features = Features(fuser.fit(fields, missing, train).fuse(fields, missing), None, missing)
+        features = replace(known, dense=fuser.fit(fields, missing, train).fuse(fields, missing))
         return asked.answer(ranker.fit(features, train), features)
 
     ours = measured(copy.deepcopy(parts.fuser), copy.deepcopy(parts.ranker))

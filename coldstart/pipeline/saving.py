@@ -11,6 +11,7 @@ from coldstart._component import Component
 from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
 from coldstart.encoders.cached import CachedEncoder
+from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.encoders.none import NoEncoder
 from coldstart.encoders.text import TextEncoder
 from coldstart.encoders.tfidf import TfidfEncoder
@@ -20,13 +21,17 @@ from coldstart.fusers.concat import ConcatFuser
 from coldstart.fusers.weighted import WeightedFuser
 from coldstart.index.exact import ExactIndex
 from coldstart.pipeline.fitted import Fitted, Parts
+from coldstart.pipeline.texts import Texts
 from coldstart.rankers.als import ALSRanker
 from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.ease import EASERanker
+from coldstart.rankers.hybrid.als import PriorALS
+from coldstart.rankers.hybrid.answers import Answers
 from coldstart.rankers.hybrid.calibration import Calibration
-from coldstart.rankers.hybrid.ease import PriorEASE, Ridge, TextPrior
-from coldstart.rankers.hybrid.experts import Content, Experts, Settings
+from coldstart.rankers.hybrid.experts import Experts, Settings
 from coldstart.rankers.hybrid.ranker import HybridRanker
+from coldstart.rankers.hybrid.raw import Collaborative, Content
+from coldstart.rankers.hybrid.space import Space
 from coldstart.rankers.itemknn import ItemKNNRanker
 from coldstart.rankers.mlp import MLPRanker
 from coldstart.rankers.popularity import PopularityRanker, RandomRanker
@@ -46,8 +51,10 @@ from coldstart.storage import (
 _PARTS: tuple[type[Component], ...] = (
     TextEncoder,
     TfidfEncoder,
+    LexicalEncoder,
     CachedEncoder,
     NoEncoder,
+    Texts,
     ConcatFuser,
     WeightedFuser,
     AttentionFuser,
@@ -56,11 +63,12 @@ _PARTS: tuple[type[Component], ...] = (
     HybridRanker,
     Calibration,
     Settings,
+    Collaborative,
     Content,
+    PriorALS,
     Experts,
-    TextPrior,
-    Ridge,
-    PriorEASE,
+    Answers,
+    Space,
     PopularityRanker,
     RandomRanker,
     ItemKNNRanker,
@@ -89,6 +97,8 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool) -> None:
         "index": _pack_part(parts.index, tensors, "index"),
         "vectors": pack(dict(fitted.fields), tensors, "vectors"),
         "clicks": pack(fitted.clicks, tensors, "clicks"),
+        "lexical": pack(parts.lexical, tensors, "lexical"),
+        "texts": pack(fitted.texts, tensors, "texts"),
         "data": _fingerprint(fitted),
         "saved": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
@@ -119,12 +129,14 @@ def load_fitted(folder: Path, yours: Mapping[str, Any]) -> Fitted:
     }
     encoders = {at: e.opened(place) if hasattr(e, "opened") else e for at, e in encoders.items()}
     roles = {role: _unpack_part(config[role], tensors, role, yours[role]) for role in ("fuser", "ranker", "index")}
+    lexical = unpack(config.get("lexical"), tensors, REGISTRY)
     return Fitted(
-        parts=Parts({name: encoders[at] for name, at in config["fields"].items()}, **roles),
+        parts=Parts({name: encoders[at] for name, at in config["fields"].items()}, **roles, lexical=lexical),
         catalog=Catalog(unpack(ids["items"], {}, {}), fields, columns, id_name),
         fields=unpack(config["vectors"], tensors, {}),
         users=unpack(ids["users"], {}, {}),
         clicks=unpack(config["clicks"], tensors, {}),
+        texts=unpack(config.get("texts"), tensors, REGISTRY),
     ).ready()
 
 

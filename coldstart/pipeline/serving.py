@@ -1,7 +1,8 @@
 """From requests to ranked items: here ids become positions, and positions ids."""
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any, cast
 
 import numpy as np
@@ -9,12 +10,13 @@ from scipy.sparse import csr_array
 
 from coldstart._arrays import Csr, FloatArray, IntArray, check_between
 from coldstart.base import Features, Hits, Ranker, Users, VectorRanker
-from coldstart.data.requests import Recommendations, Request
+from coldstart.data.requests import Experts, Recommendations, Request
 from coldstart.data.tables import id_tuple, some
 from coldstart.data.where import Where, matching
 from coldstart.errors import UnknownIdError
 from coldstart.index.topk import top_k
-from coldstart.pipeline.fitted import Fitted, encode_queries
+from coldstart.pipeline.encoding import encode_queries
+from coldstart.pipeline.fitted import Fitted
 from coldstart.reranking import diverse_cover
 
 DEFAULT_K = 10
@@ -53,7 +55,24 @@ def answer(fitted: Fitted, requests: Sequence[Request], k: int | None, filters: 
         [[ids[at] for at in positions] for positions, _ in rows],
         [scores.tolist() for _, scores in rows],
         {ids[at]: str(titles[at]) for positions, _ in rows for at in positions if titles[at] is not None},
+        cache(partial(experts_of, fitted, users, [positions for positions, _ in rows])),
     )
+
+
+def experts_of(fitted: Fitted, users: Users, rows: Sequence[IntArray]) -> Experts:
+    """Return how much each expert of the ranker has said of the items of each row, shares that sum to 1."""
+    ranker: Any = fitted.parts.ranker
+    found: Experts = []
+    for row, positions in enumerate(rows):
+        if not (getattr(ranker, "answers_nobody", False) or _is_known(users, row)):
+            shares = {"popularity" if fitted.clicks.nnz else "content": 1.0}
+            found.append([dict(shares) for _ in positions])
+        elif hasattr(ranker, "voices"):
+            said = ranker.voices(pick(users, [row]), fitted.features)[:, 0, positions]
+            found.append([dict(zip(ranker.experts, column, strict=True)) for column in said.T.tolist()])
+        else:
+            found.append([{} for _ in positions])
+    return found
 
 
 def read_users(fitted: Fitted, requests: Sequence[Request]) -> Users:
@@ -97,14 +116,18 @@ def _membership(fitted: Fitted, lists: Sequence[Sequence[Hashable]], what: str) 
 
 def _place_texts(fitted: Fitted, texts: Sequence[str | None]) -> Features:
     """Put texts among the items: an item whose every field says so; zero rows for None."""
-    dense = np.zeros((len(texts), fitted.features.dense.shape[1]), dtype=np.float32)
-    rows = [row for row, text in enumerate(texts) if text is not None]
-    if rows:
-        fields = encode_queries([cast(str, texts[row]) for row in rows], fitted.parts.encoders)
-        fuser: Any = fitted.parts.fuser
-        present = np.zeros((len(rows), len(fields)), dtype=bool)
-        dense[rows] = fuser.fuse_query(fields) if hasattr(fuser, "fuse_query") else fuser.fuse(fields, present)
-    return Features(dense)
+    dim = fitted.features.dense.shape[1]
+    told = [row for row, text in enumerate(texts) if text is not None]
+    if not told:
+        return Features(np.zeros((len(texts), dim), dtype=np.float32))
+    said = [cast(str, texts[row]) for row in told]
+    fields = encode_queries(said, fitted.parts.encoders)
+    fuser: Any = fitted.parts.fuser
+    present = np.zeros((len(told), len(fields)), dtype=bool)
+    dense = fuser.fuse_query(fields) if hasattr(fuser, "fuse_query") else fuser.fuse(fields, present)
+    sparse, joined = (None, None) if fitted.texts is None else fitted.texts.asked(said, fields)
+    spread = csr_array((np.ones(len(told), np.float32), (told, np.arange(len(told)))), shape=(len(texts), len(told)))
+    return Features(spread @ dense, *(None if part is None else spread @ part for part in (sparse, None, joined)))
 
 
 def _allowed(fitted: Fitted, filters: Filters) -> IntArray | None:
@@ -200,7 +223,7 @@ def _attended(
     focus = next(iter(encoded.values()))[0]
     fuser: Any = fitted.parts.fuser
     dense = fuser.attend(focus, fitted.fields, fitted.catalog.missing)
-    features = Features(dense, fitted.features.sparse, fitted.features.missing)
+    features = replace(fitted.features, dense=dense)
     positions, scores = scored(fitted.parts.ranker, user, features, k, allow, [excluded])
     return positions[0], scores[0]
 
@@ -230,5 +253,4 @@ def _is_known(users: Users, row: int) -> bool:
 
 def pick(users: Users, rows: Any) -> Users:
     """Some users of a batch."""
-    query, profile = Features(users.query.dense[rows]), Features(users.profile.dense[rows])
-    return Users(users.history[rows], users.disliked[rows], query, profile)
+    return Users(users.history[rows], users.disliked[rows], users.query[rows], users.profile[rows])

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from coldstart._arrays import Csr, FloatArray, IntArray, Rng, blocks, check_between, generator
+from coldstart._arrays import Csr, FloatArray, IntArray, Rng, check_between, generator
+from coldstart.rankers._als import solved_rows
 from coldstart.rankers._columns import ClickRanker, moved
 
 
@@ -75,21 +76,5 @@ class ALSRanker(ClickRanker):
 
     def _solve(self, clicks: Csr, other: FloatArray, gram: FloatArray, n_others: int) -> FloatArray:
         """Return the factors of one side, given those of the other: a ridge regression for each row."""
-        everywhere = np.float32(self.unobserved) * gram
-        counts = np.diff(clicks.indptr)
-        ridge = self.regularization * (counts + self.unobserved * n_others)
-        solved = np.zeros((clicks.shape[0], self.factors), dtype=np.float32)
-        eye = np.eye(self.factors, dtype=np.float32)
-        for block in blocks(len(counts), 512):
-            rows = np.arange(len(counts))[block][counts[block] > 0]
-            left = everywhere + ridge[rows, None, None].astype(np.float32) * eye
-            right = np.zeros((len(rows), self.factors), dtype=np.float32)
-            for at, row in enumerate(rows):
-                part = slice(clicks.indptr[row], clicks.indptr[row + 1])
-                clicked = other[clicks.indices[part]]
-                weighted = clicked * clicks.data[part, None]
-                left[at] += weighted.T @ clicked
-                right[at] = weighted.sum(axis=0)
-            if len(rows):
-                solved[rows] = np.linalg.solve(left, right[:, :, None])[:, :, 0]
-        return solved
+        ridge = self.regularization * (np.diff(clicks.indptr) + self.unobserved * n_others)
+        return solved_rows(clicks, other, gram, self.unobserved, ridge)

@@ -274,3 +274,34 @@ def test_a_weight_outside_float32_is_refused(value):
 def test_pairs_are_the_ids_of_each_row_with_repeats():
     assert clicks().pairs() == [("u", 2), ("v", 1), ("u", 1)]
     assert clicks(who=["u", "u", "u"], what=[1, 1, "1"]).pairs() == [("u", 1), ("u", 1), ("u", "1")]
+
+
+class TestDecayed:
+    CLICKS = {"who": ["u", "u", "v"], "what": [1, 2, 1], "when": [0.0, 10 * 86_400.0, 20 * 86_400.0], "how": [2, 2, 1]}
+
+    def clicks(self, **columns):
+        return Interactions.from_frame(self.CLICKS, user="who", item="what", weight="how", **columns)
+
+    def test_a_weight_halves_with_every_half_life_before_the_last_click(self):
+        assert self.clicks(time="when").decayed(10).weight.tolist() == [0.5, 1.0, 1.0]
+
+    def test_now_moves_all_weights_alike_and_leaves_later_clicks(self):
+        decayed = self.clicks(time="when").decayed(10, now=10 * 86_400.0)
+        assert decayed.weight.tolist() == [1.0, 2.0, 1.0]
+
+    def test_the_oldest_click_keeps_a_weight_above_zero(self):
+        assert (self.clicks(time="when").decayed(1e-6).weight > 0).all()
+
+    def test_the_clicks_given_stay_as_they_are(self):
+        clicks = self.clicks(time="when")
+        clicks.decayed(1)
+        assert clicks.weight.tolist() == [2.0, 2.0, 1.0]
+
+    @pytest.mark.parametrize("half_life", [0, -1.0, float("nan"), "a day"])
+    def test_a_half_life_out_of_range_is_named(self, half_life):
+        with pytest.raises(InvalidInputError, match="`half_life` must be between"):
+            self.clicks(time="when").decayed(half_life)
+
+    def test_clicks_without_a_time_cannot_decay(self):
+        with pytest.raises(InvalidInputError, match="pass time="):
+            self.clicks().decayed(1)

@@ -1,3 +1,5 @@
+import copy
+import pickle
 from dataclasses import FrozenInstanceError
 
 import numpy as np
@@ -184,3 +186,31 @@ def test_the_table_of_a_notebook_escapes_what_it_shows():
     assert "<td>0</td><td>1</td><td>&lt;a&gt;</td><td>R &amp; &lt;b&gt;</td><td>0.250</td>" in table
     assert "<td>1</td><td>1</td><td>b</td><td></td><td>1.000</td>" in table
     assert table.count("<tr>") == 3
+
+
+class TestExperts:
+    SHARES = (({"content": 0.75, "popularity": 0.25}, {"content": 1.0}), ({"popularity": 1.0},))
+
+    def told(self):
+        rows = two_rows()
+        return Recommendations(rows.item_ids, rows.scores, rows.titles, lambda: [list(row) for row in self.SHARES])
+
+    def test_they_are_made_when_they_are_asked_for(self):
+        assert self.told().experts == [list(row) for row in self.SHARES]
+
+    def test_without_any_there_is_an_empty_one_per_item(self):
+        assert two_rows().experts == [[{}, {}], [{}]]
+        assert Recommendations([[]], [[]], {}).experts == [[]]
+
+    def test_they_are_no_part_of_what_is_compared(self):
+        assert self.told() == two_rows()
+
+    @pytest.mark.parametrize(
+        "elsewhere",
+        [lambda rows: pickle.loads(pickle.dumps(rows)), copy.copy, copy.deepcopy],
+        ids="pickled copied deeply".split(),
+    )
+    def test_a_copy_elsewhere_leaves_them_behind(self, elsewhere):
+        again = elsewhere(self.told())
+        assert again == self.told()
+        assert again.experts == [[{}, {}], [{}]]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import coldstart as cs
+from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.errors import InvalidInputError, SavedFolderError
 from coldstart.testing import HashEncoder, tiny_catalog, tiny_clicks
 
@@ -26,7 +27,7 @@ def fitted(fuser=None, ranker=None, encoder=None):
 
 
 @pytest.mark.parametrize("fuser", [cs.ConcatFuser, cs.WeightedFuser, cs.AttentionFuser])
-@pytest.mark.parametrize("ranker", [cs.CosineRanker, cs.MLPRanker])
+@pytest.mark.parametrize("ranker", [cs.CosineRanker, cs.MLPRanker, cs.HybridRanker])
 def test_the_same_lists_and_scores_bit_for_bit_in_a_new_process(tmp_path, fuser, ranker):
     rec = fitted(fuser(), ranker())
     rec.add_items([{"id": "n1", "title": "garden moon", "plot": None, "price": 1}])
@@ -42,6 +43,32 @@ def test_the_same_lists_and_scores_bit_for_bit_in_a_new_process(tmp_path, fuser,
     there = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     here = rec.recommend_many(REQUESTS, k=5)
     assert there == repr((here.item_ids, here.scores))
+
+
+WORDED = [
+    cs.Request(query="tullip"),
+    cs.Request(query="rose garden", profile="orbit"),
+    cs.Request(user="u0", query="lily"),
+    cs.Request(user="v1"),
+]
+
+
+@pytest.mark.parametrize("lexical", [{}, {"lexical": LexicalEncoder(k1=0.5, pieces=1.0)}, {"lexical": None}], ids=str)
+@pytest.mark.parametrize("clicks", [tiny_clicks(), None], ids=["clicks", "none"])
+def test_words_are_saved_too(tmp_path, lexical, clicks):
+    rec = cs.Recommender(encoder=cs.TfidfEncoder(dim=6), ranker=cs.HybridRanker(), **lexical)
+    rec.fit(tiny_catalog(), clicks)
+    rec.add_items([{"id": "n1", "title": "garden moon", "plot": None, "price": 1}])
+    rec.save(tmp_path / "model")
+    again = cs.load(tmp_path / "model")
+    asked = WORDED if clicks else WORDED[:2]
+    assert again.recommend_many(asked, k=8) == rec.recommend_many(asked, k=8)
+    assert again.recommend_many(asked, k=8).experts == rec.recommend_many(asked, k=8).experts
+    later = [{"id": "n2", "title": "tulip tulips", "plot": "a story of lily", "price": 1}]
+    assert again.add_items(later).recommend_many(asked, k=8) == rec.add_items(later).recommend_many(asked, k=8)
+    assert repr(again.lexical) == repr(rec.lexical)
+    again.fit(tiny_catalog(), clicks)
+    assert again.recommend_many(asked, k=8) == rec.fit(tiny_catalog(), clicks).recommend_many(asked, k=8)
 
 
 def test_everything_works_after_loading(tmp_path):
@@ -145,7 +172,7 @@ def test_encoders_of_several_classes_are_handed_per_field(tmp_path):
 def test_a_part_that_the_folder_holds_is_not_given_again(tmp_path):
     fitted().save(tmp_path / "model")
     with pytest.raises(
-        InvalidInputError, match=r"`ranker` of load must be None: the folder holds the ranker, CosineRanker"
+        InvalidInputError, match=r"`ranker` of load must be None: the folder holds the ranker, HybridRanker"
     ):
         cs.load(tmp_path / "model", ranker=cs.CosineRanker())
 

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from coldstart.base import Features, Users
 from coldstart.errors import InvalidInputError
+from coldstart.rankers._als import solved_rows
 from coldstart.rankers.als import ALSRanker
 
 REGULARIZATION, UNOBSERVED = 0.05, 0.2
@@ -134,6 +137,32 @@ def test_users_of_more_than_one_block_are_no_different():
     ranker = fitted(clicks)
     ends = clicks[[0, 511, 512, 699]]
     np.testing.assert_allclose(score(ranker, clicks)[[0, 511, 512, 699]], score(ranker, ends), atol=1e-6)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 4, 30]), st.booleans())
+def test_every_row_is_the_best_fit_that_stays_near_its_prior(seed, factors, held):
+    """With fewer clicks than factors and with more."""
+    rng = np.random.default_rng(seed)
+    clicks, other = drawn(seed), rng.standard_normal((12, factors)).astype(np.float32)
+    prior = rng.standard_normal((30, factors)).astype(np.float32) if held else None
+    ridge = rng.uniform(1.0, 9.0, 30)
+    found = solved_rows(csr_array(clicks), other, other.T @ other, UNOBSERVED, ridge, prior)
+    for line, row, firm, mean in zip(
+        clicks.astype(float), found, ridge, np.zeros(30) if prior is None else prior, strict=True
+    ):
+        slope = -((line * (1 - other @ row)) @ other) + UNOBSERVED * other.T @ (other @ row) + firm * (row - mean)
+        np.testing.assert_allclose(slope, 0.0, atol=1e-3)
+
+
+def test_rows_of_all_lengths_are_solved_in_their_places():
+    rng = np.random.default_rng(0)
+    counts = rng.permutation(300)
+    clicks = (np.arange(300) < counts[:, None])[:, rng.permutation(300)].astype(np.float32)
+    other = rng.standard_normal((300, 16)).astype(np.float32)
+    ridge = REGULARIZATION * (counts + UNOBSERVED * 300)
+    found = solved_rows(csr_array(clicks), other, other.T @ other, UNOBSERVED, ridge)
+    np.testing.assert_allclose(found, best(clicks, other.astype(float)), atol=1e-4)
 
 
 @pytest.mark.parametrize(

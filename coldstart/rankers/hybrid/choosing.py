@@ -1,5 +1,6 @@
 """Choose the constants of the hybrid ranker on a pseudo-cold fold of the training clicks."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -9,64 +10,89 @@ from scipy.sparse import csr_array
 from coldstart._arrays import Csr, FloatArray, IntArray
 from coldstart.metrics.accuracy import ndcg
 from coldstart.rankers.hybrid.calibration import Calibration, level
-from coldstart.rankers.hybrid.ease import PriorEASE, Ridge, TextPrior
-from coldstart.rankers.hybrid.experts import TEXT_L2, Content, Experts, Settings, clicks_of, popularity
+from coldstart.rankers.hybrid.content import KernelRidge
+from coldstart.rankers.hybrid.experts import Settings, blended, clicks_of, popularity, popularity_weight, relative
 from coldstart.rankers.hybrid.folds import Fold
+from coldstart.rankers.hybrid.raw import Collaborative, Content, Model, Raw
 
 Report: TypeAlias = dict[str, dict[float, Any]]
 
-L2 = (10.0, 30.0, 100.0, 300.0)
-PRIOR = (0.5, 1.0, 2.0, 4.0)
-START = 2.0
-"""Weight of the prior while the ridge is chosen."""
+Grid: TypeAlias = Sequence[tuple[str, Sequence[float]]]
+
+EXACT: Grid = (("l2", (10.0, 30.0, 100.0, 200.0, 400.0)), ("prior", (0.5, 1.0, 2.0, 4.0)))
+ALS: Grid = (("unobserved", (10.0, 20.0)),)
+"""What is searched, one setting after the other."""
 
 POPULARITY = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
 TOLD = (1, 2, 3, 5)
 ASKED = 1_000
+ALIKE = 4_000
+"""Items with clicks by which ways to place items are compared."""
+
 FEWEST = 20
 """Clicks below which nothing is learned."""
+
+PRICE = 0.04
+"""Share of NDCG@20 on items as they are that a fair chance for items with few clicks may cost."""
 
 K = 20
 TOP = 100
 """Items per user and expert that the calibration is learned from."""
 
 
-def choose(fold: Fold, vectors: FloatArray, content: Content) -> tuple[Settings, Report]:
+def choose(
+    fold: Fold, vectors: FloatArray, start: Settings, content: Content, grid: Grid, few: Sequence[float]
+) -> tuple[Settings, Report]:
     """Return the settings that do best on what a fold hides, and what each value came to (NDCG@20)."""
     warm = np.flatnonzero(np.asarray(fold.train.sum(axis=0)))
     if not fold.held[:, warm].nnz:
-        return Settings(), {}  # nobody is left to ask
-    ease, report = _ease(fold, vectors, warm)
-    chosen = Settings(l2=ease.ridge.l2, prior=ease.prior)
-    report["popularity"] = _popularity(ease, fold, warm)
+        return start, {}  # nobody is left to ask
+    best, model, report = _collaborative(fold, vectors[warm], warm, start.collaborative, grid)
+    chosen = replace(start, collaborative=best)
+    report["popularity"] = _popularity(model, fold, warm)
     if report["popularity"]:
         pairs = tuple((float(told), _least(by_weight)) for told, by_weight in report["popularity"].items())
         chosen = replace(chosen, popularity=(*pairs, (2 * pairs[-1][0], 0.0)))  # who is known well needs none
-    experts = Experts.of(fold.train, vectors, chosen, replace(content, few=0.0))
-    return _calibrated(experts, fold, chosen), report
+    raw = Raw.of(fold.train, vectors, best, content, any(few), model)
+    chosen, report["few"] = _calibrated(raw, fold, chosen, few)
+    return chosen, report
 
 
-def _ease(fold: Fold, vectors: FloatArray, warm: IntArray) -> tuple[PriorEASE, Report]:
-    """The collaborative expert by its ridge, then by the weight of its prior."""
-    columns, text = csr_array(fold.train[:, warm]), TextPrior.of(vectors[warm], TEXT_L2)
-    held = csr_array(fold.held[:, warm])
+def likeness(fold: Fold, spaces: Mapping[float, FloatArray], content: Content) -> dict[float, float]:
+    """Return what each placing of the items (n, dim) comes to: NDCG@20 among items that lost all their clicks."""
+    warm, cold = _some(np.flatnonzero(np.asarray(fold.train.sum(axis=0))), ALIKE), np.flatnonzero(fold.cold)
+    rows = _some(np.flatnonzero(np.diff(fold.held[:, cold].indptr)))
+    if len(rows) < FEWEST:
+        return {}
+    history, wanted = csr_array(fold.train[rows]), csr_array(fold.held[:, cold][rows])
+    came_to = {}
+    for name, vectors in spaces.items():
+        weights = KernelRidge.of(vectors[warm], content.width, content.l2).weights(vectors[cold])
+        came_to[name] = found(history[:, warm] @ weights, csr_array(history[:, cold]), wanted)
+    return came_to
+
+
+def _collaborative(
+    fold: Fold, vectors: FloatArray, warm: IntArray, start: Collaborative, grid: Grid
+) -> tuple[Collaborative, Model, Report]:
+    """The collaborative expert with its best settings."""
+    columns, held = csr_array(fold.train[:, warm]), csr_array(fold.held[:, warm])
     asked = _some(np.flatnonzero(np.diff(held.indptr)))
     history, wanted = csr_array(columns[asked]), csr_array(held[asked])
-    by_l2: dict[float, float] = {}
-    models: dict[float, PriorEASE] = {}
-    for l2 in L2:
-        model = PriorEASE.of(Ridge.of(columns, l2), text, START)
-        by_l2[l2] = found(model.scores(history), history, wanted)
-        models = {l2: model} if by_l2[l2] == max(by_l2.values()) else models  # the best one only: each is large
-    ridge = next(iter(models.values())).ridge
-    by_prior: dict[float, float] = {}
-    for prior in PRIOR:
-        by_prior[prior] = found(PriorEASE.of(ridge, text, prior).scores(history), history, wanted)
-    prior = max(by_prior, key=lambda value: by_prior[value])
-    return PriorEASE.of(ridge, text, prior), {"l2": by_l2, "prior": by_prior}
+    report: Report = {}
+    best, model = start, None
+    for name, values in grid:
+        tried, report[name] = best, {}
+        for value in values:
+            one = replace(tried, **{name: value})  # type: ignore[arg-type]
+            fitted = one.fitted(columns, vectors, model)
+            report[name][value] = found(fitted.scores(history), history, wanted)
+            if report[name][value] == max(report[name].values()):
+                best, model = one, fitted  # the best one only: each is large
+    return best, model or best.fitted(columns, vectors), report
 
 
-def _popularity(ease: PriorEASE, fold: Fold, warm: IntArray) -> dict[float, dict[float, float]]:
+def _popularity(model: Model, fold: Fold, warm: IntArray) -> dict[float, dict[float, float]]:
     """By the number of clicks told of users who were taken away, what each weight comes to."""
     rng = np.random.default_rng(0)
     strangers = csr_array(fold.strangers[:, warm])
@@ -75,25 +101,35 @@ def _popularity(ease: PriorEASE, fold: Fold, warm: IntArray) -> dict[float, dict
     for told in TOLD:
         history, wanted = _told(strangers, told, rng)
         if history.shape[0] >= FEWEST:
-            scores = ease.scores(history)
-            relative = scores / level(scores)
-            report[told] = {w: found(relative + np.float32(w) * popular, history, wanted) for w in POPULARITY}
+            scores = model.scores(history)
+            shares = scores / level(scores)
+            report[told] = {w: found(shares + np.float32(w) * popular, history, wanted) for w in POPULARITY}
     return report
 
 
-def _calibrated(experts: Experts, fold: Fold, chosen: Settings) -> Settings:
-    """The log-odds of both kinds of items, learned from the top items of each user."""
+def _calibrated(raw: Raw, fold: Fold, chosen: Settings, few: Sequence[float]) -> tuple[Settings, dict[float, float]]:
+    """The log-odds of both kinds of items, and how long text speaks for items with few clicks.
+
+    The longest that costs little on items as they are: on those that are new it pays, which no fold can show.
+    """
     rows = _some(np.flatnonzero(np.diff(fold.held.indptr) * np.diff(fold.train.indptr)))
     history, held = csr_array(fold.train[rows]), csr_array(fold.held[rows])
-    users = clicks_of(history)
-    level_of_clicks, by_clicks, level_of_text, by_text = experts.relative(*experts.scores(history), users)
-    cold = fold.cold[experts.young]
-    by_text, young = by_text[:, cold], experts.young[cold]
-    return replace(
-        chosen,
-        collaborative=_learn(by_clicks, level_of_clicks, users, history, held, experts.warm),
-        content=_learn(by_text, level_of_text, users, history, held, young),
-    )
+    users, counts = clicks_of(history), np.asarray(fold.train.sum(axis=0), dtype=np.float32)
+    cold = np.flatnonzero(fold.cold[raw.young])
+    by_clicks, by_text, levels = relative(*raw.scores(csr_array(history[:, raw.warm])), cold)
+    by_clicks += popularity_weight(chosen.popularity, users) * popularity(counts[raw.warm])
+    known = _learn(by_clicks, levels[0], users, history, held, raw.warm)
+    new = _learn(by_text[:, cold], levels[1], users, history, held, raw.young[cold])
+    spoken = np.flatnonzero(counts[raw.young])
+    at, mean = np.searchsorted(raw.warm, raw.young[spoken]), float(counts[raw.warm].mean())
+    odds, said = known.logits(by_clicks, levels[0], users), new.logits(by_text[:, spoken], levels[1], users)
+    seen, wanted, came_to = csr_array(history[:, raw.warm]), csr_array(held[:, raw.warm]), {}
+    for value in few:
+        mixed = odds.copy()
+        mixed[:, at] = blended(odds[:, at], said, counts[raw.young[spoken]], mean, value) if value else odds[:, at]
+        came_to[value] = found(mixed, seen, wanted)
+    most = max(value for value in few if came_to[value] >= (1.0 - PRICE) * max(came_to.values()))
+    return replace(chosen, known=known, new=new, few=most), came_to
 
 
 def _learn(
@@ -141,9 +177,9 @@ def _told(strangers: Csr, told: int, rng: np.random.Generator) -> tuple[Csr, Csr
     return history, wanted
 
 
-def _some(rows: IntArray) -> IntArray:
-    """At most ``ASKED`` of the rows."""
-    return np.sort(np.random.default_rng(0).permutation(rows)[:ASKED])
+def _some(rows: IntArray, most: int = ASKED) -> IntArray:
+    """At most so many of the rows."""
+    return np.sort(np.random.default_rng(0).permutation(rows)[:most])
 
 
 def _least(results: dict[float, float]) -> float:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
-from coldstart._arrays import FloatArray, IntArray
+from coldstart._arrays import Csr, FloatArray, IntArray, blocks
 from coldstart.rankers.hybrid.linear import inverse_of
 
 
@@ -47,13 +48,17 @@ class KernelRidge:
         return np.asarray(weights, dtype=np.float32)
 
 
-def smoother(vectors: FloatArray, others: FloatArray, neighbours: int = 50) -> FloatArray:
+def neighbours(vectors: FloatArray, others: FloatArray, count: int = 50) -> Csr:
     """Return weights (n, n_others) of the nearest rows, their cosines to the third power summing to 1: for any size."""
-    weights = np.maximum(vectors @ others.T, 0.0)
-    if len(weights) > neighbours:
-        weights[weights < np.partition(weights, len(weights) - neighbours, axis=0)[len(weights) - neighbours]] = 0.0
-    weights **= 3
-    return np.asarray(weights / np.maximum(weights.sum(axis=0), 1e-9), dtype=np.float32)
+    count = min(count, len(vectors))
+    rows, values = np.empty((len(others), count), np.int64), np.empty((len(others), count), np.float32)
+    for block in blocks(len(others), 1024):
+        cosines = others[block] @ vectors.T
+        rows[block] = np.sort(np.argpartition(-cosines, count - 1, axis=1)[:, :count], axis=1)
+        values[block] = np.maximum(np.take_along_axis(cosines, rows[block], axis=1), 0.0) ** 3
+    values /= np.maximum(values.sum(axis=1, keepdims=True), 1e-9)
+    indptr = count * np.arange(len(others) + 1)
+    return csr_array(csr_array((values.ravel(), rows.ravel(), indptr), shape=(len(others), len(vectors))).T)
 
 
 def kernel(ones: FloatArray, others: FloatArray, width: float) -> FloatArray:

@@ -1,6 +1,6 @@
 """EASE with a text prior: what clicks say of two items, starting from what their texts say."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -99,6 +99,16 @@ class Ridge(Component):
         product /= np.float32(self.l2)
         return np.asarray(product, dtype=np.float32)
 
+    def fill(self, whole: FloatArray) -> None:
+        """Put P itself into an array of shape (n, n)."""
+        if not self.dual:
+            whole[:] = self.inverse
+            return
+        inner = self.clicks.T @ self.inverse
+        for block in blocks(len(inner), 1024):
+            np.divide(inner[block] @ self.clicks, -self.l2, out=whole[block])
+        whole[np.diag_indices(len(inner))] += np.float32(1.0 / self.l2)
+
     def times(self, columns: FloatArray) -> FloatArray:
         """Return P times columns (n, q)."""
         if not self.dual:
@@ -140,6 +150,17 @@ class PriorEASE(Component):
         scale = np.asarray((1.0 + prior * ridge.l2 * pc) / diagonal, dtype=np.float32)
         return cls(ridge, text, prior, diagonal, reached, scale)
 
+    @property
+    def plain(self) -> "PriorEASE":
+        """The same without the prior: EASE."""
+        return replace(self, prior=0.0, scale=np.float32(1.0) / self.diagonal)
+
+    def plain_times(self, columns: FloatArray) -> FloatArray:
+        """Return B without the prior times columns (n, q)."""
+        product = self.ridge.times(columns * (np.float32(-1.0) / self.diagonal)[:, None])
+        product += columns
+        return product
+
     def scores(self, rows: Csr) -> FloatArray:
         """Return exact scores (m, n) of histories (m, n)."""
         applied = self.ridge.applied(rows)
@@ -147,3 +168,13 @@ class PriorEASE(Component):
         if self.prior:
             scores += self.text.times(applied) * np.float32(self.prior * self.ridge.l2)
         return np.asarray(scores, dtype=np.float32)
+
+    def fill(self, weights: FloatArray) -> None:
+        """Put B itself into an array of shape (n, n)."""
+        amplified, text = np.float32(self.prior * self.ridge.l2), self.text
+        self.ridge.fill(weights)
+        weights *= -(self.scale + amplified * text.leverage * text.scale)
+        prior = (text.vectors * (amplified * text.scale)[:, None]).T
+        for block in blocks(len(weights), 1024):
+            weights[block] += self.reached[block] @ prior
+        weights[np.diag_indices(len(weights))] += np.float32(1.0)

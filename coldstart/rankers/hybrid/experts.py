@@ -1,83 +1,63 @@
-"""The two experts on clicks, fitted together: one for items with clicks, one for items without."""
+"""What is known of every item, from the clicks on some and the texts of all: log-odds of a click."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, hstack
 
-from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray
+from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray
 from coldstart._component import Component
-from coldstart.rankers.hybrid.calibration import Calibration, level
-from coldstart.rankers.hybrid.content import KernelRidge, smoother
-from coldstart.rankers.hybrid.ease import PriorEASE, Ridge, TextPrior
+from coldstart.rankers.hybrid.answers import Answers
+from coldstart.rankers.hybrid.calibration import FLOOR, TOP, Calibration, level
+from coldstart.rankers.hybrid.content import neighbours
+from coldstart.rankers.hybrid.folds import HELD
+from coldstart.rankers.hybrid.raw import Collaborative, Content, Raw
 
-TEXT_L2 = 10.0
-"""Ridge of the text prior; flat from 3 to 30."""
-
-YOUNG = 10
-"""Clicks up to which text may speak for an item that has some."""
-
-MOST_EXACT = 20_000
-"""Items with clicks up to which the kernel is inverted (1.6 GB); above, the nearest neighbours are averaged."""
+Levels: TypeAlias = tuple[FloatArray, FloatArray]
+"""Of each user, (m, 1): by clicks and by text."""
 
 
 @dataclass(frozen=True)
 class Settings(Component):
-    """The numbers that are learned on a pseudo-cold fold.
+    """What is learned on a pseudo-cold fold.
 
     Attributes
     ----------
-    l2, prior : float
-        Ridge of the collaborative expert, and the weight of its text prior as a share of it.
+    collaborative : Collaborative
+        The expert on clicks.
     popularity : tuple of (float, float)
         Pairs of a user's clicks and what the most popular items get added to their relative scores then.
-    collaborative, content : Calibration
+    known, new : Calibration
         From scores to log-odds, of items with clicks and without.
-    """
-
-    l2: float = 100.0
-    prior: float = 1.0
-    popularity: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
-    collaborative: Calibration = field(default_factory=Calibration)
-    content: Calibration = field(default_factory=Calibration)
-
-
-@dataclass(frozen=True)
-class Content(Component):
-    """How the content expert works.
-
-    Attributes
-    ----------
-    width, l2 : float
-        Of the kernel, see ``KernelRidge``.
-    boost : float
-        How much the collaborative scores count beside the clicks as its targets.
     few : float
-        Clicks at which an item's own clicks count as much as its text; 0: any click decides.
+        Clicks at which an item's own clicks count as much as its text, of items with at most ``YOUNG``.
     """
 
-    width: float = 3.0
-    l2: float = 3.0
-    boost: float = 3.0
-    few: float = 0.0
+    collaborative: Collaborative = field(default_factory=Collaborative)
+    popularity: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
+    known: Calibration = field(default_factory=Calibration)
+    new: Calibration = field(default_factory=Calibration)
+    few: float = 10.0
 
 
 @dataclass(frozen=True, eq=False)
 class Experts(Component):
-    """What is known of n items from the clicks on some of them and the texts of all.
+    """Both experts on one scale, for n items as they are now.
 
     Attributes
     ----------
     warm : ndarray of shape (n_warm,)
         Positions of the items with clicks; -1 for one that was taken out of the catalogue since.
-    ease : PriorEASE
-        Among the warm items.
     young : ndarray of shape (n_young,)
-        Positions of the items that the content expert scores: those without clicks, and, with ``content.few``, those
-        with few.
-    weights : ndarray of shape (n_warm, n_young)
-        How much it counts for them that a warm item is liked.
+        Positions of the items that the content expert scores.
+    answers : Answers
+        From histories (m, n_warm) to raw scores of the warm and the young items, (m, n_warm + n_young).
+    near : csr_array of shape (n_warm, n_young)
+        The warm items that stand for a young one in a history.
+    reach : float
+        What the weights of a young item sum to.
     popular : ndarray of shape (n_warm,)
         Clicks, as a share of the mean of the 20 largest.
     counts : ndarray of shape (n_items,)
@@ -89,9 +69,10 @@ class Experts(Component):
     """
 
     warm: IntArray
-    ease: PriorEASE
     young: IntArray
-    weights: FloatArray
+    answers: Answers
+    near: Csr
+    reach: float
     popular: FloatArray
     counts: FloatArray
     vectors: FloatArray
@@ -101,20 +82,19 @@ class Experts(Component):
 
     @classmethod
     def of(cls, clicks: Csr, vectors: FloatArray, settings: Settings, content: Content) -> "Experts":
-        """Fit on clicks (m, n), 0 or 1, and vectors (n, dim), rows of length one or zero."""
+        """Fit on clicks (m, n), weights up to 1, and vectors (n, dim), rows of length one or zero."""
         counts = np.asarray(clicks.sum(axis=0), dtype=np.float32)
-        warm = np.flatnonzero(counts)
-        columns = csr_array(clicks[:, warm])
-        young = np.flatnonzero(counts <= (YOUNG if content.few else 0))
+        raw = Raw.of(clicks, vectors, settings.collaborative, content, settings.few > 0)
         return cls(
-            warm=warm,
-            ease=PriorEASE.of(Ridge.of(columns, settings.l2), TextPrior.of(vectors[warm], TEXT_L2), settings.prior),
-            young=young,
-            weights=_content_weights(vectors, warm, young, content),
-            popular=popularity(counts[warm]),
+            warm=raw.warm,
+            young=raw.young,
+            answers=raw.answers(),
+            near=neighbours(vectors[raw.warm], vectors[raw.young]),
+            reach=raw.reach,
+            popular=popularity(counts[raw.warm]),
             counts=counts,
-            vectors=vectors[warm],
-            texts=vectors[young],
+            vectors=vectors[raw.warm],
+            texts=vectors[raw.young],
             content=content,
             settings=settings,
         )
@@ -122,8 +102,7 @@ class Experts(Component):
     def moved(self, vectors: FloatArray, origin: IntArray) -> "Experts":
         """Return the experts of a changed catalogue: item j was item ``origin[j]`` before, or is new where that is -1.
 
-        A new item, and one without clicks whose text was changed, is placed among its nearest neighbours, at the usual
-        sum of weights.
+        A new item, and one without clicks whose text was changed, is placed among its nearest neighbours.
         """
         known = np.flatnonzero(origin >= 0)
         place = np.full(len(self.counts), -1, dtype=np.int64)
@@ -132,72 +111,106 @@ class Experts(Component):
         kept = (place[self.young] >= 0) & (vectors[there] == self.texts).all(axis=1)
         changed = there[(place[self.young] >= 0) & ~kept]
         placed = np.sort(np.append(np.flatnonzero(origin < 0), changed))
-        total = np.abs(self.weights.sum(axis=0)).mean() if self.weights.size else 1.0
-        added = smoother(self.vectors, vectors[placed]) * np.float32(total)
+        added = neighbours(self.vectors, vectors[placed])
         young = np.append(place[self.young][kept], placed)
+        columns = np.append(np.arange(len(self.warm)), len(self.warm) + np.flatnonzero(kept))
         counts = np.zeros(len(origin), dtype=np.float32)
         counts[known] = self.counts[origin[known]]
         return replace(
             self,
             warm=place[self.warm],
             young=young,
+            answers=self.answers.grown(columns, added * self.reach, self.content.boost),
+            near=csr_array(hstack([self.near[:, np.flatnonzero(kept)], added], format="csr")),
             texts=vectors[young],
-            weights=np.hstack([self.weights[:, kept], added]).astype(np.float32),
             counts=counts,
         )
 
-    def scores(self, history: Csr) -> tuple[FloatArray, FloatArray]:
-        """Return raw scores of the warm and of the young items, (m, n_warm) and (m, n_young)."""
-        known = csr_array(history[:, np.maximum(self.warm, 0)].multiply(self.warm >= 0)).astype(np.float32)
-        known = csr_array(known + self._stand_ins(history))
-        collaborative = self.ease.scores(known)
-        targets = collaborative * np.float32(self.content.boost)
-        targets += known.toarray()
-        return collaborative, np.asarray(targets @ self.weights, dtype=np.float32)
+    def log_odds(self, history: Csr, popular: float = 1.0) -> FloatArray:
+        """Return log-odds of a click on every item, (m, n), for histories (m, n) of weights up to 1.
 
-    def _stand_ins(self, history: Csr) -> Csr:
-        """Clicks on items that had none when the experts were fitted, dealt out among the warm items like them."""
-        new = np.flatnonzero(self.counts[self.young] == 0)
-        told = csr_array(history[:, self.young[new]])
-        if not told.nnz:
-            return csr_array((history.shape[0], len(self.warm)), dtype=np.float32)
-        asked = np.unique(told.indices)
-        near = np.maximum(self.weights[:, new[asked]], 0.0)
-        near /= np.maximum(near.sum(axis=0), 1e-9)
-        return csr_array(told[:, asked] @ csr_array(near.T))
-
-    def log_odds(self, history: Csr) -> FloatArray:
-        """Return log-odds of a click on every item, (m, n), for histories (m, n) of 0 and 1."""
+        ``popular`` multiplies what popularity is worth.
+        """
         settings, users = self.settings, clicks_of(history)
-        level_of_clicks, by_clicks, level_of_text, by_text = self.relative(*self.scores(history), users)
-        new = self.counts[self.young] == 0
-        self._blend(by_clicks, by_text, ~new)
-        there = self.warm >= 0
+        by_clicks, by_text, levels = self._relative(history)
+        by_clicks += popular * popularity_weight(settings.popularity, users) * self.popular
+        known = settings.known.logits(by_clicks, levels[0], users)
+        said = settings.new.logits(by_text, levels[1], users)
+        few, at = self._few()
+        known[:, at] = blended(known[:, at], said[:, few], self.counts[self.young[few]], self._mean, settings.few)
+        new, there = self._new, self.warm >= 0
         odds = np.empty((len(users), len(self.counts)), dtype=np.float32)
-        odds[:, self.warm[there]] = settings.collaborative.logits(by_clicks[:, there], level_of_clicks, users)
-        odds[:, self.young[new]] = settings.content.logits(by_text[:, new], level_of_text, users)
+        odds[:, self.warm[there]] = known[:, there]
+        odds[:, self.young[new]] = said[:, new]
         return odds
 
-    def relative(
-        self, collaborative: FloatArray, content: FloatArray, users: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Return each user's level of an expert, and scores as shares of it, for clicks and for text.
+    def voices(self, history: Csr, popular: float = 1.0) -> FloatArray:
+        """Return how much text, clicks and popularity each have said in ``log_odds``, shape (3, m, n), sums of 1."""
+        by_clicks, _, _ = self._relative(history)
+        weight = popular * popularity_weight(self.settings.popularity, clicks_of(history)) * self.popular
+        few, at = self._few()
+        of_text = np.zeros(len(self.warm), dtype=np.float32)
+        of_text[at] = text_share(self.counts[self.young[few]], self.settings.few)
+        clicks = np.maximum(by_clicks, FLOOR)
+        of_clicks, of_many = ((1.0 - of_text) * part / (clicks + weight) for part in (clicks, weight))
+        there = self.warm >= 0
+        said = np.zeros((3, history.shape[0], len(self.counts)), dtype=np.float32)
+        said[0][:, self.young[self._new]] = 1.0
+        said[0][:, self.warm[there]] = of_text[there]
+        said[1][:, self.warm[there]] = of_clicks[:, there]
+        said[2][:, self.warm[there]] = of_many[:, there]
+        return said
 
-        ``users`` are their numbers of clicks, (m, 1).
-        """
-        clicks, text = level(collaborative), level(content)
-        popular = popularity_weight(self.settings.popularity, users) * self.popular
-        return clicks, collaborative / clicks + popular, text, content / text
+    @property
+    def _new(self) -> IntArray:
+        """Which of the young items have no clicks."""
+        return np.flatnonzero(self.counts[self.young] == 0)
 
-    def _blend(self, by_clicks: FloatArray, by_text: FloatArray, known: BoolArray) -> None:
-        """Let the text speak for items with few clicks: the more clicks, the less."""
-        if not known.any():
-            return
-        own = self.counts[self.young[known]]
-        share = own / (own + np.float32(self.content.few))
+    @property
+    def _mean(self) -> float:
+        """Clicks of an item that has some."""
+        return float(self.counts[self.counts > 0].mean())
+
+    def _few(self) -> tuple[IntArray, IntArray]:
+        """Young items with clicks: which of the young they are, and which of the warm."""
+        few = np.flatnonzero(self.counts[self.young] > 0)
         order = np.argsort(self.warm)
-        at = order[np.searchsorted(self.warm, self.young[known], sorter=order)]
-        by_clicks[:, at] = by_clicks[:, at] * share + by_text[:, known] * (1.0 - share)
+        return few, order[np.searchsorted(self.warm, self.young[few], sorter=order)]
+
+    def _relative(self, history: Csr) -> tuple[FloatArray, FloatArray, Levels]:
+        """Scores of the warm and of the young items, as shares of the users' levels; and the levels."""
+        there = self.warm >= 0
+        known = history[:, np.maximum(self.warm, 0)].multiply(there)
+        known = csr_array(known + history[:, self.young[self._new]] @ self.near[:, self._new].T, dtype=np.float32)
+        scores = self.answers.scores(known)
+        by_clicks, by_text = scores[:, : len(self.warm)], scores[:, len(self.warm) :]
+        return relative(by_clicks, by_text, self._new if len(self._new) >= TOP else slice(None))
+
+
+def text_share(counts: FloatArray, few: float) -> FloatArray:
+    """Return how much the text of items with so many clicks counts beside these."""
+    return np.asarray(few / (counts + few), dtype=np.float32)
+
+
+def blended(known: FloatArray, said: FloatArray, counts: FloatArray, mean: float, few: float) -> FloatArray:
+    """Return the log-odds (m, n) of items with few clicks, from those by their clicks and those by their text.
+
+    What a text says is said of new items, all of whose clicks are to come: ``mean``. An item with a few goes on as it
+    began, and the odds by clicks are those of the share ``HELD`` of all clicks.
+    """
+    to_come = np.log((counts + 0.5) * HELD / (1.0 - HELD) / mean).astype(np.float32)
+    share = text_share(counts, few)
+    return np.asarray(known * (1.0 - share) + (said + to_come) * share, dtype=np.float32)
+
+
+def relative(
+    by_clicks: FloatArray, by_text: FloatArray, new: IntArray | slice
+) -> tuple[FloatArray, FloatArray, Levels]:
+    """Divide scores by each user's level of the expert, that of text among ``new`` items, in place; return both."""
+    levels = level(by_clicks), level(by_text[:, new])
+    by_clicks /= levels[0]
+    by_text /= levels[1]
+    return by_clicks, by_text, levels
 
 
 def clicks_of(history: Csr) -> FloatArray:
@@ -214,16 +227,3 @@ def popularity_weight(weights: Sequence[tuple[float, float]], users: FloatArray)
     """Return how much popularity counts for users with so many clicks: between the pairs by their logarithm."""
     clicks, values = np.array(weights, dtype=np.float64).T
     return np.asarray(np.interp(np.log(users), np.log(clicks), values), dtype=np.float32)
-
-
-def _content_weights(vectors: FloatArray, warm: IntArray, young: IntArray, content: Content) -> FloatArray:
-    known = np.isin(young, warm)
-    if len(warm) > MOST_EXACT:
-        weights = smoother(vectors[warm], vectors[young])
-        weights[np.searchsorted(warm, young[known]), np.flatnonzero(known)] = 0.0  # its own clicks are not its text
-        return np.asarray(weights / np.maximum(weights.sum(axis=0), 1e-9), dtype=np.float32)
-    regression = KernelRidge.of(vectors[warm], content.width, content.l2)
-    weights = np.empty((len(warm), len(young)), dtype=np.float32)
-    weights[:, known] = regression.leave_one_out(np.searchsorted(warm, young[known]))
-    weights[:, ~known] = regression.weights(vectors[young[~known]])
-    return weights

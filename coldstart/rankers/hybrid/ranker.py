@@ -1,26 +1,42 @@
 """Words, meaning and clicks in one score, from no click to many."""
 
 import copy
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from scipy.sparse import csr_array
 from typing_extensions import Self
 
-from coldstart._arrays import Csr, FloatArray, IntArray, Rng, check_between, generator
+from coldstart._arrays import Csr, FloatArray, IntArray, Rng, check_between, generator, unit_rows
 from coldstart._component import Component
 from coldstart.base import Features, Users
 from coldstart.errors import InvalidInputError
-from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.hybrid.calibration import level
-from coldstart.rankers.hybrid.choosing import Report, choose
-from coldstart.rankers.hybrid.experts import Content, Experts, Settings
-from coldstart.rankers.hybrid.folds import cut
+from coldstart.rankers.hybrid.choosing import ALS, EXACT, Grid, Report, choose, likeness
+from coldstart.rankers.hybrid.experts import Experts, Settings
+from coldstart.rankers.hybrid.folds import Fold, cut
+from coldstart.rankers.hybrid.raw import Collaborative, Content
+from coldstart.rankers.hybrid.reading import Asked, Reading
+from coldstart.rankers.hybrid.space import Space
 
 MAX_SIDE = 20_000
-"""Users or items with clicks, whichever are fewer: the inverse takes 1.6 GB there."""
+"""Users or items with clicks, whichever are fewer, that the exact form inverts: 1.6 GB there."""
+
+MAX_WEIGHTS = 600_000_000
+"""Weights between items with clicks and all items that the exact form holds: 2.4 GB."""
 
 ENOUGH_CLICKS = 1_000
 """With fewer, nothing is searched: the settings are the usual ones."""
+
+START = 2.0
+"""Weight of the text prior while the ridge is chosen."""
+
+WORDS = (0.0, 0.3)
+"""Weights of the words in the likeness of two items that are tried; the last one is the usual one."""
+
+FEW = (0.0, 10.0)
+"""Values of ``few`` that are tried."""
 
 NEIGHBOURS = 10
 """Items that stand for a text: its nearest."""
@@ -28,11 +44,17 @@ NEIGHBOURS = 10
 TEXT_CLICKS = 0.5
 """How many clicks the neighbours of a text are worth together."""
 
-TEXT_SHARE = 0.3
-"""Weight of a text's own cosines beside the clicks, when there are any."""
+TEXT_WEIGHTS = (1.0, 0.5)
+"""Of the query and of the profile."""
 
-DISLIKED = 2.0
-"""Log-odds that an item loses whose text is that of a disliked one."""
+TEXT_SHARE = np.float32(0.3)
+"""Weight of what a text says itself where the user is known by clicks."""
+
+PROPAGATED = np.float32(0.2)
+"""Weight of what clicks say of the neighbours of a text, where the user is known by the text only."""
+
+DISLIKED, DISLIKED_COSINE = 2.0, 0.5
+"""Log-odds, and without clicks cosine, that an item loses whose text is that of a disliked one."""
 
 
 class HybridRanker(Component):
@@ -51,14 +73,27 @@ class HybridRanker(Component):
     ----------
     novelty : float
         Log-odds added to items without clicks, from -20 to 20: above 0 new items are shown more.
-    few : float
+    popularity : float
+        From 0, none, to 1, as much as helps most: how much popular items are favoured where little is known of the
+        user. Below 1 lists are less alike.
+    few : float, optional
         Clicks at which an item's own clicks count as much as its text, for items with at most 10; 0 to 1,000. By
-        default 0: any click decides. Set it (3 to 30) where items with few clicks are new rather than unpopular:
-        clicks alone cannot tell these apart.
+        default 10, or 0 where that costs more than 4 % on items with few clicks as they are; 10 below 1,000 clicks.
+    method : {"auto", "exact", "als"}
+        The collaborative expert: ``PriorEASE``, exact in closed form, or ``PriorALS``, factors for any size. By default
+        exact while the smaller of users and items with clicks is at most 20,000, and weights between items fit in
+        2.4 GB.
+    l2, prior : float, optional
+        Ridge of the collaborative expert, from 0.1, and weight of its text prior, from 0 to 100 (0: plain EASE); by
+        default learned.
     kernel_width, kernel_l2 : float
         Of the content expert: K = exp(-width (1 - cosine)), and its ridge, from 0.1.
     boost : float
-        How much the collaborative scores count beside the clicks as targets of the content expert, at least 0.
+        How much the scores of the collaborative expert, without its text prior, count beside the clicks as targets of
+        the content expert, at least 0.
+    words : float, optional
+        Weight of the words in the likeness of two items, beside the meaning, from 0 to 1; by default 0 or 0.3, as is
+        learned, and 0.3 with fewer than 1,000 clicks.
     rng : int, SeedSequence, Generator or None
         Which items, clicks and users are hidden while the settings are learned.
 
@@ -70,14 +105,15 @@ class HybridRanker(Component):
         NDCG@20 of each value that was tried, on the hidden clicks; empty below 1,000 clicks.
     experts_ : Experts
         None without clicks.
-    space_ : CosineRanker
-        Places texts and items.
+    space_ : Space
+        Places the items.
 
     Notes
     -----
-    EASE: Steck (2019). The exact form takes an inverse of the smaller of users and items with clicks (at most 20,000),
-    and an inverse of the items with clicks for the kernel; above 20,000 of those, the nearest 50 items are averaged
-    instead. An item that nobody clicked counts as new, however long it has been there: the calibration is learned on
+    EASE: Steck (2019). The exact form takes an inverse of the smaller of users and items with clicks, one of the items
+    with clicks for the kernel, and holds the weights between items with clicks and all others. With ``PriorALS``, or
+    more than 20,000 items with clicks, the nearest 50 items are averaged in place of the kernel.
+    An item that nobody clicked counts as new, however long it has been there: the calibration is learned on
     items that lost all their clicks, so it expects as many of a new item as of others. Where most items without clicks
     are dead stock, give a ``novelty`` below 0.
 
@@ -90,65 +126,95 @@ class HybridRanker(Component):
     [['s0']]
     """
 
+    reads_words = True
+    experts = ("lexical", "content", "collaborative", "popularity")
+    """Who may have a share in a recommendation."""
+
     settings_: Settings | None
     report_: Report
     experts_: Experts | None
-    space_: CosineRanker
+    space_: Space
+    _read: tuple[Features, Reading] | None = None
 
     def __init__(
         self,
         novelty: float = 0.0,
-        few: float = 0.0,
-        kernel_width: float = 3.0,
+        popularity: float = 1.0,
+        few: float | None = None,
+        method: Literal["auto", "exact", "als"] = "auto",
+        l2: float | None = None,
+        prior: float | None = None,
+        kernel_width: float = 2.0,
         kernel_l2: float = 3.0,
-        boost: float = 3.0,
+        boost: float = 5.0,
+        words: float | None = None,
         rng: Rng = 0,
     ) -> None:
         self.novelty = novelty
+        self.popularity = popularity
         self.few = few
+        self.method = method
+        self.l2 = l2
+        self.prior = prior
         self.kernel_width = kernel_width
         self.kernel_l2 = kernel_l2
         self.boost = boost
+        self.words = words
         self.rng = rng
 
     def fit(self, features: Features, clicks: Csr | None = None) -> Self:
-        """Learn from the items' features and, when there are any, clicks (m, n); weights of clicks are not read.
+        """Learn from the items' features and, when there are any, clicks (m, n); a weight above 1 counts as 1.
 
         Raises
         ------
         InvalidInputError
-            When a parameter is out of range, or users and items are too many for the exact form.
+            When a parameter is out of range, or users and items are too many for ``method="exact"``.
         """
         self._check_params()
-        self.space_ = CosineRanker().fit(features)
+        self.space_, self._read = Space(WORDS[-1] if self.words is None else self.words).fit(features), None
         self.settings_, self.report_, self.experts_ = None, {}, None
         if clicks is not None and clicks.nnz:
-            self._learn(self.space_.item_vectors(features), _liked(clicks))
+            self._learn(features, _liked(clicks))
         return self
 
     def score(self, users: Users, features: Features) -> FloatArray:
-        """Return log-odds of a click (cosines without clicks), shape (m, n).
+        """Return log-odds of a click, shape (m, n); cosines without clicks.
 
         Raises
         ------
         InvalidInputError
             When the items are not those of ``fit`` or ``refreshed``.
         """
-        self.check_fitted("space_")
-        if self.experts_ is None:
-            return self.space_.score(users, features)
-        if len(features) != len(self.experts_.counts):
-            raise InvalidInputError(
-                f"`features` must be of the {len(self.experts_.counts):,} items that were fitted; "
-                f"got {len(features):,}. Call refreshed."
-            )
-        items = self.space_.item_vectors(features)
-        odds = self._by_clicks(users, items)
-        odds[:, self.experts_.counts == 0] += np.float32(self.novelty)
-        odds = _with_texts(odds, users, self._text_cosines(users, items))
+        reading = self._reading(features)
+        asked = reading.asked(users, TEXT_WEIGHTS)
+        scores = self._by_history(users, reading, asked)
+        if asked is not None:
+            total = np.sum(self._parts(scores, users, asked), axis=0)
+            total = total if self.experts_ is None else np.log(np.maximum(total, 1e-9))
+            scores = np.where(asked.total.any(axis=1, keepdims=True), total, scores)
         if users.disliked.nnz:
-            odds -= np.float32(DISLIKED) * np.maximum((users.disliked @ items) @ items.T, 0.0)
-        return odds
+            dislikes = np.maximum((users.disliked @ reading.vectors) @ reading.vectors.T, 0.0)
+            scores = scores - dislikes * np.float32(DISLIKED if self.experts_ is not None else DISLIKED_COSINE)
+        return np.asarray(scores, dtype=np.float32)
+
+    def voices(self, users: Users, features: Features) -> FloatArray:
+        """Return how much each of ``experts`` has said of each item in ``score``, shape (4, m, n), sums of 1."""
+        reading = self._reading(features)
+        asked = reading.asked(users, TEXT_WEIGHTS)
+        voices = np.zeros((len(self.experts), len(users), len(features)), dtype=np.float32)
+        voices[1] = 1.0
+        if self.experts_ is not None:
+            voices[1:] = self.experts_.voices(self._history(users, asked), self.popularity)
+        if asked is not None:
+            scores = self._by_history(users, reading, asked)
+            said = asked.total.any(axis=1, keepdims=True)
+            parts = self._parts(scores, users, asked) + np.float32(1e-9)
+            before, meaning, words = np.where(said, parts, np.eye(3, 1, dtype=np.float32)[:, :, None])
+            voices *= before
+            voices[0] += words
+            voices[1] += meaning
+            voices /= voices.sum(axis=0)
+        return voices
 
     def refreshed(self, features: Features, clicks: Csr, origin: IntArray) -> Self:
         """Return a copy for a changed catalogue: item j was item ``origin[j]`` before, or is new where that is -1.
@@ -161,66 +227,127 @@ class HybridRanker(Component):
             fresh.experts_ = self.experts_.moved(self.space_.item_vectors(features), origin)
         return fresh
 
-    def _learn(self, vectors: FloatArray, liked: Csr) -> None:
-        side = min(liked.shape[0], len(np.unique(liked.indices)))
-        if side > MAX_SIDE:
-            raise InvalidInputError(
-                f"HybridRanker needs an inverse of {side:,} x {side:,} numbers ({4e-9 * side**2:.1f} GB), and allows "
-                f"{MAX_SIDE:,}. Use ALSRanker, or fit on fewer users."
-            )
-        content = Content(self.kernel_width, self.kernel_l2, self.boost, self.few)
-        self.settings_ = Settings()
+    def _learn(self, features: Features, liked: Csr) -> None:
+        content = Content(self.kernel_width, self.kernel_l2, self.boost)
+        start, grid = self._collaborative(liked)
+        self.settings_ = Settings(start, few=FEW[-1] if self.few is None else self.few)
+        few = FEW if self.few is None else [self.few]
         if liked.nnz >= ENOUGH_CLICKS:
-            self.settings_, self.report_ = choose(cut(liked, generator(self.rng)), vectors, content)
-        self.experts_ = Experts.of(liked, vectors, self.settings_, content)
+            fold = cut(liked, generator(self.rng))
+            came_to = self._choose_words(fold, features, content)
+            vectors = self.space_.item_vectors(features)
+            self.settings_, self.report_ = choose(fold, vectors, self.settings_, content, grid, few)
+            self.report_ |= {"words": came_to} if came_to else {}
+        self.experts_ = Experts.of(liked, self.space_.item_vectors(features), self.settings_, content)
 
-    def _by_clicks(self, users: Users, items: FloatArray) -> FloatArray:
-        """Log-odds from the histories; the neighbours of a text stand for one where there is none."""
-        assert self.experts_ is not None  # noqa: S101
+    def _choose_words(self, fold: Fold, features: Features, content: Content) -> dict[float, float]:
+        """Settle how much words count in the likeness of items; return what each weight came to."""
+        if self.words is not None or not self.space_.reads_words:
+            return {}
+        spaces = {words: self.space_.with_words(words) for words in WORDS}
+        came_to = likeness(fold, {words: space.item_vectors(features) for words, space in spaces.items()}, content)
+        if came_to:
+            self.space_ = spaces[max(came_to, key=lambda words: came_to[words])]
+        return came_to
+
+    def _collaborative(self, liked: Csr) -> tuple[Collaborative, Grid]:
+        """The expert on clicks to start from, by the size of the data, and what is searched of its settings.
+
+        Raises
+        ------
+        InvalidInputError
+            When the exact form is asked for and would not fit.
+        """
+        n_items, side = liked.shape[1], min(liked.shape[0], len(np.unique(liked.indices)))
+        fits = side <= MAX_SIDE and len(np.unique(liked.indices)) * n_items <= MAX_WEIGHTS
+        if self.method == "exact" and not fits:
+            raise InvalidInputError(
+                f'`method` "exact" would hold {4e-9 * (side**2 + len(np.unique(liked.indices)) * n_items):.1f} GB of '
+                f'weights, and inverts {side:,} x {side:,} numbers of at most {MAX_SIDE:,}. Use "als" or "auto".'
+            )
+        method = ("exact" if fits else "als") if self.method == "auto" else self.method
+        usual = Collaborative(method)
+        start = replace(
+            usual,
+            l2=usual.l2 if self.l2 is None else self.l2,
+            prior=(START if liked.nnz >= ENOUGH_CLICKS else usual.prior) if self.prior is None else self.prior,
+        )
+        fixed = {name for name in ("l2", "prior") if getattr(self, name) is not None}
+        return start, [part for part in (EXACT if method == "exact" else ALS) if part[0] not in fixed]
+
+    def _reading(self, features: Features) -> Reading:
+        """The items as texts meet them, made once for each catalogue.
+
+        Raises
+        ------
+        InvalidInputError
+            When the items are not those that were fitted.
+        """
+        self.check_fitted("space_")
+        if self.experts_ is not None and len(features) != len(self.experts_.counts):
+            raise InvalidInputError(
+                f"`features` must be of the {len(self.experts_.counts):,} items that were fitted; "
+                f"got {len(features):,}. Call refreshed."
+            )
+        if self._read is None or self._read[0] is not features:
+            self._read = (features, Reading.of(features, self.space_))
+        return self._read[1]
+
+    def _by_history(self, users: Users, reading: Reading, asked: Asked | None) -> FloatArray:
+        """Scores from what was liked: log-odds or, without clicks, cosines."""
+        if self.experts_ is None:
+            taste = unit_rows(np.asarray(users.history @ reading.vectors, dtype=np.float32))
+            return np.asarray(taste @ reading.vectors.T, dtype=np.float32)
+        odds = self.experts_.log_odds(self._history(users, asked), self.popularity)
+        odds[:, self.experts_.counts == 0] += np.float32(self.novelty)
+        return odds
+
+    def _history(self, users: Users, asked: Asked | None) -> Csr:
+        """What was liked; the neighbours of a text stand for it where nothing was."""
         history = _liked(users.history)
         empty = np.diff(history.indptr) == 0
-        texts = users.query.dense + np.float32(0.5) * users.profile.dense
-        if empty.any() and texts[empty].any():
-            near = _neighbours(texts @ items.T) * empty[:, None]
-            history = csr_array(history + csr_array(np.float32(TEXT_CLICKS) * near))
-        return self.experts_.log_odds(history)
+        if asked is None or not empty.any():
+            return history
+        return csr_array(history + csr_array(np.float32(TEXT_CLICKS) * _nearest(asked.total) * empty[:, None]))
 
-    def _text_cosines(self, users: Users, items: FloatArray) -> FloatArray | None:
-        """Cosines of the requests' texts to the items; None when there are no texts."""
-        texts = np.float32(self.space_.query_weight) * users.query.dense
-        texts = texts + np.float32(self.space_.profile_weight) * users.profile.dense
-        return np.asarray(texts @ items.T, dtype=np.float32) if texts.any() else None
+    def _parts(self, scores: FloatArray, users: Users, asked: Asked) -> FloatArray:
+        """What history, meaning and words add to the total of each item, as shares of the best 20, (3, m, n)."""
+        if self.experts_ is None:
+            before = np.maximum(scores, 0.0)
+            return np.stack([before / level(before), asked.meaning, asked.words])
+        odds = np.exp(scores)
+        known = np.diff(_liked(users.history).indptr)[:, None] > 0
+        own, text = np.where(known, np.float32(1.0), PROPAGATED), np.where(known, TEXT_SHARE, np.float32(1.0))
+        return np.stack([own * odds / level(odds), text * asked.meaning, text * asked.words])
 
     def _check_params(self) -> None:
         check_between("novelty", self.novelty, -20.0, 20.0)
-        check_between("few", self.few, 0.0, 1000.0)
+        check_between("popularity", self.popularity, 0.0, 1.0)
+        if self.few is not None:
+            check_between("few", self.few, 0.0, 1000.0)
+        if self.method not in ("auto", "exact", "als"):
+            raise InvalidInputError(f'`method` must be "auto", "exact" or "als"; got {self.method!r}.')
+        if self.l2 is not None:
+            check_between("l2", self.l2, 0.1, 1e6)
+        if self.prior is not None:
+            check_between("prior", self.prior, 0.0, 100.0)
+        if self.words is not None:
+            check_between("words", self.words, 0.0, 1.0)
         check_between("kernel_width", self.kernel_width, 1e-3, 1e3)
         check_between("kernel_l2", self.kernel_l2, 0.1, 1e3)
         check_between("boost", self.boost, 0.0, 1e3)
 
 
 def _liked(clicks: Csr) -> Csr:
-    """Clicks as 0 and 1."""
-    liked = csr_array(clicks.astype(bool).astype(np.float32))
+    """Clicks with weights up to 1."""
+    liked = csr_array(clicks.minimum(1.0).astype(np.float32))
     liked.eliminate_zeros()
     return liked
 
 
-def _neighbours(cosines: FloatArray) -> FloatArray:
-    """The nearest items of each text, their cosines to the third power summing to 1; zeros elsewhere."""
-    count = min(NEIGHBOURS, cosines.shape[1])
-    least = np.partition(cosines, cosines.shape[1] - count, axis=1)[:, [cosines.shape[1] - count]]
-    near = np.where(cosines >= least, np.maximum(cosines, 0.0), 0.0) ** 3
+def _nearest(asked: FloatArray) -> FloatArray:
+    """The best items of each text, the third power of what they have summing to 1; zeros elsewhere."""
+    count = min(NEIGHBOURS, asked.shape[1])
+    least = np.partition(asked, asked.shape[1] - count, axis=1)[:, [asked.shape[1] - count]]
+    near = np.where(asked >= least, asked, 0.0) ** 3
     return np.asarray(near / np.maximum(near.sum(axis=1, keepdims=True), 1e-9), dtype=np.float32)
-
-
-def _with_texts(odds: FloatArray, users: Users, cosines: FloatArray | None) -> FloatArray:
-    """Add what a text says: most of it where nothing is known of the user, a share of it beside their clicks."""
-    if cosines is None:
-        return odds
-    known = np.diff(_liked(users.history).indptr)[:, None] > 0
-    shares = np.exp(odds - np.log(level(np.exp(odds))))
-    asked = np.maximum(cosines / level(np.maximum(cosines, 0.0)), 0.0)
-    total = np.where(known, shares + TEXT_SHARE * asked, 0.2 * shares + asked)
-    said = cosines.any(axis=1, keepdims=True)
-    return np.where(said, np.log(np.maximum(total, 1e-9)), odds).astype(np.float32)

@@ -23,16 +23,15 @@ class World:
     def n_items(self):
         return len(self.kinds)
 
-    def ask(self, history=None, disliked=None, query=None):
-        """Rows of what users say; what is not said is zero."""
+    def ask(self, history=None, disliked=None, query=None, words=None):
+        """Rows of what users say; what is not said is zero. ``words`` are the lexical rows of the query."""
         said = [np.atleast_2d(one) for one in (history, disliked, query) if one is not None]
         rows, dim = len(said[0]), self.features.dense.shape[1]
         lists = (np.zeros((rows, self.n_items)) if one is None else np.atleast_2d(one) for one in (history, disliked))
         text = np.zeros((rows, dim)) if query is None else np.atleast_2d(query)
         nothing = np.zeros((rows, dim), dtype=np.float32)
-        return Users(
-            *(csr_array(one.astype(np.float32)) for one in lists), Features(text.astype(np.float32)), Features(nothing)
-        )
+        asked = Features(text.astype(np.float32), words)
+        return Users(*(csr_array(one.astype(np.float32)) for one in lists), asked, Features(nothing))
 
     def only(self, *items):
         """A history of these items."""

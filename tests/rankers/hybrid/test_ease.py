@@ -160,3 +160,13 @@ def test_duplicate_texts_get_the_same_score_from_others():
     clicks[:, 1], vectors[1] = clicks[:, 0], vectors[0]
     scores = model(clicks, vectors).scores(csr_array(np.eye(N_ITEMS, dtype=np.float32)[[4]]))
     assert scores[0, 0] == pytest.approx(scores[0, 1], abs=1e-5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1), USERS, st.sampled_from([0.0, 1.0, 3.0]))
+def test_the_weights_written_out_are_those_of_the_formula(seed, n_users, prior):
+    clicks, vectors = drawn(seed, n_users)
+    expected = textbook(clicks, vectors, 10.0, prior, 2.0)
+    found = np.empty((N_ITEMS, N_ITEMS), dtype=np.float32)
+    model(clicks, vectors, prior=prior).fill(found)
+    np.testing.assert_allclose(found, expected, atol=2e-4)

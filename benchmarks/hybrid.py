@@ -1,0 +1,231 @@
+"""What each part of HybridRanker is worth, and what its dials do: ablations, new users, new items, updates.
+
+COLDSTART_DATA=/path/to/data python benchmarks/hybrid.py [--write] [--only ablation users items dials updates]
+
+Every section is kept in .cache/hybrid, so that the page can be made again (--tables).
+"""
+
+import argparse
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from common import CACHE, circumstances, read_catalog, read_clicks, table, write_section
+from methods import ours
+from queries import K
+from tracks import clicked, item_cold, published
+from variants import VARIANTS
+
+import coldstart as cs
+from coldstart import baselines
+
+PLACE = CACHE / "hybrid"
+SETS = ("ml-latest-small", "amazon-office-2014", "citeulike-a")
+LARGE = "citeulike-a"
+"""One split, and no ablation: each fit takes minutes."""
+
+EASE_L2 = {"citeulike-a": 20.0, "ml-latest-small": 100.0, "amazon-office-2014": 200.0}
+"""As ``cs.tune`` found them in the benchmark of record."""
+
+NOVELTIES = (-1.5, -1.0, math.log(0.5), -0.35, 0.0, 0.35, 0.7, 1.0)
+POPULARITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def splits_of(name: str) -> list[cs.splits.Split]:
+    """Return the item-cold splits of a data set."""
+    return published("clean") if name == LARGE else item_cold(name)
+
+
+def data_of(name: str) -> tuple[cs.Catalog, cs.Interactions]:
+    """Return the items that somebody clicked, and the clicks."""
+    if name != LARGE:
+        return clicked(name)
+    clicks = read_clicks(name)
+    return read_catalog(name, ["title"], set(clicks.items)), clicks
+
+
+class Kept:
+    """A recommender that is fitted once for the same clicks, and asked with its dials set anew."""
+
+    def __init__(self, make: Callable[[], cs.Recommender], fitted: dict[str, cs.Recommender], **dials: float) -> None:
+        self.make, self.fitted, self.dials = make, fitted, dials
+
+    def fit(self, catalog: cs.Catalog, interactions: cs.Interactions) -> "Kept":
+        """Fit, or take what was fitted."""
+        key = hashlib.md5(interactions.item_index.tobytes() + interactions.user_index.tobytes()).hexdigest()
+        if key not in self.fitted:
+            self.fitted[key] = self.make().fit(catalog, interactions, check=False)
+        self.recommender = self.fitted[key]
+        for name, value in self.dials.items():
+            setattr(self.recommender.ranker_, name, value)
+        return self
+
+    def recommend_many(self, requests: Sequence[cs.Request], **options: Any) -> cs.Recommendations:
+        """Ask."""
+        return self.recommender.recommend_many(requests, **options)
+
+
+def ablation() -> str:
+    """Return the table of parts left out."""
+    sections = []
+    for name in SETS[:2]:
+        splits, rows = splits_of(name), []
+        full = None
+        for variant, (make, change) in VARIANTS.items():
+            report = cs.evaluate(make, [change(split) for split in splits], K, name=variant, progress=False)
+            full = report if full is None else full
+            rows.append([variant, *(_cell(report, group) for group in report.groups), *_minus(report, full)])
+            print(name, rows[-1], flush=True)
+        groups = full.groups
+        head = ["variant", *groups, *(f"{group}: difference" for group in groups)]
+        sections.append(f"**{name}**, {len(splits)} split{'s' * (len(splits) > 1)}\n\n{table(head, rows)}")
+    lead = f"N@{K}, item-cold, clean candidates; differences to the first row (paired user bootstrap, * p < .05, Holm)."
+    return "\n\n".join(["### What each part is worth", lead, *sections])
+
+
+def dials() -> str:
+    """Return the curves of ``novelty`` and of ``popularity``."""
+    curves: dict[str, list[list[str]]] = {"novelty": [], "popularity": []}
+    for name in SETS:
+        splits, fitted = splits_of(name), {}
+        for dial, values in (("novelty", NOVELTIES), ("popularity", POPULARITIES)):
+            reports = [
+                _evaluated(Kept(_hybrid, fitted, **{"novelty": 0.0, "popularity": 1.0, dial: v}), splits, "overall")
+                for v in values
+            ]
+            curves[dial].append(
+                [name, *(f"{r.value('ndcg', K):.4f} ({r.value('cold_exposure', K):.2f})" for r in reports)]
+            )
+            print(curves[dial][-1], flush=True)
+    parts = [
+        table(["set", *(f"{v:+.2f}" for v in values)], curves[dial])
+        for dial, values in (("novelty", NOVELTIES), ("popularity", POPULARITIES))
+    ]
+    return "\n\n".join(
+        [
+            "### What the dials do",
+            f"Overall N@{K} with clean candidates, and in brackets the share of new items in the lists, by `novelty`:",
+            parts[0],
+            "By `popularity`:",
+            parts[1],
+        ]
+    )
+
+
+def _evaluated(method: Any, splits: Sequence[cs.splits.Split], group: str) -> cs.Report:
+    return cs.evaluate(method, splits, K, [group], name="", progress=False)
+
+
+def _hybrid() -> cs.Recommender:
+    return ours(ranker=cs.HybridRanker())
+
+
+def users() -> str:
+    """Return what new users get by the clicks they tell."""
+    counts, sections = (1, 3, 5, 10), []
+    for name in SETS:
+        catalog, clicks = data_of(name)
+        seeds = (0,) if name == LARGE else (0, 1, 2)
+        kept: dict[str, dict[str, cs.Recommender]] = {}
+        rows = [[method] for method in _user_methods(name)]
+        for k in counts:
+            splits = [cs.splits.k_click(catalog, clicks, k=k, test=0.2, validation=0.0, rng=seed) for seed in seeds]
+            for row, (method, make) in zip(rows, _user_methods(name).items(), strict=True):
+                report = _evaluated(Kept(make, kept.setdefault(method, {})), splits, "overall")
+                row.append(_cell(report, "overall"))
+        print(name, rows, flush=True)
+        sections.append(
+            f"**{name}**, {len(seeds)} split{'s' * (len(seeds) > 1)}\n\n{table(['method', *(f'{k} clicks' for k in counts)], rows)}"
+        )
+    lead = f"20 % of the users are taken away whole; k of their clicks are told in the request. N@{K} of the rest, all items ranked."
+    return "\n\n".join(["### New users", lead, *sections])
+
+
+def _user_methods(name: str) -> Mapping[str, Callable[[], cs.Recommender]]:
+    return {
+        "popularity": baselines.popularity,
+        "text": partial(ours, ranker=cs.CosineRanker()),
+        "EASE": partial(baselines.ease, EASE_L2[name]),
+        "HybridRanker": _hybrid,
+    }
+
+
+def items() -> str:
+    """Return how new items fare as they get their first clicks."""
+    counts, sections = (0, 1, 2, 5, 10), []
+    for name in SETS[:2]:
+        catalog, clicks = data_of(name)
+        seeds = (0,) if name == LARGE else (0, 1, 2)
+        methods = _user_methods(name)
+        rows = [[method] for method in methods]
+        for k in counts:
+            splits = [cs.splits.warm_up(catalog, clicks, k=k, rng=seed) for seed in seeds]
+            for row, make in zip(rows, methods.values(), strict=True):
+                row.append(_cell(cs.evaluate(make, splits, K, ["cold"], progress=False), "cold"))
+        print(name, rows, flush=True)
+        sections.append(
+            f"**{name}**, {len(seeds)} split{'s' * (len(seeds) > 1)}\n\n{table(['method', *(f'{k} clicks' for k in counts)], rows)}"
+        )
+    lead = f"10 % of the items with at least 15 clicks keep k of them. N@{K} among these items."
+    return "\n\n".join(["### New items with their first clicks", lead, *sections])
+
+
+def updates() -> str:
+    """Return how much lists differ between an update and a new fit."""
+    rows = []
+    for name in ("ml-latest-small", "amazon-office-2014"):
+        catalog, clicks = clicked(name)
+        order = np.random.default_rng(0).permutation(len(clicks))
+        whole = _hybrid().fit(catalog, clicks, check=False)
+        users = list(whole.fitted.users)[:500]
+        for share in (0.01, 0.1):
+            cut = round(share * len(clicks))
+            partly = _hybrid().fit(catalog, clicks.take(np.sort(order[cut:])), check=False)
+            partly.update(clicks.take(np.sort(order[:cut])))
+            lists = [rec.recommend_many(users=users, k=K).item_ids for rec in (partly, whole)]
+            overlap = np.mean([len(set(one) & set(other)) / K for one, other in zip(*lists, strict=True)])
+            rows.append([name, f"{share:.0%}", f"{overlap:.3f}"])
+            print(rows[-1], flush=True)
+    lead = f"Share of the {K} items that an updated recommender and one fitted anew on all clicks have in common."
+    return "\n\n".join(["### Updates without a fit", lead, table(["set", "new clicks", f"overlap@{K}"], rows)])
+
+
+def _cell(report: cs.Report, group: str) -> str:
+    row = report.row("ndcg", K, group)
+    return f"{row.value:.4f} [{row.low:.4f}, {row.high:.4f}]"
+
+
+def _minus(report: cs.Report, full: cs.Report) -> list[str]:
+    if report is full:
+        return [""] * len(full.groups)
+    rows = report.compare(full, ["ndcg"], K).rows
+    return [f"{row.difference:+.4f}{'*' if row.p < 0.05 else ''}" for row in rows]
+
+
+SECTIONS = {"ablation": ablation, "dials": dials, "users": users, "items": items, "updates": updates}
+
+
+def main() -> None:
+    """Measure, keep, print, and write when asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="*", choices=list(SECTIONS), default=list(SECTIONS))
+    parser.add_argument("--tables", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    PLACE.mkdir(parents=True, exist_ok=True)
+    if not arguments.tables:
+        for name in arguments.only:
+            (PLACE / f"{name}.md").write_text(SECTIONS[name](), encoding="utf-8")
+    kept = [PLACE / f"{name}.md" for name in SECTIONS]
+    parts = [path.read_text(encoding="utf-8") for path in kept if path.exists()]
+    text = "\n\n".join(["## HybridRanker, part by part", circumstances(SETS), *parts])
+    print(text)
+    if arguments.write:
+        write_section("hybrid", text)
+
+
+if __name__ == "__main__":
+    main()

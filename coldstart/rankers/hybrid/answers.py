@@ -1,0 +1,70 @@
+"""From what a user liked to a score of every item."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array, hstack
+
+from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray
+from coldstart._component import Component
+from coldstart.rankers.hybrid.als import PriorALS
+
+MOST_WHOLE = 4_096
+"""Items up to which weights are saved in four bytes each; above in two, which the saved ones are rounded to."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answers(Component):
+    """Scores (m, q) of histories (m, n): code(rows) @ factors + rows @ weights, code by ``als``.
+
+    Attributes
+    ----------
+    weights : ndarray or csr_array of shape (n, q)
+        How much each like counts for each item.
+    als : PriorALS or None
+        Where items are too many to hold all weights.
+    factors : ndarray of shape (rank, q) or None
+    """
+
+    weights: AnyArray | Csr
+    als: PriorALS | None = None
+    factors: FloatArray | None = None
+
+    @classmethod
+    def whole(cls, weights: FloatArray) -> "Answers":
+        """Keep all weights."""
+        if len(weights) > MOST_WHOLE:
+            weights = weights.astype(np.float16).astype(np.float32)
+        return cls(weights)
+
+    def __post_init__(self) -> None:
+        if self.weights.dtype == np.float16:
+            object.__setattr__(self, "weights", self.weights.astype(np.float32))
+
+    def get_params(self) -> dict[str, Any]:
+        """Return what is saved."""
+        small = isinstance(self.weights, np.ndarray) and len(self.weights) > MOST_WHOLE
+        return {**super().get_params(), "weights": self.weights.astype(np.float16) if small else self.weights}
+
+    def scores(self, rows: Csr) -> FloatArray:
+        """Return scores (m, q) of histories (m, n)."""
+        scores = rows @ self.weights
+        if self.als is None or self.factors is None:
+            return np.asarray(scores, dtype=np.float32)
+        coded = self.als.code(rows) @ self.factors
+        coded += scores.toarray()
+        return np.asarray(coded, dtype=np.float32)
+
+    def grown(self, kept: IntArray, near: Csr, boost: float) -> "Answers":
+        """Return the columns ``kept``, and one per new item: the likes of its neighbours, and their boosted scores.
+
+        ``near`` are the weights (n, n_new) of the neighbours, whose own scores are the first n columns.
+        """
+        n_items = self.weights.shape[0]
+        new = boost * (self.weights[:, :n_items] @ near) + near
+        if self.als is None or self.factors is None:
+            return replace(self, weights=np.hstack([self.weights[:, kept], new]).astype(np.float32))
+        factors = np.hstack([self.factors[:, kept], boost * (self.factors[:, :n_items] @ near)]).astype(np.float32)
+        weights = csr_array(hstack([self.weights[:, kept], new], format="csr"), dtype=np.float32)
+        return replace(self, weights=weights, factors=factors)

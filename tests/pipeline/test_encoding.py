@@ -1,0 +1,79 @@
+"""Fields to vectors."""
+
+import numpy as np
+import pytest
+
+import coldstart as cs
+from coldstart.errors import InvalidInputError
+from coldstart.pipeline.encoding import checked_vectors, encode_fields, encode_queries, fit_encoders
+from coldstart.testing import HashEncoder, tiny_catalog
+
+
+class Counting(HashEncoder):
+    """Remembers what it was asked to encode, call by call."""
+
+    def __init__(self, dim=64):
+        super().__init__(dim)
+        self.calls = []
+
+    def encode(self, values, /):
+        self.calls.append(list(values))
+        return super().encode(values)
+
+
+def test_one_encoder_reads_all_its_fields_in_one_call():
+    encoder = Counting()
+    fields = encode_fields(tiny_catalog(), {"title": encoder, "plot": encoder})
+    assert len(encoder.calls) == 1
+    np.testing.assert_array_equal(fields["title"][2], encoder.encode(["space comet"])[0])
+    assert not fields["plot"][1].any()
+
+
+def test_several_encoders_read_their_own_fields():
+    title, plot = Counting(8), Counting(16)
+    fields = encode_fields(tiny_catalog(), {"title": title, "plot": plot})
+    assert {name: vectors.shape for name, vectors in fields.items()} == {"title": (8, 8), "plot": (8, 16)}
+    assert all("story" not in text for text in title.calls[0])
+    assert len(plot.calls[0]) == 7
+
+
+def test_encoders_that_learn_are_copied_and_learn_once_from_all_their_fields():
+    given = cs.TfidfEncoder(dim=4)
+    fitted = fit_encoders(tiny_catalog(), {"title": given, "plot": given})
+    assert fitted["title"] is fitted["plot"] is not given
+    assert not hasattr(given, "directions_")
+    assert fitted["title"].encode(["story"]).any()
+    apart = fit_encoders(tiny_catalog(), {"title": cs.TfidfEncoder(dim=4), "plot": cs.TfidfEncoder(dim=4)})
+    assert not apart["title"].encode(["story"]).any()
+
+
+def test_encoders_that_do_not_learn_are_used_as_they_are():
+    encoder = HashEncoder()
+    assert fit_encoders(tiny_catalog(), {"title": encoder})["title"] is encoder
+
+
+def test_queries_are_read_as_queries_where_an_encoder_tells_them_apart():
+    class Two(HashEncoder):
+        def encode_query(self, values, /):
+            return -self.encode(values)
+
+    two, one = Two(), HashEncoder()
+    fields = encode_queries(["moon", "rose"], {"title": two, "plot": one})
+    np.testing.assert_array_equal(fields["title"], -one.encode(["moon", "rose"]))
+    np.testing.assert_array_equal(fields["plot"], one.encode(["moon", "rose"]))
+    counting = Counting()
+    encode_queries(["moon"], {"title": counting, "plot": counting})
+    assert counting.calls == [["moon"]]
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        (np.ones((3, 2)), r"HashEncoder\.encode must return 2 rows; got 3"),
+        (np.full((2, 2), np.nan), "vectors of HashEncoder.*finite"),
+        (np.ones(2), r"vectors of HashEncoder.*shape"),
+    ],
+)
+def test_vectors_that_break_the_contract_name_the_encoder(vectors, message):
+    with pytest.raises(InvalidInputError, match=message):
+        checked_vectors(vectors, 2, HashEncoder())
