@@ -413,7 +413,6 @@ class TestWords:
     def shares(self, rec, **said):
         return [shares["lexical"] for shares in rec.recommend(**said, k=8).experts[0]]
 
-    @pytest.mark.xfail(strict=True, reason="where nothing is said each says a third")
     def test_an_item_of_which_nothing_is_said_owes_nothing_to_words(self, catalog):
         """Without clicks, and with the words of other items or none at all."""
         for params in ({}, {"lexical": None}):
@@ -439,7 +438,6 @@ class TestWords:
         assert all(item[0] == "g" for item in lexical)
         assert max(lexical, key=lexical.get) == "g1"
 
-    @pytest.mark.xfail(strict=True, reason="a query without a meaning is taken for no query")
     def test_so_it_is_where_the_encoder_knows_none_of_the_words(self, catalog):
         rec = cs.Recommender(encoder=cs.TfidfEncoder(dim=6), ranker=cs.HybridRanker()).fit(catalog)
         query = rec.fitted.texts.lexical.encode_query(["tullip"])

@@ -152,6 +152,11 @@ class LexicalEncoder(Component):
         return csr_array(hstack([words, pieces], format="csr"), dtype=np.float32)
 
 
+def has_words(text: str) -> bool:
+    """Whether there is a word in a text."""
+    return _WORD.search(text) is not None
+
+
 def _words(texts: Iterable[str]) -> list[Counter[str]]:
     return [Counter(_WORD.findall(text.lower())) for text in texts]
 

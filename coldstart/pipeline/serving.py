@@ -248,7 +248,12 @@ def _is_known(users: Users, row: int) -> bool:
     """Whether a request says anything to rank by."""
     clicked = users.history.indptr[row + 1] > users.history.indptr[row]
     disliked = users.disliked.indptr[row + 1] > users.disliked.indptr[row]
-    return bool(clicked or disliked or users.query.dense[row].any() or users.profile.dense[row].any())
+    return bool(clicked or disliked or _says(users.query, row) or _says(users.profile, row))
+
+
+def _says(texts: Features, row: int) -> bool:
+    words = texts.sparse is not None and texts.sparse.indptr[row + 1] > texts.sparse.indptr[row]
+    return bool(words or texts.dense[row].any())
 
 
 def pick(users: Users, rows: Any) -> Users:

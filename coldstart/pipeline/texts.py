@@ -11,7 +11,7 @@ from coldstart._arrays import Csr, FloatArray, IntArray, unit_rows
 from coldstart._component import Component
 from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
-from coldstart.encoders.lexical import LexicalEncoder
+from coldstart.encoders.lexical import LexicalEncoder, has_words
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Texts(Component):
         """Learn the words of the catalogue; ``vectors`` are those of the fields."""
         fields = tuple(name for name in catalog.fields if _is_text(catalog.columns[name]))
         fitted = None
-        if lexical is not None and any(text.split() for text in _whole(catalog, fields)):
+        if lexical is not None and any(map(has_words, _whole(catalog, fields))):
             fitted = copy.deepcopy(lexical).fit(_whole(catalog, fields))
         shared = len(fields) > 1 and len({id(encoders[name]) for name in fields}) == 1
         texts = cls(fields, fitted, None, np.zeros((0, 0), np.float32) if shared else None)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, hstack
 
-from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray
+from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray, blocks
 from coldstart._component import Component
 from coldstart.rankers.hybrid.als import PriorALS
 
@@ -31,21 +31,22 @@ class Answers(Component):
     als: PriorALS | None = None
     factors: FloatArray | None = None
 
-    @classmethod
-    def whole(cls, weights: FloatArray) -> "Answers":
-        """Keep all weights."""
-        if len(weights) > MOST_WHOLE:
-            weights = weights.astype(np.float16).astype(np.float32)
-        return cls(weights)
-
     def __post_init__(self) -> None:
         if self.weights.dtype == np.float16:
             object.__setattr__(self, "weights", self.weights.astype(np.float32))
+        elif self._large:
+            for block in blocks(len(self.weights), 1024):  # in place: what is saved is what is used
+                self.weights[block] = self.weights[block].astype(np.float16)
+        if self.factors is not None:
+            object.__setattr__(self, "factors", np.ascontiguousarray(self.factors))
+
+    @property
+    def _large(self) -> bool:
+        return isinstance(self.weights, np.ndarray) and len(self.weights) > MOST_WHOLE
 
     def get_params(self) -> dict[str, Any]:
         """Return what is saved."""
-        small = isinstance(self.weights, np.ndarray) and len(self.weights) > MOST_WHOLE
-        return {**super().get_params(), "weights": self.weights.astype(np.float16) if small else self.weights}
+        return {**super().get_params(), "weights": self.weights.astype(np.float16) if self._large else self.weights}
 
     def scores(self, rows: Csr) -> FloatArray:
         """Return scores (m, q) of histories (m, n)."""

@@ -124,6 +124,8 @@ def _calibrated(raw: Raw, fold: Fold, chosen: Settings, few: Sequence[float]) ->
     at, mean = np.searchsorted(raw.warm, raw.young[spoken]), float(counts[raw.warm].mean())
     odds, said = known.logits(by_clicks, levels[0], users), new.logits(by_text[:, spoken], levels[1], users)
     seen, wanted, came_to = csr_array(history[:, raw.warm]), csr_array(held[:, raw.warm]), {}
+    if wanted.nnz < FEWEST:
+        return replace(chosen, known=known, new=new), {}
     for value in few:
         mixed = odds.copy()
         mixed[:, at] = blended(odds[:, at], said, counts[raw.young[spoken]], mean, value) if value else odds[:, at]

@@ -169,7 +169,7 @@ class Experts(Component):
     @property
     def _mean(self) -> float:
         """Clicks of an item that has some."""
-        return float(self.counts[self.counts > 0].mean())
+        return float(self.counts.sum() / max(np.count_nonzero(self.counts), 1))
 
     def _few(self) -> tuple[IntArray, IntArray]:
         """Young items with clicks: which of the young they are, and which of the warm."""

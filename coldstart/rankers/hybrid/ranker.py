@@ -84,7 +84,7 @@ class HybridRanker(Component):
         exact while the smaller of users and items with clicks is at most 20,000, and weights between items fit in
         2.4 GB.
     l2, prior : float, optional
-        Ridge of the collaborative expert, from 0.1, and weight of its text prior, from 0 to 100 (0: plain EASE); by
+        Of ``PriorEASE``: its ridge, from 0.1, and weight of its text prior, from 0 to 100 (0: plain EASE); by
         default learned.
     kernel_width, kernel_l2 : float
         Of the content expert: K = exp(-width (1 - cosine)), and its ridge, from 0.1.
@@ -208,7 +208,8 @@ class HybridRanker(Component):
         if asked is not None:
             scores = self._by_history(users, reading, asked)
             said = asked.total.any(axis=1, keepdims=True)
-            parts = self._parts(scores, users, asked) + np.float32(1e-9)
+            parts = self._parts(scores, users, asked)
+            said = said & (parts.sum(axis=0) > 0)
             before, meaning, words = np.where(said, parts, np.eye(3, 1, dtype=np.float32)[:, :, None])
             voices *= before
             voices[0] += words
@@ -289,9 +290,10 @@ class HybridRanker(Component):
                 f"`features` must be of the {len(self.experts_.counts):,} items that were fitted; "
                 f"got {len(features):,}. Call refreshed."
             )
-        if self._read is None or self._read[0] is not features:
-            self._read = (features, Reading.of(features, self.space_))
-        return self._read[1]
+        kept = self._read
+        if kept is None or kept[0] is not features:
+            self._read = kept = (features, Reading.of(features, self.space_))
+        return kept[1]
 
     def _by_history(self, users: Users, reading: Reading, asked: Asked | None) -> FloatArray:
         """Scores from what was liked: log-odds or, without clicks, cosines."""

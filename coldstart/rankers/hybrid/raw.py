@@ -144,7 +144,7 @@ class Raw:
         own = self.weights if isinstance(self.weights, np.ndarray) else self.weights.toarray()
         for block in blocks(n_young, 2048):
             weights[:, n_warm:][:, block] = self.boost * self.model.plain_times(own[:, block]) + own[:, block]
-        return Answers.whole(weights)
+        return Answers(weights)
 
 
 def _weights(vectors: FloatArray, warm: IntArray, young: IntArray, content: Content, exact: bool) -> FloatArray | Csr:

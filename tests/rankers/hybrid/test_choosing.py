@@ -190,7 +190,6 @@ def test_with_few_users_nothing_is_learned_of_popularity(make_world):
     assert settings.popularity == ((1.0, 0.0),)
 
 
-@pytest.mark.xfail(strict=True, reason="nobody is left to ask about few clicks")
 def test_where_hardly_any_hidden_click_is_on_a_new_item_new_items_keep_their_plain_odds(make_world):
     world = make_world()
     clicks = world.clicks.toarray()

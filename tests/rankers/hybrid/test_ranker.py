@@ -650,7 +650,6 @@ class TestChangedCatalogue:
         rec.update_items([{"id": "s0", "price": 99}])
         assert rec.recommend(user="u0", k=5) == before
 
-    @pytest.mark.xfail(strict=True, reason="the mean clicks of no item are not a number")
     def test_all_items_with_clicks_can_go(self, rec):
         rec.add_items([{"id": f"new {word}", "title": f"space {word}", "plot": word} for word in ("sun", "ray")])
         rec.remove_items([f"{kind}{at}" for kind in "sg" for at in range(4)])
@@ -719,7 +718,6 @@ class TestSaved:
         )
         assert saved_and_loaded(rec, tmp_path).recommend_many(REQUESTS, k=100) == rec.recommend_many(REQUESTS, k=100)
 
-    @pytest.mark.xfail(strict=True, reason="the weights of items that came later are rounded only when they are saved")
     def test_with_weights_in_two_bytes_and_new_items_too(self, monkeypatch, make_world, tmp_path):
         monkeypatch.setattr(answers_module, "MOST_WHOLE", 50)
         rec = with_changes(recommender_of(make_world()))
@@ -734,7 +732,6 @@ class TestSaved:
             np.testing.assert_allclose(one, other, atol=1e-3)
         assert loaded.ranker_.settings_ == rec.ranker_.settings_
 
-    @pytest.mark.xfail(strict=True, reason="factors are in column order until they are loaded: other last bits")
     def test_with_factors_to_the_last_bit(self, make_world, tmp_path):
         rec = recommender_of(make_world(), method="als")
         users = [cs.Request(user=user) for user in range(90)]
@@ -783,7 +780,6 @@ class TestOddData:
         found = self.scores([[1, 1, 0, 0]], [[1, 0], [1, 0.1], [0.9, 0], [0, 1]], params)
         assert found[2] > found[3]
 
-    @pytest.mark.xfail(strict=True, reason="nobody is left to ask about few clicks")
     def test_one_item_that_many_clicked(self, params):
         self.scores(np.ones((1200, 1)), [[1.0, 2.0]], params)
 
@@ -794,7 +790,6 @@ class TestOddData:
         clicks[0] = True
         self.scores(clicks, rng.standard_normal((10, 4)), params, history=np.eye(10)[0])
 
-    @pytest.mark.xfail(strict=True, reason="nobody is left to ask about few clicks")
     def test_a_thousand_users_with_one_click_each(self, params):
         clicks = np.eye(20)[np.random.default_rng(0).integers(0, 20, 1200)]
         dense = np.random.default_rng(1).standard_normal((20, 4))

@@ -105,7 +105,6 @@ def test_a_text_is_read_alone_as_among_others():
         np.testing.assert_allclose(asked(features, query[[at]]).total[0], together.total[at], atol=1e-5)
 
 
-@pytest.mark.xfail(strict=True, reason="a batch in which no text has a meaning is not read for its words")
 def test_so_is_one_whose_words_are_known_though_it_has_no_meaning():
     features, query = items(), said("moon", "lily")
     query.dense[0] = query.joined[0] = 0.0
