@@ -62,17 +62,10 @@ VARIANTS: dict[str, tuple[Callable[[], cs.Recommender], Callable[[cs.splits.Spli
     "HybridRanker": (partial(ours, ranker=cs.HybridRanker()), same),
     "collaborative alone (new items last)": (partial(ours, ranker=cs.HybridRanker(novelty=-20.0)), same),
     "content alone (clicks as targets)": (partial(ours, ranker=ContentAlone()), same),
-    "text alone": (partial(ours, ranker=cs.CosineRanker()), same),
     "no text prior": (partial(ours, ranker=cs.HybridRanker(prior=0.0)), same),
     "clicks alone as kernel targets": (partial(ours, ranker=cs.HybridRanker(boost=0.0)), same),
     "one global factor instead of calibration": (partial(ours, ranker=GlobalFactor()), same),
-    "no popularity": (partial(ours, ranker=cs.HybridRanker(popularity=0.0)), same),
-    "nothing tuned (l2 100, prior 1)": (partial(ours, ranker=cs.HybridRanker(l2=100.0, prior=1.0)), same),
     "no exact words": (partial(ours, ranker=cs.HybridRanker(), lexical=None), same),
-    "TF-IDF instead of the language model": (
-        lambda: cs.Recommender(cs.TfidfEncoder(), ranker=cs.HybridRanker()),
-        same,
-    ),
     "permuted text": (partial(ours, ranker=cs.HybridRanker()), permuted),
 }
 """How to make each, and what to do to the split."""

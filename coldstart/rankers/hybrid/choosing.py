@@ -24,7 +24,7 @@ ALS: Grid = (("unobserved", (10.0, 20.0)),)
 """What is searched, one setting after the other."""
 
 POPULARITY = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
-TOLD = (1, 2, 3, 5)
+TOLD = (1, 2, 3, 5, 10)
 ASKED = 1_000
 ALIKE = 4_000
 """Items with clicks by which ways to place items are compared."""
