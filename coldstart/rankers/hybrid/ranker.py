@@ -29,8 +29,8 @@ MAX_WEIGHTS = 600_000_000
 ENOUGH_CLICKS = 1_000
 """With fewer, nothing is searched: the settings are the usual ones."""
 
-START = 2.0
-"""Weight of the text prior while the ridge is chosen."""
+START = 0.0
+"""Weight of the text prior while the ridge is chosen: with one, a small ridge would stand for it."""
 
 WORDS = (0.0, 0.3)
 """Weights of the words in the likeness of two items that are tried; the last one is the usual one."""
