@@ -142,7 +142,7 @@ class TestLikeness:
 def test_popularity_gets_the_least_weight_that_is_within_half_a_percent_of_the_best(make_world):
     settings, report = chosen(make_world(n_users=400))
     tried = report["popularity"]
-    assert set(tried) == {1, 2, 3, 5}
+    assert {1, 2, 3, 5} <= set(tried) <= set(module.TOLD)
     pairs = dict(settings.popularity)
     for told, by_weight in tried.items():
         assert tuple(by_weight) == POPULARITY
