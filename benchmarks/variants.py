@@ -28,7 +28,7 @@ class GlobalFactor(cs.HybridRanker):
         factor = np.median(level(scores[:, :n_warm])) / np.median(level(scores[:, n_warm:]))
         collaborative = Calibration(1.0, 1.0, 0.0, 0.0)
         content = Calibration(1.0, 1.0, 0.0, float(np.log(factor)))
-        settings = replace(experts.settings, collaborative=collaborative, content=content)
+        settings = replace(experts.settings, known=collaborative, new=content)
         self.experts_ = replace(experts, settings=settings)
         return self
 
