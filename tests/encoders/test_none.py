@@ -19,5 +19,5 @@ def test_everything_says_nothing(values):
 
 def test_a_query_says_nothing_so_that_the_popular_come(catalog):
     clicks = cs.Interactions.from_frame({"u": ["a", "b", "c"], "i": ["g2", "g2", "s1"]}, user="u", item="i")
-    rec = cs.Recommender(encoder=NoEncoder()).fit(catalog, clicks)
+    rec = cs.Recommender(encoder=NoEncoder(), lexical=None).fit(catalog, clicks)
     assert rec.recommend(query="comet", k=2).item_ids == [["g2", "s1"]]
