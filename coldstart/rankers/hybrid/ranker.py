@@ -38,20 +38,11 @@ WORDS = (0.0, 0.3)
 FEW = (0.0, 10.0)
 """Values of ``few`` that are tried."""
 
-NEIGHBOURS = 10
-"""Items that stand for a text: its nearest."""
-
-TEXT_CLICKS = 0.5
-"""How many clicks the neighbours of a text are worth together."""
-
 TEXT_WEIGHTS = (1.0, 0.5)
 """Of the query and of the profile."""
 
 TEXT_SHARE = np.float32(0.3)
 """Weight of what a text says itself where the user is known by clicks."""
-
-PROPAGATED = np.float32(0.2)
-"""Weight of what clicks say of the neighbours of a text, where the user is known by the text only."""
 
 DISLIKED, DISLIKED_COSINE = 2.0, 0.5
 """Log-odds, and without clicks cosine, that an item loses whose text is that of a disliked one."""
@@ -187,7 +178,7 @@ class HybridRanker(Component):
         """
         reading = self._reading(features)
         asked = reading.asked(users, TEXT_WEIGHTS)
-        scores = self._by_history(users, reading, asked)
+        scores = self._by_history(users, reading)
         if asked is not None:
             total = np.sum(self._parts(scores, users, asked), axis=0)
             total = total if self.experts_ is None else np.log(np.maximum(total, 1e-9))
@@ -204,9 +195,9 @@ class HybridRanker(Component):
         voices = np.zeros((len(self.experts), len(users), len(features)), dtype=np.float32)
         voices[1] = 1.0
         if self.experts_ is not None:
-            voices[1:] = self.experts_.voices(self._history(users, asked), self.popularity)
+            voices[1:] = self.experts_.voices(_liked(users.history), self.popularity)
         if asked is not None:
-            scores = self._by_history(users, reading, asked)
+            scores = self._by_history(users, reading)
             said = asked.total.any(axis=1, keepdims=True)
             parts = self._parts(scores, users, asked)
             said = said & (parts.sum(axis=0) > 0)
@@ -295,31 +286,26 @@ class HybridRanker(Component):
             self._read = kept = (features, Reading.of(features, self.space_))
         return kept[1]
 
-    def _by_history(self, users: Users, reading: Reading, asked: Asked | None) -> FloatArray:
+    def _by_history(self, users: Users, reading: Reading) -> FloatArray:
         """Scores from what was liked: log-odds or, without clicks, cosines."""
         if self.experts_ is None:
             taste = unit_rows(np.asarray(users.history @ reading.vectors, dtype=np.float32))
             return np.asarray(taste @ reading.vectors.T, dtype=np.float32)
-        odds = self.experts_.log_odds(self._history(users, asked), self.popularity)
+        odds = self.experts_.log_odds(_liked(users.history), self.popularity)
         odds[:, self.experts_.counts == 0] += np.float32(self.novelty)
         return odds
 
-    def _history(self, users: Users, asked: Asked | None) -> Csr:
-        """What was liked; the neighbours of a text stand for it where nothing was."""
-        history = _liked(users.history)
-        empty = np.diff(history.indptr) == 0
-        if asked is None or not empty.any():
-            return history
-        return csr_array(history + csr_array(np.float32(TEXT_CLICKS) * _nearest(asked.total) * empty[:, None]))
-
     def _parts(self, scores: FloatArray, users: Users, asked: Asked) -> FloatArray:
-        """What history, meaning and words add to the total of each item, as shares of the best 20, (3, m, n)."""
+        """What history, meaning and words add to the total of each item, as shares of the best 20, (3, m, n).
+
+        Who is known by a text alone gets what answers it: clicks on the items near to it made that worse.
+        """
         if self.experts_ is None:
             before = np.maximum(scores, 0.0)
             return np.stack([before / level(before), asked.meaning, asked.words])
         odds = np.exp(scores)
         known = np.diff(_liked(users.history).indptr)[:, None] > 0
-        own, text = np.where(known, np.float32(1.0), PROPAGATED), np.where(known, TEXT_SHARE, np.float32(1.0))
+        own, text = np.float32(known), np.where(known, TEXT_SHARE, np.float32(1.0))
         return np.stack([own * odds / level(odds), text * asked.meaning, text * asked.words])
 
     def _check_params(self) -> None:
@@ -345,11 +331,3 @@ def _liked(clicks: Csr) -> Csr:
     liked = csr_array(clicks.minimum(1.0).astype(np.float32))
     liked.eliminate_zeros()
     return liked
-
-
-def _nearest(asked: FloatArray) -> FloatArray:
-    """The best items of each text, the third power of what they have summing to 1; zeros elsewhere."""
-    count = min(NEIGHBOURS, asked.shape[1])
-    least = np.partition(asked, asked.shape[1] - count, axis=1)[:, [asked.shape[1] - count]]
-    near = np.where(asked >= least, asked, 0.0) ** 3
-    return np.asarray(near / np.maximum(near.sum(axis=1, keepdims=True), 1e-9), dtype=np.float32)
