@@ -13,10 +13,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from common import CACHE, circumstances, read_catalog, read_clicks, table, write_section
+from common import CACHE, circumstances, table, write_section
 from methods import ours
 from queries import K
-from tracks import clicked, item_cold, published
+from tracks import SEEDS, clicked, item_cold, published
 from variants import VARIANTS
 
 import coldstart as cs
@@ -25,7 +25,7 @@ from coldstart import baselines
 PLACE = CACHE / "hybrid"
 SETS = ("ml-latest-small", "amazon-office-2014", "citeulike-a")
 LARGE = "citeulike-a"
-"""One split, and no ablation: each fit takes minutes."""
+"""One split, and the dials only: each fit takes minutes."""
 
 EASE_L2 = {"citeulike-a": 20.0, "ml-latest-small": 100.0, "amazon-office-2014": 200.0}
 """As ``cs.tune`` found them in the benchmark of record."""
@@ -37,14 +37,6 @@ POPULARITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 def splits_of(name: str) -> list[cs.splits.Split]:
     """Return the item-cold splits of a data set."""
     return published("clean") if name == LARGE else item_cold(name)
-
-
-def data_of(name: str) -> tuple[cs.Catalog, cs.Interactions]:
-    """Return the items that somebody clicked, and the clicks."""
-    if name != LARGE:
-        return clicked(name)
-    clicks = read_clicks(name)
-    return read_catalog(name, ["title"], set(clicks.items)), clicks
 
 
 class Kept:
@@ -127,18 +119,17 @@ def users() -> str:
     """Return what new users get by the clicks they tell."""
     counts, sections = (1, 3, 5, 10), []
     for name in SETS[:2]:
-        catalog, clicks = data_of(name)
-        seeds = (0,) if name == LARGE else (0, 1, 2)
+        catalog, clicks = clicked(name)
         kept: dict[str, dict[str, cs.Recommender]] = {}
         rows = [[method] for method in _user_methods(name)]
         for k in counts:
-            splits = [cs.splits.k_click(catalog, clicks, k=k, test=0.2, validation=0.0, rng=seed) for seed in seeds]
+            splits = [cs.splits.k_click(catalog, clicks, k=k, test=0.2, validation=0.0, rng=seed) for seed in SEEDS]
             for row, (method, make) in zip(rows, _user_methods(name).items(), strict=True):
                 report = _evaluated(Kept(make, kept.setdefault(method, {})), splits, "overall")
                 row.append(_cell(report, "overall"))
         print(name, rows, flush=True)
         sections.append(
-            f"**{name}**, {len(seeds)} split{'s' * (len(seeds) > 1)}\n\n{table(['method', *(f'{k} clicks' for k in counts)], rows)}"
+            f"**{name}**, {len(SEEDS)} splits\n\n{table(['method', *(f'{k} clicks' for k in counts)], rows)}"
         )
     lead = f"20 % of the users are taken away whole; k of their clicks are told in the request. N@{K} of the rest, all items ranked."
     return "\n\n".join(["### New users", lead, *sections])
@@ -157,17 +148,16 @@ def items() -> str:
     """Return how new items fare as they get their first clicks."""
     counts, sections = (0, 1, 2, 5, 10), []
     for name in SETS[:2]:
-        catalog, clicks = data_of(name)
-        seeds = (0,) if name == LARGE else (0, 1, 2)
+        catalog, clicks = clicked(name)
         methods = _user_methods(name)
         rows = [[method] for method in methods]
         for k in counts:
-            splits = [cs.splits.warm_up(catalog, clicks, k=k, rng=seed) for seed in seeds]
+            splits = [cs.splits.warm_up(catalog, clicks, k=k, rng=seed) for seed in SEEDS]
             for row, make in zip(rows, methods.values(), strict=True):
                 row.append(_cell(cs.evaluate(make, splits, K, ["cold"], progress=False), "cold"))
         print(name, rows, flush=True)
         sections.append(
-            f"**{name}**, {len(seeds)} split{'s' * (len(seeds) > 1)}\n\n{table(['method', *(f'{k} clicks' for k in counts)], rows)}"
+            f"**{name}**, {len(SEEDS)} splits\n\n{table(['method', *(f'{k} clicks' for k in counts)], rows)}"
         )
     lead = f"10 % of the items with at least 15 clicks keep k of them. N@{K} among these items."
     return "\n\n".join(["### New items with their first clicks", lead, *sections])

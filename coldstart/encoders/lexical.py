@@ -108,7 +108,7 @@ class LexicalEncoder(Component):
         return self._side_by_side(self._saturated(counts) / self.scale_, pieces)
 
     def encode_query(self, values: Sequence[str], /) -> Csr:
-        """Return rows whose dot product with those of ``encode`` is at most 1 for words, and as much for pieces.
+        """Return rows whose dot product with those of ``encode`` is at most 1 for words, ``pieces`` for pieces.
 
         Raises
         ------

@@ -51,11 +51,12 @@ DISLIKED, DISLIKED_COSINE = 2.0, 0.5
 class HybridRanker(Component):
     """Answer with text where there is only text, and with clicks where there are clicks.
 
-    Without clicks it is ``CosineRanker``. With clicks, two experts score the items. The *collaborative* one is EASE
-    whose item-item weights start from what the texts say (``PriorEASE``), for items with clicks. The *content* one is a
-    kernel ridge regression on text, for items without: they get the clicks and the collaborative scores of items whose
-    text is like theirs. Each expert's scores become log-odds of a click by a logistic regression, so that new and known
-    items stand in one list. A user is folded in exactly from any history; where it is short, popularity is added.
+    Without clicks items are compared by meaning and words. With clicks, two experts score them. The *collaborative* one
+    is EASE whose item-item weights start from what the texts say (``PriorEASE``), for items with clicks. The *content*
+    one is a kernel ridge regression on text, for items without or with few: they get the clicks and the scores of plain
+    EASE of items whose text is like theirs. Each expert's scores become log-odds of a click by a logistic regression,
+    so that new and known items stand in one list. A user is folded in exactly from any history; where it is short,
+    popularity is added. Who is known by a text alone gets what answers it, in meaning and in exact words.
 
     The ridge, the weight of the text prior, the weights of popularity and the calibration are learned by ``fit`` on
     clicks that it hides from itself: some items lose all clicks, some users are taken away.

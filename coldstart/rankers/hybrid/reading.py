@@ -62,7 +62,7 @@ class Reading:
 
     def asked(self, users: Users, weights: tuple[float, float]) -> Asked | None:
         """Return what the queries and profiles of users say, by their weights; None when nobody says anything."""
-        parts = [(w, part) for w, part in zip(weights, (users.query, users.profile), strict=True) if says(part)]
+        parts = [(w, part) for w, part in zip(weights, (users.query, users.profile), strict=True) if _says(part)]
         if not parts:
             return None
         meaning, words = np.zeros((2, len(users), len(self.read)), dtype=np.float32)
@@ -73,7 +73,7 @@ class Reading:
         return Asked(_relative(meaning), np.float32(WORDS) * _relative(words))
 
 
-def says(part: Features) -> bool:
+def _says(part: Features) -> bool:
     """Whether there is a text among these rows."""
     return bool(part.dense.any()) or (part.sparse is not None and part.sparse.nnz > 0)
 
