@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from methods import ours
@@ -11,6 +12,8 @@ from scipy.sparse import csr_array
 from tracks import permuted
 
 import coldstart as cs
+from coldstart import baselines
+from coldstart.rankers.hybrid import ranker as hybrid
 from coldstart.rankers.hybrid.calibration import Calibration, level
 from coldstart.rankers.hybrid.content import KernelRidge
 
@@ -26,9 +29,8 @@ class GlobalFactor(cs.HybridRanker):
         scores = experts.answers.scores(csr_array(asked[:, experts.warm]))
         n_warm = len(experts.warm)
         factor = np.median(level(scores[:, :n_warm])) / np.median(level(scores[:, n_warm:]))
-        collaborative = Calibration(1.0, 1.0, 0.0, 0.0)
-        content = Calibration(1.0, 1.0, 0.0, float(np.log(factor)))
-        settings = replace(experts.settings, known=collaborative, new=content)
+        raw = Calibration(known_level=-1.0, new_level=1.0, intercept=float(np.log(factor)))
+        settings = replace(experts.settings, calibration=raw)
         self.experts_ = replace(experts, settings=settings)
         return self
 
@@ -53,6 +55,21 @@ class ContentAlone(cs.HybridRanker):
         return users.history[:, self.warm_].minimum(1.0).astype(np.float32) @ self.weights_
 
 
+class Untuned(cs.HybridRanker):
+    """Every setting as it is with too few clicks to search, the calibration too."""
+
+    def fit(self, features: cs.Features, clicks: Any = None) -> "Untuned":
+        """Fit with no fold."""
+        with mock.patch.object(hybrid, "ENOUGH_CLICKS", np.inf):
+            super().fit(features, clicks)
+        return self
+
+
+def tfidf() -> cs.Recommender:
+    """Return the default with TF-IDF, projected, in place of the language model."""
+    return cs.Recommender(cs.TfidfEncoder(dim=300), ranker=cs.HybridRanker())
+
+
 def same(split: cs.splits.Split) -> cs.splits.Split:
     """Return the split as it is."""
     return split
@@ -60,12 +77,18 @@ def same(split: cs.splits.Split) -> cs.splits.Split:
 
 VARIANTS: dict[str, tuple[Callable[[], cs.Recommender], Callable[[cs.splits.Split], cs.splits.Split]]] = {
     "HybridRanker": (partial(ours, ranker=cs.HybridRanker()), same),
-    "collaborative alone (new items last)": (partial(ours, ranker=cs.HybridRanker(novelty=-20.0)), same),
+    "text alone (cosine of fused vectors)": (partial(ours, ranker=cs.CosineRanker()), same),
+    "popularity alone": (baselines.popularity, same),
+    "collaborative alone (new items last)": (partial(ours, ranker=cs.HybridRanker(novelty=-20.0, few=0.0)), same),
     "content alone (clicks as targets)": (partial(ours, ranker=ContentAlone()), same),
     "no text prior": (partial(ours, ranker=cs.HybridRanker(prior=0.0)), same),
     "clicks alone as kernel targets": (partial(ours, ranker=cs.HybridRanker(boost=0.0)), same),
     "one global factor instead of calibration": (partial(ours, ranker=GlobalFactor()), same),
+    "no popularity": (partial(ours, ranker=cs.HybridRanker(popularity=0.0)), same),
+    "no text for items with few clicks": (partial(ours, ranker=cs.HybridRanker(few=0.0)), same),
+    "nothing tuned": (partial(ours, ranker=Untuned()), same),
     "no exact words": (partial(ours, ranker=cs.HybridRanker(), lexical=None), same),
+    "TF-IDF instead of the language model": (tfidf, same),
     "permuted text": (partial(ours, ranker=cs.HybridRanker()), permuted),
 }
 """How to make each, and what to do to the split."""

@@ -15,6 +15,8 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 AnyArray: TypeAlias = npt.NDArray[Any]
 Csr: TypeAlias = csr_array
+GROUPS = 512
+
 Rng: TypeAlias = int | np.random.SeedSequence | np.random.Generator | None
 
 
@@ -82,6 +84,26 @@ def blocks(total: int, size: int) -> Iterator[slice]:
     """
     for start in range(0, total, size):
         yield slice(start, min(start + size, total))
+
+
+def largest(scores: FloatArray, count: int) -> FloatArray:
+    """Return the ``count`` largest numbers of each row, in any order.
+
+    Long rows are dealt out to groups: the largest numbers are in the groups whose largest are largest.
+
+    Examples
+    --------
+    >>> largest(np.array([[3.0, 1.0, 2.0]], dtype=np.float32), 2).tolist()
+    [[2.0, 3.0]]
+    """
+    n_rows, length = scores.shape
+    depth = length // GROUPS
+    if depth < 8 or count > GROUPS // 4:
+        return np.partition(scores, length - count, axis=1)[:, length - count :]
+    dealt = scores[:, : depth * GROUPS].reshape(n_rows, depth, GROUPS)
+    groups = np.argpartition(dealt.max(axis=1), GROUPS - count, axis=1)[:, GROUPS - count :]
+    found = np.take_along_axis(dealt, groups[:, None], axis=2).reshape(n_rows, -1)
+    return largest(np.hstack([found, scores[:, depth * GROUPS :]]), count)
 
 
 def generator(rng: Rng) -> np.random.Generator:

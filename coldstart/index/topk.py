@@ -5,12 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from coldstart._arrays import AnyArray, BoolArray, FloatArray, IntArray, blocks, check_between
+from coldstart._arrays import AnyArray, FloatArray, IntArray, blocks, check_between, largest
 from coldstart.base import Hits
 from coldstart.errors import InvalidInputError
 
 BLOCK_BYTES = 64 * 2**20
 """Size of one block of scores; a search holds about three of them beside its result."""
+
+LOWEST = np.finfo(np.float32).min
+"""Below stands only -inf, which is never returned."""
 
 
 def top_k(
@@ -54,10 +57,13 @@ def top_k(
     rows: list[tuple[IntArray, FloatArray]] = []
     for block in blocks(n_queries, max(1, BLOCK_BYTES // (4 * max(width, 1)))):
         scores = scores_of(block)
-        for row, line in enumerate(scores, block.start):
-            if exclude is not None:
-                line[_columns(exclude[row], allow)] = -np.inf
-            rows.append(_best(line, k))
+        if width and np.isnan(scores.max()):
+            raise InvalidInputError("`scores` must be numbers; got NaN. Check the vectors that produced them.")
+        if exclude is not None:
+            for line, excluded in zip(scores, exclude[block], strict=True):
+                line[_columns(excluded, allow)] = -np.inf
+        least = largest(scores, min(k, width)).min(axis=1, initial=np.inf)
+        rows += [_best(line, low, k) for line, low in zip(scores, np.maximum(least, LOWEST), strict=True)]
     positions = [best if allow is None else allow[best] for best, _ in rows]
     return _as_hits(positions, [scores for _, scores in rows], k)
 
@@ -96,14 +102,9 @@ def _columns(excluded: AnyArray, allow: IntArray | None) -> IntArray:
     return found
 
 
-def _best(line: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
-    """Positions and scores of the k largest, -inf left out, ties by position."""
-    if np.isnan(line).any():
-        raise InvalidInputError("`scores` must be numbers; got NaN. Check the vectors that produced them.")
-    possible: BoolArray = line > -np.inf
-    if k < len(line):
-        possible &= line >= np.partition(line, len(line) - k)[len(line) - k]
-    candidates = np.flatnonzero(possible)
+def _best(line: FloatArray, low: np.float32, k: int) -> tuple[IntArray, FloatArray]:
+    """Positions and scores of the k largest, none below ``low``, ties by position."""
+    candidates = np.flatnonzero(line >= low)
     order = candidates[np.argsort(-line[candidates], kind="stable")[:k]]
     return order, line[order]
 

@@ -1,20 +1,27 @@
 """Scores of different experts on one scale: the log-odds of a click."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.special import logsumexp
 
-from coldstart._arrays import AnyArray, FloatArray
+from coldstart._arrays import AnyArray, BoolArray, FloatArray, largest
 from coldstart._component import Component
+
+Levels: TypeAlias = tuple[FloatArray, FloatArray]
+"""Of each user, (m, 1): by clicks and by text."""
 
 TOP = 20
 FLOOR = np.float32(1e-3)
 """Scores below this share of the user's top level count as it: their logarithm would say too much."""
 
+PENALTY = 1e-5
+"""Of squared coefficients: for those that nothing is known of."""
 
-BOUNDS = [(0.0, None), (None, None), (None, None), (None, None)]
-"""A higher score never means fewer clicks."""
+BOUNDS = [(0.0, None), (0.0, None), (None, 0.0), *[(None, None)] * 4]
+"""A higher score never means fewer clicks, and a crowd never more."""
 
 
 def level(scores: FloatArray) -> FloatArray:
@@ -25,47 +32,89 @@ def level(scores: FloatArray) -> FloatArray:
     top = min(TOP, scores.shape[1])
     if not top:
         return np.ones((len(scores), 1), dtype=np.float32)
-    best = np.partition(scores, scores.shape[1] - top, axis=1)[:, -top:]
+    best = largest(scores, top)
     median, most = np.median(best, axis=1, keepdims=True), best.max(axis=1, keepdims=True)
     return np.asarray(np.maximum(np.maximum(median, 0.1 * most), 1e-12), dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class Calibration(Component):
-    """Log-odds = slope log(score / level) + level_slope log(level) + count_slope log(1 + m) + intercept.
+    """Scores of both experts as log-odds of a click, up to a number that all items of a user share.
 
-    For a user with m clicks, whose level is the median of their best scores.
+    Of an item with clicks: known log(score / level). Of one without: new log(score / level) + known_level log(level
+    by clicks) + new_level log(level by text) + count log(1 + m) + crowd c + intercept, for a user with m clicks and an
+    item whose nearest neighbours are as near as c: where many items are alike, one is easily taken for another.
 
     Attributes
     ----------
-    slope, level_slope, count_slope, intercept : float
+    known, new, known_level, new_level, count, crowd, intercept : float
     """
 
-    slope: float = 1.0
-    level_slope: float = 0.0
-    count_slope: float = 0.0
+    known: float = 1.0
+    new: float = 1.0
+    known_level: float = 0.0
+    new_level: float = 0.0
+    count: float = 0.0
+    crowd: float = 0.0
     intercept: float = 0.0
 
-    def logits(self, scores: FloatArray, levels: FloatArray, counts: FloatArray) -> FloatArray:
-        """Return log-odds (m, n) of scores that are divided by the users' ``levels`` (m, 1) already."""
-        users = self.level_slope * np.log(levels) + self.count_slope * np.log1p(counts) + self.intercept
+    def of_known(self, scores: FloatArray) -> FloatArray:
+        """Return log-odds (m, n) of items with clicks, from scores that are divided by the users' levels already."""
         logits = np.log(np.maximum(scores, FLOOR))
-        logits *= np.float32(self.slope)
-        logits += users.astype(np.float32)
+        logits *= np.float32(self.known)
+        return logits
+
+    def of_new(self, scores: FloatArray, levels: Levels, counts: FloatArray, crowd: FloatArray) -> FloatArray:
+        """Return log-odds (m, n) of items without clicks, alike; the users' ``levels`` and ``counts`` are (m, 1)."""
+        logits = np.log(np.maximum(scores, FLOOR))
+        logits *= np.float32(self.new)
+        logits += (_of_users(levels, counts) @ [self.known_level, self.new_level, self.count, self.intercept])[:, None]
+        logits += np.float32(self.crowd) * crowd
         return logits
 
     @classmethod
-    def learn(cls, scores: AnyArray, levels: AnyArray, counts: AnyArray, clicked: AnyArray) -> "Calibration":
-        """Fit by logistic regression on pairs, all arrays of shape (q,)."""
-        columns = [np.log(np.maximum(scores, FLOOR)), np.log(levels), np.log1p(counts), np.ones(len(scores))]
-        design = np.stack(columns, axis=1).astype(np.float64)
-        target = np.asarray(clicked, dtype=np.float64)
+    def learn(
+        cls,
+        known: tuple[AnyArray, BoolArray],
+        new: tuple[AnyArray, BoolArray],
+        levels: Levels,
+        counts: FloatArray,
+        crowd: FloatArray,
+    ) -> "Calibration":
+        """Fit by conditional logistic regression (McFadden 1974): which of a user's candidates were clicked.
+
+        Parameters
+        ----------
+        known, new : tuple of ndarray of shape (m, a) and (m, b)
+            Scores of candidates, -inf for those that do not count, and whether they were clicked. Every user counts
+            the same, some of whose candidates must be clicked.
+        levels : tuple of ndarray of shape (m, 1)
+        counts : ndarray of shape (m, 1)
+        crowd : ndarray of shape (m, b)
+        """
+        users, split = _of_users(levels, counts).astype(np.float64), known[0].shape[1]
+        scores = np.hstack([known[0], new[0]]).astype(np.float64)
+        logs, absent = np.log(np.maximum(scores, FLOOR)), np.isneginf(scores)
+        share = np.hstack([known[1], new[1]]) / (known[1].sum(axis=1) + new[1].sum(axis=1))[:, None]
 
         def loss(weights: AnyArray) -> tuple[float, AnyArray]:
-            logits = design @ weights
-            value = np.logaddexp(0.0, logits).mean() - (target * logits).mean()
-            slope = design.T @ (0.5 + 0.5 * np.tanh(logits / 2) - target) / len(target)
-            return value + 1e-5 * weights @ weights, slope + 2e-5 * weights
+            of_known, of_new, of_crowd, *of_users = weights
+            logits = logs * np.where(np.arange(len(logs[0])) < split, of_known, of_new)
+            logits[:, split:] += of_crowd * crowd + (users @ of_users)[:, None]
+            logits[absent] = -1e9
+            total = logsumexp(logits, axis=1, keepdims=True)
+            excess = (np.exp(logits - total) - share) / len(users)
+            on_known, on_new = excess[:, :split], excess[:, split:]
+            parts = [(on_known * logs[:, :split]).sum(), (on_new * logs[:, split:]).sum(), (on_new * crowd).sum()]
+            slope = np.array([*parts, *(on_new.sum(axis=1) @ users)])
+            value = (total[:, 0] - (share * logits).sum(axis=1)).mean()
+            return value + PENALTY * weights @ weights, slope + 2 * PENALTY * weights
 
-        found = minimize(loss, np.array([1.0, 0.0, 0.0, 0.0]), jac=True, method="L-BFGS-B", bounds=BOUNDS).x
-        return cls(*(float(weight) for weight in found))
+        found = minimize(loss, np.eye(7)[:2].sum(axis=0), jac=True, method="L-BFGS-B", bounds=BOUNDS).x
+        of_known, of_new, of_crowd, of_level, of_new_level, of_count, intercept = (float(weight) for weight in found)
+        return cls(of_known, of_new, of_level, of_new_level, of_count, of_crowd, intercept)
+
+
+def _of_users(levels: Levels, counts: FloatArray) -> FloatArray:
+    """What is known of each user, (m, 4)."""
+    return np.hstack([np.log(levels[0]), np.log(levels[1]), np.log1p(counts), np.ones_like(counts)])

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from coldstart._arrays import Csr, FloatArray, IntArray
+from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray
 from coldstart.metrics.accuracy import ndcg
 from coldstart.rankers.hybrid.calibration import Calibration, level
-from coldstart.rankers.hybrid.content import KernelRidge
+from coldstart.rankers.hybrid.content import KernelRidge, crowding, nearest
 from coldstart.rankers.hybrid.experts import Settings, blended, clicks_of, popularity, popularity_weight, relative
 from coldstart.rankers.hybrid.folds import Fold
 from coldstart.rankers.hybrid.raw import Collaborative, Content, Model, Raw
@@ -32,12 +32,12 @@ ALIKE = 4_000
 FEWEST = 20
 """Clicks below which nothing is learned."""
 
-PRICE = 0.04
+PRICE = 0.05
 """Share of NDCG@20 on items as they are that a fair chance for items with few clicks may cost."""
 
 K = 20
-TOP = 100
-"""Items per user and expert that the calibration is learned from."""
+TOP = 300
+"""Items per user and expert, at most, that the calibration is learned from; at most a third of all, too."""
 
 
 def choose(
@@ -54,7 +54,8 @@ def choose(
         pairs = tuple((float(told), _least(by_weight)) for told, by_weight in report["popularity"].items())
         chosen = replace(chosen, popularity=(*pairs, (2 * pairs[-1][0], 0.0)))  # who is known well needs none
     raw = Raw.of(fold.train, vectors, best, content, any(few), model)
-    chosen, report["few"] = _calibrated(raw, fold, chosen, few)
+    crowd = crowding(nearest(vectors[raw.warm], vectors[raw.young]))
+    chosen, report["few"] = _calibrated(raw, crowd, fold, chosen, few)
     return chosen, report
 
 
@@ -107,7 +108,9 @@ def _popularity(model: Model, fold: Fold, warm: IntArray) -> dict[float, dict[fl
     return report
 
 
-def _calibrated(raw: Raw, fold: Fold, chosen: Settings, few: Sequence[float]) -> tuple[Settings, dict[float, float]]:
+def _calibrated(
+    raw: Raw, crowd: FloatArray, fold: Fold, chosen: Settings, few: Sequence[float]
+) -> tuple[Settings, dict[float, float]]:
     """The log-odds of both kinds of items, and how long text speaks for items with few clicks.
 
     The longest that costs little on items as they are: on those that are new it pays, which no fold can show.
@@ -118,41 +121,50 @@ def _calibrated(raw: Raw, fold: Fold, chosen: Settings, few: Sequence[float]) ->
     cold = np.flatnonzero(fold.cold[raw.young])
     by_clicks, by_text, levels = relative(*raw.scores(csr_array(history[:, raw.warm])), cold)
     by_clicks += popularity_weight(chosen.popularity, users) * popularity(counts[raw.warm])
-    known = _learn(by_clicks, levels[0], users, history, held, raw.warm)
-    new = _learn(by_text[:, cold], levels[1], users, history, held, raw.young[cold])
+    known = _candidates(by_clicks, history, held, raw.warm)
+    new = _candidates(by_text[:, cold], history, held, raw.young[cold])
+    asked = (known.clicked.sum(axis=1) + new.clicked.sum(axis=1)) > 0
+    if min(known.clicked.sum(), new.clicked.sum()) >= FEWEST:
+        learned = Calibration.learn(
+            (known.scores[asked], known.clicked[asked]),
+            (new.scores[asked], new.clicked[asked]),
+            (levels[0][asked], levels[1][asked]),
+            users[asked],
+            crowd[cold][new.at[asked]],
+        )
+        chosen = replace(chosen, calibration=learned)
+    seen, wanted = csr_array(history[:, raw.warm]), csr_array(held[:, raw.warm])
+    if wanted.nnz < FEWEST:
+        return chosen, {}
     spoken = np.flatnonzero(counts[raw.young])
     at, mean = np.searchsorted(raw.warm, raw.young[spoken]), float(counts[raw.warm].mean())
-    odds, said = known.logits(by_clicks, levels[0], users), new.logits(by_text[:, spoken], levels[1], users)
-    seen, wanted, came_to = csr_array(history[:, raw.warm]), csr_array(held[:, raw.warm]), {}
-    if wanted.nnz < FEWEST:
-        return replace(chosen, known=known, new=new), {}
+    odds = chosen.calibration.of_known(by_clicks)
+    said = chosen.calibration.of_new(by_text[:, spoken], levels, users, crowd[spoken])
+    came_to = {}
     for value in few:
         mixed = odds.copy()
         mixed[:, at] = blended(odds[:, at], said, counts[raw.young[spoken]], mean, value) if value else odds[:, at]
         came_to[value] = found(mixed, seen, wanted)
-    most = max(value for value in few if came_to[value] >= (1.0 - PRICE) * max(came_to.values()))
-    return replace(chosen, known=known, new=new, few=most), came_to
+    return replace(chosen, few=max(v for v in few if came_to[v] >= (1.0 - PRICE) * max(came_to.values()))), came_to
 
 
-def _learn(
-    scores: FloatArray,
-    levels: FloatArray,
-    users: FloatArray,
-    history: Csr,
-    held: Csr,
-    items: IntArray,
-) -> Calibration:
-    """The calibration of some items; plain when hardly any of them was clicked."""
+class Candidates(NamedTuple):
+    """Of each user the items that score best: where they stand, (m, top), their scores, and which were clicked.
+
+    The score of what a user knows already is -inf.
+    """
+
+    at: IntArray
+    scores: FloatArray
+    clicked: BoolArray
+
+
+def _candidates(scores: FloatArray, history: Csr, held: Csr, items: IntArray) -> Candidates:
+    unseen = np.where(history[:, items].toarray() > 0, -np.inf, scores)
+    top = min(TOP, max(len(items) // 3, K), len(items))
+    at = np.argpartition(-unseen, top - 1, axis=1)[:, :top] if top else np.zeros((len(scores), 0), dtype=np.int64)
     clicked = held[:, items].toarray() > 0
-    if clicked.sum() < FEWEST:
-        return Calibration()
-    scores = np.where(history[:, items].toarray() > 0, -np.inf, scores)
-    top = np.argpartition(-scores, min(TOP, scores.shape[1]) - 1, axis=1)[:, :TOP]
-    picked = np.take_along_axis(scores, top, axis=1)
-    real = np.isfinite(picked)
-    wide_levels, wide_users = (np.broadcast_to(column, top.shape) for column in (levels, users))
-    labels = np.take_along_axis(clicked, top, axis=1)
-    return Calibration.learn(picked[real], wide_levels[real], wide_users[real], labels[real])
+    return Candidates(at, np.take_along_axis(unseen, at, axis=1), np.take_along_axis(clicked, at, axis=1))
 
 
 def found(scores: FloatArray, history: Csr, wanted: Csr) -> float:

@@ -8,6 +8,9 @@ from scipy.sparse import csr_array
 from coldstart._arrays import Csr, FloatArray, IntArray, blocks
 from coldstart.rankers.hybrid.linear import inverse_of
 
+NEAREST = 50
+"""Items whose texts say what a text alone does not."""
+
 
 @dataclass(frozen=True, eq=False)
 class KernelRidge:
@@ -48,17 +51,27 @@ class KernelRidge:
         return np.asarray(weights, dtype=np.float32)
 
 
-def neighbours(vectors: FloatArray, others: FloatArray, count: int = 50) -> Csr:
-    """Return weights (n, n_others) of the nearest rows, their cosines to the third power summing to 1: for any size."""
+def nearest(vectors: FloatArray, others: FloatArray, count: int = NEAREST) -> Csr:
+    """Return the cosines (n, n_others) of the nearest rows, at least 0 and ``count`` a column: for any size."""
     count = min(count, len(vectors))
     rows, values = np.empty((len(others), count), np.int64), np.empty((len(others), count), np.float32)
     for block in blocks(len(others), 1024):
         cosines = others[block] @ vectors.T
         rows[block] = np.sort(np.argpartition(-cosines, count - 1, axis=1)[:, :count], axis=1)
-        values[block] = np.maximum(np.take_along_axis(cosines, rows[block], axis=1), 0.0) ** 3
-    values /= np.maximum(values.sum(axis=1, keepdims=True), 1e-9)
+        values[block] = np.maximum(np.take_along_axis(cosines, rows[block], axis=1), 0.0)
     indptr = count * np.arange(len(others) + 1)
     return csr_array(csr_array((values.ravel(), rows.ravel(), indptr), shape=(len(others), len(vectors))).T)
+
+
+def neighbours(cosines: Csr) -> Csr:
+    """Return how much the ``nearest`` rows count, by their cosines to the third power: sums of 1."""
+    weights = cosines.power(3)
+    return csr_array(weights / np.maximum(weights.sum(axis=0), 1e-9), dtype=np.float32)
+
+
+def crowding(cosines: Csr, count: int = NEAREST) -> FloatArray:
+    """Return the mean cosine (n_others,) of the ``nearest`` rows."""
+    return np.asarray(cosines.sum(axis=0) / min(count, max(cosines.shape[0], 1)), dtype=np.float32)
 
 
 def kernel(ones: FloatArray, others: FloatArray, width: float) -> FloatArray:

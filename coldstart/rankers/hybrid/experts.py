@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
 import numpy as np
 from scipy.sparse import csr_array, hstack
@@ -10,13 +9,10 @@ from scipy.sparse import csr_array, hstack
 from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray
 from coldstart._component import Component
 from coldstart.rankers.hybrid.answers import Answers
-from coldstart.rankers.hybrid.calibration import FLOOR, TOP, Calibration, level
-from coldstart.rankers.hybrid.content import neighbours
+from coldstart.rankers.hybrid.calibration import FLOOR, TOP, Calibration, Levels, level
+from coldstart.rankers.hybrid.content import crowding, nearest, neighbours
 from coldstart.rankers.hybrid.folds import HELD
 from coldstart.rankers.hybrid.raw import Collaborative, Content, Raw
-
-Levels: TypeAlias = tuple[FloatArray, FloatArray]
-"""Of each user, (m, 1): by clicks and by text."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +25,15 @@ class Settings(Component):
         The expert on clicks.
     popularity : tuple of (float, float)
         Pairs of a user's clicks and what the most popular items get added to their relative scores then.
-    known, new : Calibration
-        From scores to log-odds, of items with clicks and without.
+    calibration : Calibration
+        From scores to log-odds.
     few : float
         Clicks at which an item's own clicks count as much as its text, of items with at most ``YOUNG``.
     """
 
     collaborative: Collaborative = field(default_factory=Collaborative)
     popularity: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
-    known: Calibration = field(default_factory=Calibration)
-    new: Calibration = field(default_factory=Calibration)
+    calibration: Calibration = field(default_factory=Calibration)
     few: float = 10.0
 
 
@@ -56,6 +51,8 @@ class Experts(Component):
         From histories (m, n_warm) to raw scores of the warm and the young items, (m, n_warm + n_young).
     near : csr_array of shape (n_warm, n_young)
         The warm items that stand for a young one in a history.
+    crowd : ndarray of shape (n_young,)
+        How near the warm items are that are nearest to a young one.
     reach : float
         What the weights of a young item sum to.
     popular : ndarray of shape (n_warm,)
@@ -72,6 +69,7 @@ class Experts(Component):
     young: IntArray
     answers: Answers
     near: Csr
+    crowd: FloatArray
     reach: float
     popular: FloatArray
     counts: FloatArray
@@ -85,11 +83,13 @@ class Experts(Component):
         """Fit on clicks (m, n), weights up to 1, and vectors (n, dim), rows of length one or zero."""
         counts = np.asarray(clicks.sum(axis=0), dtype=np.float32)
         raw = Raw.of(clicks, vectors, settings.collaborative, content, settings.few > 0)
+        cosines = nearest(vectors[raw.warm], vectors[raw.young])
         return cls(
             warm=raw.warm,
             young=raw.young,
             answers=raw.answers(),
-            near=neighbours(vectors[raw.warm], vectors[raw.young]),
+            near=neighbours(cosines),
+            crowd=crowding(cosines),
             reach=raw.reach,
             popular=popularity(counts[raw.warm]),
             counts=counts,
@@ -111,7 +111,8 @@ class Experts(Component):
         kept = (place[self.young] >= 0) & (vectors[there] == self.texts).all(axis=1)
         changed = there[(place[self.young] >= 0) & ~kept]
         placed = np.sort(np.append(np.flatnonzero(origin < 0), changed))
-        added = neighbours(self.vectors, vectors[placed])
+        cosines = nearest(self.vectors, vectors[placed])
+        added = neighbours(cosines)
         young = np.append(place[self.young][kept], placed)
         columns = np.append(np.arange(len(self.warm)), len(self.warm) + np.flatnonzero(kept))
         counts = np.zeros(len(origin), dtype=np.float32)
@@ -122,6 +123,7 @@ class Experts(Component):
             young=young,
             answers=self.answers.grown(columns, added * self.reach, self.content.boost),
             near=csr_array(hstack([self.near[:, np.flatnonzero(kept)], added], format="csr")),
+            crowd=np.append(self.crowd[kept], crowding(cosines)),
             texts=vectors[young],
             counts=counts,
         )
@@ -129,13 +131,13 @@ class Experts(Component):
     def log_odds(self, history: Csr, popular: float = 1.0) -> FloatArray:
         """Return log-odds of a click on every item, (m, n), for histories (m, n) of weights up to 1.
 
-        ``popular`` multiplies what popularity is worth.
+        Up to a number that all items of a user share. ``popular`` multiplies what popularity is worth.
         """
         settings, users = self.settings, clicks_of(history)
         by_clicks, by_text, levels = self._relative(history)
         by_clicks += popular * popularity_weight(settings.popularity, users) * self.popular
-        known = settings.known.logits(by_clicks, levels[0], users)
-        said = settings.new.logits(by_text, levels[1], users)
+        known = settings.calibration.of_known(by_clicks)
+        said = settings.calibration.of_new(by_text, levels, users, self.crowd)
         few, at = self._few()
         known[:, at] = blended(known[:, at], said[:, few], self.counts[self.young[few]], self._mean, settings.few)
         new, there = self._new, self.warm >= 0
@@ -143,6 +145,14 @@ class Experts(Component):
         odds[:, self.warm[there]] = known[:, there]
         odds[:, self.young[new]] = said[:, new]
         return odds
+
+    def liked_along(self, likes: Csr) -> FloatArray:
+        """Return how much the items with clicks are liked by who likes these (m, n), as shares of the best 20."""
+        by_clicks, _, _ = self._relative(likes)
+        found = np.zeros(likes.shape, dtype=np.float32)
+        there = self.warm >= 0
+        found[:, self.warm[there]] = np.maximum(by_clicks, 0.0)[:, there]
+        return found
 
     def voices(self, history: Csr, popular: float = 1.0) -> FloatArray:
         """Return how much text, clicks and popularity each have said in ``log_odds``, shape (3, m, n), sums of 1."""
@@ -160,6 +170,12 @@ class Experts(Component):
         said[1][:, self.warm[there]] = of_clicks[:, there]
         said[2][:, self.warm[there]] = of_many[:, there]
         return said
+
+    @property
+    def fame(self) -> FloatArray:
+        """Logarithm of the clicks of every item (n_items,), as a share of the 20 largest; new ones have the mean."""
+        clicks = np.log1p(np.where(self.counts > 0, self.counts, self._mean))
+        return np.asarray(clicks / level(clicks[None])[0], dtype=np.float32)
 
     @property
     def _new(self) -> IntArray:

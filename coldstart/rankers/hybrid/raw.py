@@ -10,7 +10,7 @@ from coldstart._arrays import Csr, FloatArray, IntArray, blocks
 from coldstart._component import Component
 from coldstart.rankers.hybrid.als import PriorALS
 from coldstart.rankers.hybrid.answers import Answers
-from coldstart.rankers.hybrid.content import KernelRidge, neighbours
+from coldstart.rankers.hybrid.content import KernelRidge, nearest, neighbours
 from coldstart.rankers.hybrid.ease import PriorEASE, Ridge, TextPrior
 
 TEXT_L2 = 10.0
@@ -151,7 +151,7 @@ def _weights(vectors: FloatArray, warm: IntArray, young: IntArray, content: Cont
     known = np.isin(young, warm)
     own = np.searchsorted(warm, young[known])
     if not exact:
-        near = neighbours(vectors[warm], vectors[young]).tolil()
+        near = neighbours(nearest(vectors[warm], vectors[young])).tolil()
         near[own, np.flatnonzero(known)] = 0.0  # its own clicks are not its text
         return csr_array(near)
     regression = KernelRidge.of(vectors[warm], content.width, content.l2)

@@ -8,7 +8,7 @@ from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.hybrid import answers as module
 from coldstart.rankers.hybrid.als import PriorALS
 from coldstart.rankers.hybrid.answers import Answers
-from coldstart.rankers.hybrid.content import neighbours
+from coldstart.rankers.hybrid.content import nearest, neighbours
 from coldstart.rankers.hybrid.raw import Collaborative, Content, Raw
 from coldstart.storage import pack, unpack
 
@@ -106,7 +106,7 @@ class TestGrown:
         raws, vectors = made
         raw = raws[method]
         answers = raw.answers()
-        near = neighbours(vectors[raw.warm], vectors[raw.warm[:count]], 5)
+        near = neighbours(nearest(vectors[raw.warm], vectors[raw.warm[:count]], 5))
         columns = sum(raw.weights.shape)
         return answers, answers.grown(np.arange(columns) if kept is None else kept, near, self.BOOST), near
 

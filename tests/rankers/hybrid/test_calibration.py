@@ -6,55 +6,94 @@ from hypothesis import strategies as st
 from coldstart.rankers.hybrid.calibration import FLOOR, Calibration, level
 
 
-def simulated(true, n=60_000, seed=0):
-    """Pairs of a user and an item, clicked by the odds that ``true`` gives them."""
+def simulated(true, n_users=20_000, n_items=20, seed=0):
+    """Candidates of users, half of the items known and half new, clicked by the odds that ``true`` gives them."""
     rng = np.random.default_rng(seed)
-    scores, levels = np.exp(rng.normal(-1.0, 1.0, n)), np.exp(rng.normal(-2.0, 1.0, n))
-    counts = rng.integers(1, 50, n).astype(float)
-    scores = np.maximum(scores, FLOOR)
-    odds = true.slope * np.log(scores) + true.level_slope * np.log(levels) + true.count_slope * np.log1p(counts)
-    return scores, levels, counts, rng.random(n) < 1 / (1 + np.exp(-odds - true.intercept))
+    scores = np.maximum(np.exp(rng.normal(-1.0, 1.0, (2, n_users, n_items))), FLOOR)
+    levels = tuple(np.exp(rng.normal(-2.0, 1.0, (2, n_users, 1))))
+    counts, crowd = rng.integers(1, 50, (n_users, 1)).astype(float), rng.random((n_users, n_items))
+    odds = np.hstack([true.of_known(scores[0]), true.of_new(scores[1], levels, counts, crowd)])
+    clicked = np.argmax(odds + rng.gumbel(size=odds.shape), axis=1)[:, None] == np.arange(2 * n_items)
+    return (scores[0], clicked[:, :n_items]), (scores[1], clicked[:, n_items:]), levels, counts, crowd
+
+
+NAMES = ("known", "new", "known_level", "new_level", "count", "crowd", "intercept")
 
 
 @pytest.mark.parametrize(
     "true",
-    [Calibration(1.3, 0.4, 0.2, -1.5), Calibration(0.5, -0.3, 0.0, -0.5), Calibration(2.0, 1.0, -0.4, 1.0)],
+    [Calibration(1.3, 0.8, -0.4, 0.2, 0.1, -1.0, 0.5), Calibration(0.5, 2.0, 0.3, -0.3, -0.2, -0.4, -1.5)],
 )
 def test_the_coefficients_that_made_the_clicks_are_found(true):
     found = Calibration.learn(*simulated(true))
-    for name in ("slope", "level_slope", "count_slope", "intercept"):
-        assert getattr(found, name) == pytest.approx(getattr(true, name), abs=0.12)
+    for name in NAMES:
+        assert getattr(found, name) == pytest.approx(getattr(true, name), abs=0.2)
         assert type(getattr(found, name)) is float
 
 
-def test_a_thousand_pairs_of_which_none_or_all_were_clicked_give_finite_odds():
-    scores, levels, counts, _ = simulated(Calibration(), 1000)
-    for clicked in (np.zeros(1000, bool), np.ones(1000, bool)):
-        found = Calibration.learn(scores, levels, counts, clicked)
-        assert np.isfinite([found.slope, found.level_slope, found.count_slope, found.intercept]).all()
+def test_what_users_know_already_says_nothing():
+    known, new, *others = simulated(Calibration(1.3, 0.8), 300)
+    scores, clicked = (np.hstack([part, part[:, :5]]) for part in known)
+    scores[:, -5:], clicked[:, -5:] = -np.inf, False
+    found = Calibration.learn((scores, clicked), new, *others)
+    expected = Calibration.learn(known, new, *others)
+    assert [getattr(found, name) for name in NAMES] == pytest.approx([getattr(expected, name) for name in NAMES])
+
+
+def test_a_user_with_many_clicks_counts_as_much_as_one_with_one():
+    known, new, levels, counts, crowd = simulated(Calibration(1.0, 1.0), 2)
+    known[1][:], new[1][:] = False, False
+    known[1][0, :20], new[1][1, 0] = True, True  # one found twenty known items, the other a single new one
+    once = Calibration.learn(known, new, levels, counts, crowd)
+    odds = np.hstack([once.of_known(known[0]), once.of_new(new[0], levels, counts, crowd)])
+    chances = np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)
+    assert chances[:, known[0].shape[1] :].sum() == pytest.approx(1.0, abs=0.05)
+
+
+def test_where_all_or_none_are_new_the_odds_are_finite():
+    known, new, *others = simulated(Calibration(), 200)
+    for side in (known, new):
+        for part in (known, new):
+            part[1][:] = False
+        side[1][:, 0] = True
+        found = Calibration.learn(known, new, *others)
+        assert np.isfinite([getattr(found, name) for name in NAMES]).all()
+
+
+def test_a_crowded_item_never_has_the_better_odds_for_it():
+    known, new, levels, counts, crowd = simulated(Calibration(1.0, 1.0, crowd=2.0))
+    assert Calibration.learn(known, new, levels, counts, crowd).crowd == 0.0
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.floats(-10, 100, width=32), min_size=2, max_size=30), st.floats(0.01, 5), st.floats(-3, 3))
 def test_a_higher_score_never_has_lower_odds(scores, slope, intercept):
     scores = np.sort(np.array([scores], dtype=np.float32))
-    odds = Calibration(slope, 0.3, 0.2, intercept).logits(scores, np.full((1, 1), 0.1), np.ones((1, 1)))
-    assert np.all(np.diff(odds[0]) >= 0)
-    assert np.isfinite(odds).all()
+    calibration = Calibration(slope, slope, 0.3, 0.3, 0.2, -1.0, intercept)
+    one = np.ones((1, 1))
+    crowd = np.full(scores.shape[1], 0.5)
+    for odds in (calibration.of_known(scores), calibration.of_new(scores, (0.1 * one, one), one, crowd)):
+        assert np.all(np.diff(odds[0]) >= 0)
+        assert np.isfinite(odds).all()
 
 
 def test_the_odds_are_those_of_the_formula_row_by_row():
-    found = Calibration(2.0, 0.5, 0.25, -1.0).logits(
-        np.array([[1.0, 4.0], [0.5, -3.0]]), np.array([[1.0], [0.2]]), np.array([[0.0], [9.0]])
-    )
-    of_second = 0.5 * np.log(0.2) + 0.25 * np.log(10) - 1.0
-    expected = [[-1.0, 2 * np.log(4) - 1.0], [2 * np.log(0.5) + of_second, 2 * np.log(FLOOR) + of_second]]
+    calibration = Calibration(2.0, 3.0, 0.5, -0.5, 0.25, -2.0, -1.0)
+    scores = np.array([[1.0, 4.0], [0.5, -3.0]])
+    levels = (np.array([[1.0], [0.2]]), np.array([[1.0], [0.4]]))
+    found = calibration.of_new(scores, levels, np.array([[0.0], [9.0]]), np.array([0.0, 0.5]))
+    of_second = 0.5 * np.log(0.2) - 0.5 * np.log(0.4) + 0.25 * np.log(10) - 1.0
+    expected = [[-1.0, 3 * np.log(4) - 2.0], [3 * np.log(0.5) + of_second, 3 * np.log(FLOOR) + of_second - 1.0]]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+    of_known = [[0.0, 2 * np.log(4)], [2 * np.log(0.5), 2 * np.log(FLOOR)]]
+    np.testing.assert_allclose(calibration.of_known(scores), of_known, rtol=1e-5, atol=1e-7)
 
 
 def test_by_default_the_odds_are_the_logarithm_of_the_share_of_the_level():
-    found = Calibration().logits(np.array([[1.0, 0.5]]), np.array([[7.0]]), np.array([[3.0]]))
-    np.testing.assert_allclose(found, np.log([[1.0, 0.5]]), atol=1e-6)
+    scores, one = np.array([[1.0, 0.5]]), np.ones((1, 1))
+    np.testing.assert_allclose(Calibration().of_known(scores), np.log(scores), atol=1e-6)
+    found = Calibration().of_new(scores, (7 * one, 5 * one), 3 * one, np.array([0.3, 0.9]))
+    np.testing.assert_allclose(found, np.log(scores), atol=1e-6)
 
 
 @pytest.mark.parametrize(("n", "expected"), [(100, 90.5), (21, 11.5), (20, 10.5), (3, 2.0), (1, 1.0)])

@@ -8,7 +8,7 @@ from coldstart.metrics.accuracy import ndcg
 from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.hybrid import choosing as module
 from coldstart.rankers.hybrid.calibration import Calibration
-from coldstart.rankers.hybrid.choosing import ALS, EXACT, POPULARITY, _told, choose, found, likeness
+from coldstart.rankers.hybrid.choosing import ALS, EXACT, POPULARITY, _candidates, _told, choose, found, likeness
 from coldstart.rankers.hybrid.experts import Experts, Settings
 from coldstart.rankers.hybrid.folds import cut
 from coldstart.rankers.hybrid.raw import Collaborative, Content, Raw
@@ -168,15 +168,15 @@ def test_texts_count_less_where_they_say_nothing(make_world):
 
 def test_log_odds_rise_with_the_scores_of_either_kind_of_item(make_world):
     settings, _ = chosen(make_world(n_users=300, noise=1.0, per_kind=60, n_cold=10))
-    for calibration in (settings.known, settings.new):
-        assert calibration.slope > 0
-        assert calibration != Calibration()
+    assert settings.calibration.known > 0
+    assert settings.calibration.new > 0
+    assert settings.calibration != Calibration()
 
 
 def test_where_texts_say_nothing_a_higher_score_still_never_has_lower_odds(make_world):
     world = make_world(n_users=90, noise=0.2, seed=8)
     np.random.default_rng(8).shuffle(world.features.dense)
-    assert chosen(world)[0].new.slope >= 0.0
+    assert chosen(world)[0].calibration.new >= 0.0
 
 
 def test_the_same_fold_gives_the_same_settings(make_world):
@@ -190,7 +190,7 @@ def test_with_few_users_nothing_is_learned_of_popularity(make_world):
     assert settings.popularity == ((1.0, 0.0),)
 
 
-def test_where_hardly_any_hidden_click_is_on_a_new_item_new_items_keep_their_plain_odds(make_world):
+def test_where_hardly_any_hidden_click_is_on_a_new_item_the_odds_stay_plain(make_world):
     world = make_world()
     clicks = world.clicks.toarray()
     clicks[2:] = 0.0
@@ -198,7 +198,7 @@ def test_where_hardly_any_hidden_click_is_on_a_new_item_new_items_keep_their_pla
     fold = cut(csr_array(clicks), np.random.default_rng(0))
     assert 0 < fold.held[:, fold.cold].nnz < 20
     settings, _ = choose(fold, texts_of(world), START, Content(), EXACT, FEW)
-    assert settings.new == Calibration()
+    assert settings.calibration == Calibration()
 
 
 @pytest.mark.parametrize("told", [1, 3])
@@ -236,15 +236,25 @@ def test_the_scores_given_are_left_as_they_were():
 
 def test_odds_are_learned_from_unseen_items_and_those_of_new_items_from_hidden_ones_only(monkeypatch, make_world):
     learned = []
-    monkeypatch.setattr(Calibration, "learn", lambda *pairs: learned.append(pairs) or Calibration())
+    monkeypatch.setattr(Calibration, "learn", lambda *sides: learned.append(sides) or Calibration())
+    monkeypatch.setattr(module, "K", 1_000)  # all items are candidates
     world = make_world()
     fold = cut(world.clicks, np.random.default_rng(0))
     choose(fold, texts_of(world), START, Content(), EXACT, FEW)
     asked = (np.diff(fold.held.indptr) > 0) & (np.diff(fold.train.indptr) > 0)
     train, held = fold.train.toarray()[asked], fold.held.toarray()[asked]
     warm = train.any(axis=0) | fold.train.toarray().any(axis=0)
-    assert warm.sum() < 100  # all items of each user are among the best 100
-    (_, _, _, of_known), (_, _, _, of_new) = learned
-    assert (len(of_known), of_known.sum()) == ((1 - train[:, warm]).sum(), held[:, warm].sum())
-    assert (len(of_new), of_new.sum()) == (len(train) * fold.cold.sum(), held[:, fold.cold].sum())
+    (((known, of_known), (new, of_new), levels, counts, crowd),) = learned
+    assert (np.isfinite(known).sum(), of_known.sum()) == ((1 - train[:, warm]).sum(), held[:, warm].sum())
+    assert (np.isfinite(new).sum(), of_new.sum()) == (len(train) * fold.cold.sum(), held[:, fold.cold].sum())
+    assert [len(part) for part in (*levels, counts, crowd)] == [len(train)] * 4
     assert world.cold.any()
+
+
+def test_the_best_third_of_the_items_are_candidates(make_world):
+    rng = np.random.default_rng(0)
+    scores, history, held = rng.random((9, 90)), csr_array((9, 90)), csr_array(rng.random((9, 90)) < 0.1)
+    found = _candidates(scores, history, held, np.arange(90))
+    assert found.at.shape == (9, 30)
+    assert np.array_equal(np.sort(found.at, axis=1), np.sort(np.argsort(-scores, axis=1)[:, :30], axis=1))
+    assert np.array_equal(found.clicked, np.take_along_axis(held.toarray(), found.at, axis=1))

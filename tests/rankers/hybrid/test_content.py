@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldstart.rankers.hybrid.content import KernelRidge, kernel, neighbours
+from coldstart.rankers.hybrid.content import KernelRidge, crowding, kernel, nearest, neighbours
 
 WIDTH, L2 = 3.0, 0.5
 
@@ -84,7 +84,7 @@ def test_items_without_text_are_far_from_all():
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 40))
 def test_the_neighbours_weights_sum_to_1_and_no_more_than_asked_for_count(seed, n, count):
     vectors, others = texts(n, seed), texts(6, seed + 1)
-    found = neighbours(vectors, others, count).toarray()
+    found = neighbours(nearest(vectors, others, count)).toarray()
     near = (vectors @ others.T > 1e-3).any(axis=0)
     assert found.shape == (n, 6)
     assert found.min() >= 0.0
@@ -95,20 +95,27 @@ def test_the_neighbours_weights_sum_to_1_and_no_more_than_asked_for_count(seed, 
 def test_neighbours_count_by_the_third_power_of_their_cosine():
     vectors = np.array([[1, 0], [0.6, 0.8], [0, 1], [-1, 0]], dtype=np.float32)
     east = np.array([[1, 0]], dtype=np.float32)
-    found = neighbours(vectors, east).toarray()[:, 0]
+    found = neighbours(nearest(vectors, east)).toarray()[:, 0]
     np.testing.assert_allclose(found, np.array([1, 0.216, 0, 0]) / 1.216, atol=1e-6)
-    assert neighbours(vectors, east, 1).toarray()[:, 0].tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert neighbours(nearest(vectors, east, 1)).toarray()[:, 0].tolist() == [1.0, 0.0, 0.0, 0.0]
 
 
 def test_a_text_that_is_like_none_has_no_neighbours():
     others = np.array([[-1, 0], [0, 0]], dtype=np.float32)
-    assert not neighbours(np.array([[1, 0]], dtype=np.float32), others).toarray().any()
-    assert neighbours(texts(3), np.zeros((0, 4), dtype=np.float32)).shape == (3, 0)
+    assert not neighbours(nearest(np.array([[1, 0]], dtype=np.float32), others)).toarray().any()
+    assert neighbours(nearest(texts(3), np.zeros((0, 4), dtype=np.float32))).shape == (3, 0)
 
 
 def test_items_of_more_than_one_block_have_the_neighbours_they_have_alone():
     vectors, others = texts(40), texts(1030, 1)
-    found = neighbours(vectors, others, 5)
+    found = neighbours(nearest(vectors, others, 5))
     assert found.nnz == 5 * 1030
-    ends = neighbours(vectors, others[[0, 1023, 1024, 1029]], 5).toarray()
+    ends = neighbours(nearest(vectors, others[[0, 1023, 1024, 1029]], 5)).toarray()
     np.testing.assert_allclose(found.toarray()[:, [0, 1023, 1024, 1029]], ends, atol=1e-6)
+
+
+def test_a_text_is_crowded_by_the_mean_cosine_of_its_nearest():
+    vectors = np.array([[1, 0], [0.6, 0.8], [0, 1], [-1, 0]], dtype=np.float32)
+    others = np.array([[1, 0], [0, 1], [0, 0]], dtype=np.float32)
+    np.testing.assert_allclose(crowding(nearest(vectors, others, 2), 2), [0.8, 0.9, 0.0], atol=1e-6)
+    np.testing.assert_allclose(crowding(nearest(vectors, others)), [0.4, 0.45, 0.0], atol=1e-6)

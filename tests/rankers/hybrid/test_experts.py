@@ -52,14 +52,17 @@ def test_a_users_odds_are_those_of_their_history_whoever_is_asked_beside_them(wo
 def test_odds_are_those_of_the_exact_scores(world, method):
     """By the book: raw scores as shares of the levels, their logarithm, and of few clicks a mean of two."""
     collaborative, few = Collaborative(method), 10.0
-    learned = Settings(collaborative, known=Calibration(1.2, 0.3, 0.1, -1.0), new=Calibration(0.8, 0.2, 0.4, -2.0))
+    calibration = Calibration(1.2, 0.8, 0.3, 0.2, 0.4, -0.5, -2.0)
+    learned = Settings(collaborative, calibration=calibration)
     counts = world.clicks.sum(axis=0)
     raw = Raw.of(world.clicks, texts_of(world), collaborative, Content(), True)
     new = counts[raw.young] == 0
     by_clicks, by_text, levels = relative(*raw.scores(csr_array(world.clicks[:, raw.warm])), np.flatnonzero(new))
     expected = np.empty((90, world.n_items))
-    expected[:, raw.warm] = learned.known.logits(by_clicks, levels[0], clicks_of(world.clicks))
-    said = learned.new.logits(by_text, levels[1], clicks_of(world.clicks))
+    expected[:, raw.warm] = calibration.of_known(by_clicks)
+    cosines = texts_of(world)[raw.young] @ texts_of(world)[raw.warm].T
+    crowd = np.maximum(np.sort(cosines, axis=1)[:, -50:], 0.0).mean(axis=1)
+    said = calibration.of_new(by_text, levels, clicks_of(world.clicks), crowd)
     to_come = np.log((counts + 0.5) * HELD / (1 - HELD) / counts[counts > 0].mean())
     for at, item in enumerate(raw.young):
         share = few / (few + counts[item])
@@ -79,10 +82,10 @@ def test_a_stranger_with_the_history_of_a_known_user_has_the_same_odds(world):
 
 def test_each_kind_of_item_has_the_odds_of_its_own_calibration(world):
     plain = fitted(world, few=0.0).log_odds(world.clicks)
-    apart = Settings(known=Calibration(intercept=2.0), new=Calibration(intercept=-3.0))
-    moved = fitted(world, settings=apart, few=0.0).log_odds(world.clicks) - plain
-    np.testing.assert_allclose(moved[:, world.cold], -3.0, atol=1e-5)
-    np.testing.assert_allclose(moved[:, ~world.cold], 2.0, atol=1e-5)
+    apart = Settings(calibration=Calibration(known=2.0, intercept=-3.0))
+    moved = fitted(world, settings=apart, few=0.0).log_odds(world.clicks)
+    np.testing.assert_allclose(moved[:, world.cold], plain[:, world.cold] - 3.0, atol=1e-5)
+    np.testing.assert_allclose(moved[:, ~world.cold], 2.0 * plain[:, ~world.cold], atol=1e-5)
 
 
 @pytest.mark.parametrize("popular", [1.0, 0.4])
@@ -376,5 +379,5 @@ def test_the_weight_of_popularity_goes_by_the_logarithm_of_the_clicks_and_stays_
 
 
 def test_settings_are_compared_by_their_numbers():
-    one, other = (Settings(Collaborative(l2=l2), new=Calibration(2.0)) for l2 in (3.0, 4.0))
+    one, other = (Settings(Collaborative(l2=l2), calibration=Calibration(2.0)) for l2 in (3.0, 4.0))
     assert replace(one, collaborative=Collaborative(l2=4.0)) == other != one

@@ -899,4 +899,4 @@ class TestWhatIsRefused:
 
 
 def test_a_plain_calibration_is_the_usual_one():
-    assert Settings().known == Settings().new == Calibration()
+    assert Settings().calibration == Calibration()

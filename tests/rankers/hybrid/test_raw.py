@@ -5,7 +5,7 @@ from scipy.sparse import csr_array
 from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.hybrid import raw as module
 from coldstart.rankers.hybrid.als import PriorALS
-from coldstart.rankers.hybrid.content import KernelRidge, neighbours
+from coldstart.rankers.hybrid.content import KernelRidge, nearest, neighbours
 from coldstart.rankers.hybrid.ease import PriorEASE, Ridge, TextPrior
 from coldstart.rankers.hybrid.raw import YOUNG, Collaborative, Content, Raw
 
@@ -93,7 +93,7 @@ class TestOf:
     def test_with_many_items_and_with_als_the_nearest_are_averaged(self, monkeypatch, world, method, most_exact):
         monkeypatch.setattr(module, "MOST_EXACT", most_exact)
         raw, vectors = fitted(world, collaborative=Collaborative(method), few=False), texts_of(world)
-        expected = neighbours(vectors[raw.warm], vectors[raw.young]).toarray()
+        expected = neighbours(nearest(vectors[raw.warm], vectors[raw.young])).toarray()
         np.testing.assert_allclose(raw.weights.toarray(), expected, atol=1e-6)
         np.testing.assert_allclose(raw.weights.sum(axis=0), 1.0, atol=1e-5)
 
