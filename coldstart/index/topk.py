@@ -9,7 +9,7 @@ from coldstart._arrays import AnyArray, FloatArray, IntArray, blocks, check_betw
 from coldstart.base import Hits
 from coldstart.errors import InvalidInputError
 
-BLOCK_BYTES = 64 * 2**20
+BLOCK_BYTES = 16 * 2**20
 """Size of one block of scores; a search holds about three of them beside its result."""
 
 LOWEST = np.finfo(np.float32).min

@@ -64,14 +64,18 @@ class PriorALS(Component):
         Of the items, when they were learned.
     text : ndarray of shape (dim, k)
         T: the vector of an item without clicks times T is where it belongs.
-    n_items : int
-        Items that were learned from.
+    user_gram : ndarray of shape (k, k)
+        Of the users, when the items were learned.
+    n_users, n_items : int
+        That were learned from.
     regularization, unobserved : float
     """
 
     items: FloatArray
     gram: FloatArray
     text: FloatArray
+    user_gram: FloatArray
+    n_users: int
     n_items: int
     regularization: float
     unobserved: float
@@ -96,9 +100,10 @@ class PriorALS(Component):
         items, text = (0.1 * start).astype(np.float32), np.zeros((vectors.shape[1], factors), dtype=np.float32)
         for _ in range(sweeps):
             users = solved_rows(clicks, items, items.T @ items, unobserved, of_users)
-            items = solved_rows(by_item, users, users.T @ users, unobserved, of_items, vectors @ text)
+            user_gram = users.T @ users
+            items = solved_rows(by_item, users, user_gram, unobserved, of_items, vectors @ text)
             text = regression.fitted(items)
-        return cls(items, items.T @ items, text, n_items, regularization, unobserved)
+        return cls(items, items.T @ items, text, user_gram, n_users, n_items, regularization, unobserved)
 
     def code(self, rows: Csr) -> FloatArray:
         """Return the factors (m, k) of histories (m, n), as those of users are learned; zero without a history.
@@ -107,6 +112,11 @@ class PriorALS(Component):
         """
         ridge = _ridge(rows, self.n_items, self.regularization, self.unobserved)
         return solved_rows(rows, self.items, self.gram, self.unobserved, ridge)
+
+    def new_items(self, clicks: Csr, users: FloatArray, texts: FloatArray) -> FloatArray:
+        """Return the factors (q, k) of items from clicks (q, u) of some users (u, k), as those of items are learned."""
+        ridge = _ridge(clicks, self.n_users, self.regularization, self.unobserved)
+        return solved_rows(clicks, users, self.user_gram, self.unobserved, ridge, texts @ self.text)
 
     def scores(self, rows: Csr) -> FloatArray:
         """Return scores (m, n) of histories (m, n)."""

@@ -57,6 +57,15 @@ class Answers(Component):
         coded += scores.toarray()
         return np.asarray(coded, dtype=np.float32)
 
+    def taking_in(self, at: int, columns: FloatArray) -> "Answers":
+        """Return the answers with more columns in front of column ``at``: weights, or with ``als`` factors."""
+        if self.als is None or self.factors is None:
+            return replace(self, weights=np.insert(self.weights, [at] * columns.shape[1], columns, axis=1))
+        nothing = csr_array((self.weights.shape[0], columns.shape[1]), dtype=np.float32)
+        weights = hstack([self.weights[:, :at], nothing, self.weights[:, at:]], format="csr")
+        factors = np.hstack([self.factors[:, :at], columns, self.factors[:, at:]])
+        return replace(self, weights=csr_array(weights), factors=factors)
+
     def grown(self, kept: IntArray, near: Csr, boost: float) -> "Answers":
         """Return the columns ``kept``, and one per new item: the likes of its neighbours, and their boosted scores.
 

@@ -58,18 +58,25 @@ class Calibration(Component):
     crowd: float = 0.0
     intercept: float = 0.0
 
-    def of_known(self, scores: FloatArray) -> FloatArray:
-        """Return log-odds (m, n) of items with clicks, from scores that are divided by the users' levels already."""
-        logits = np.log(np.maximum(scores, FLOOR))
+    def of_known(self, scores: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Return log-odds (m, n) of items with clicks, from scores that are divided by the users' levels already.
+
+        ``out``, which may be ``scores``, takes the place of a new array.
+        """
+        logits = _logs(scores, out)
         logits *= np.float32(self.known)
         return logits
 
-    def of_new(self, scores: FloatArray, levels: Levels, counts: FloatArray, crowd: FloatArray) -> FloatArray:
+    def of_new(
+        self, scores: FloatArray, levels: Levels, counts: FloatArray, crowd: FloatArray, out: FloatArray | None = None
+    ) -> FloatArray:
         """Return log-odds (m, n) of items without clicks, alike; the users' ``levels`` and ``counts`` are (m, 1)."""
-        logits = np.log(np.maximum(scores, FLOOR))
+        logits = _logs(scores, out)
         logits *= np.float32(self.new)
-        logits += (_of_users(levels, counts) @ [self.known_level, self.new_level, self.count, self.intercept])[:, None]
-        logits += np.float32(self.crowd) * crowd
+        of_users = _of_users(levels, counts) @ [self.known_level, self.new_level, self.count, self.intercept]
+        logits += np.asarray(of_users, dtype=np.float32)[:, None]
+        if self.crowd:
+            logits += np.float32(self.crowd) * crowd
         return logits
 
     @classmethod
@@ -113,6 +120,11 @@ class Calibration(Component):
         found = minimize(loss, np.eye(7)[:2].sum(axis=0), jac=True, method="L-BFGS-B", bounds=BOUNDS).x
         of_known, of_new, of_crowd, of_level, of_new_level, of_count, intercept = (float(weight) for weight in found)
         return cls(of_known, of_new, of_level, of_new_level, of_count, of_crowd, intercept)
+
+
+def _logs(scores: FloatArray, out: FloatArray | None) -> FloatArray:
+    logs: FloatArray = np.maximum(scores, FLOOR, out=out)
+    return np.log(logs, out=logs)
 
 
 def _of_users(levels: Levels, counts: FloatArray) -> FloatArray:

@@ -11,7 +11,16 @@ from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray
 from coldstart.metrics.accuracy import ndcg
 from coldstart.rankers.hybrid.calibration import Calibration, level
 from coldstart.rankers.hybrid.content import KernelRidge, crowding, nearest
-from coldstart.rankers.hybrid.experts import Settings, blended, clicks_of, popularity, popularity_weight, relative
+from coldstart.rankers.hybrid.experts import (
+    Settings,
+    blended,
+    clicks_of,
+    popularity,
+    popularity_weight,
+    relative,
+    text_share,
+    to_come,
+)
 from coldstart.rankers.hybrid.folds import Fold
 from coldstart.rankers.hybrid.raw import Collaborative, Content, Model, Raw
 
@@ -32,7 +41,7 @@ ALIKE = 4_000
 FEWEST = 20
 """Clicks below which nothing is learned."""
 
-PRICE = 0.05
+PRICE = 0.06
 """Share of NDCG@20 on items as they are that a fair chance for items with few clicks may cost."""
 
 K = 20
@@ -119,7 +128,8 @@ def _calibrated(
     history, held = csr_array(fold.train[rows]), csr_array(fold.held[rows])
     users, counts = clicks_of(history), np.asarray(fold.train.sum(axis=0), dtype=np.float32)
     cold = np.flatnonzero(fold.cold[raw.young])
-    by_clicks, by_text, levels = relative(*raw.scores(csr_array(history[:, raw.warm])), cold)
+    by_clicks, by_text = raw.scores(csr_array(history[:, raw.warm]))
+    levels = relative(by_clicks, by_text, cold)
     by_clicks += popularity_weight(chosen.popularity, users) * popularity(counts[raw.warm])
     known = _candidates(by_clicks, history, held, raw.warm)
     new = _candidates(by_text[:, cold], history, held, raw.young[cold])
@@ -140,10 +150,11 @@ def _calibrated(
     at, mean = np.searchsorted(raw.warm, raw.young[spoken]), float(counts[raw.warm].mean())
     odds = chosen.calibration.of_known(by_clicks)
     said = chosen.calibration.of_new(by_text[:, spoken], levels, users, crowd[spoken])
+    said += to_come(counts[raw.young[spoken]], mean)
     came_to = {}
     for value in few:
         mixed = odds.copy()
-        mixed[:, at] = blended(odds[:, at], said, counts[raw.young[spoken]], mean, value) if value else odds[:, at]
+        mixed[:, at] = blended(odds[:, at], said, text_share(counts[raw.young[spoken]], value))
         came_to[value] = found(mixed, seen, wanted)
     return replace(chosen, few=max(v for v in few if came_to[v] >= (1.0 - PRICE) * max(came_to.values()))), came_to
 

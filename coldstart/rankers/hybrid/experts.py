@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array, hstack
@@ -12,7 +14,11 @@ from coldstart.rankers.hybrid.answers import Answers
 from coldstart.rankers.hybrid.calibration import FLOOR, TOP, Calibration, Levels, level
 from coldstart.rankers.hybrid.content import crowding, nearest, neighbours
 from coldstart.rankers.hybrid.folds import HELD
-from coldstart.rankers.hybrid.raw import Collaborative, Content, Raw
+from coldstart.rankers.hybrid.raw import TEXT_L2, Collaborative, Content, Raw
+from coldstart.rankers.hybrid.rising import als_columns, ease_columns
+
+RISEN = 12.0
+"""Least ``few`` of items whose first clicks came after the fit."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class Settings(Component):
     collaborative: Collaborative = field(default_factory=Collaborative)
     popularity: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
     calibration: Calibration = field(default_factory=Calibration)
-    few: float = 10.0
+    few: float = 12.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,20 +51,20 @@ class Experts(Component):
     ----------
     warm : ndarray of shape (n_warm,)
         Positions of the items with clicks; -1 for one that was taken out of the catalogue since.
+    risen : ndarray of shape (n_risen,)
+        Positions of the items whose first clicks came after the fit.
     young : ndarray of shape (n_young,)
-        Positions of the items that the content expert scores.
+        Positions of the items that the content expert scores, the risen ones among them.
     answers : Answers
-        From histories (m, n_warm) to raw scores of the warm and the young items, (m, n_warm + n_young).
+        From histories (m, n_warm) to raw scores of the warm, risen and young items, (m, n_warm + n_risen + n_young).
     near : csr_array of shape (n_warm, n_young)
         The warm items that stand for a young one in a history.
     crowd : ndarray of shape (n_young,)
         How near the warm items are that are nearest to a young one.
     reach : float
         What the weights of a young item sum to.
-    popular : ndarray of shape (n_warm,)
-        Clicks, as a share of the mean of the 20 largest.
     counts : ndarray of shape (n_items,)
-        Clicks of each item when the experts were fitted.
+        Clicks of each item when the experts were fitted; of the risen ones as they are now.
     vectors, texts : ndarray of shape (n_warm, dim) and (n_young, dim)
         Of the warm and of the young items, to place items that come later or are changed.
     content : Content
@@ -66,12 +72,12 @@ class Experts(Component):
     """
 
     warm: IntArray
+    risen: IntArray
     young: IntArray
     answers: Answers
     near: Csr
     crowd: FloatArray
     reach: float
-    popular: FloatArray
     counts: FloatArray
     vectors: FloatArray
     texts: FloatArray
@@ -86,12 +92,12 @@ class Experts(Component):
         cosines = nearest(vectors[raw.warm], vectors[raw.young])
         return cls(
             warm=raw.warm,
+            risen=np.zeros(0, dtype=np.int64),
             young=raw.young,
             answers=raw.answers(),
             near=neighbours(cosines),
             crowd=crowding(cosines),
             reach=raw.reach,
-            popular=popularity(counts[raw.warm]),
             counts=counts,
             vectors=vectors[raw.warm],
             texts=vectors[raw.young],
@@ -102,7 +108,8 @@ class Experts(Component):
     def moved(self, vectors: FloatArray, origin: IntArray) -> "Experts":
         """Return the experts of a changed catalogue: item j was item ``origin[j]`` before, or is new where that is -1.
 
-        A new item, and one without clicks whose text was changed, is placed among its nearest neighbours.
+        A new item, and one without clicks whose text was changed, is placed among its nearest neighbours; one that has
+        risen is new again.
         """
         known = np.flatnonzero(origin >= 0)
         place = np.full(len(self.counts), -1, dtype=np.int64)
@@ -111,73 +118,96 @@ class Experts(Component):
         kept = (place[self.young] >= 0) & (vectors[there] == self.texts).all(axis=1)
         changed = there[(place[self.young] >= 0) & ~kept]
         placed = np.sort(np.append(np.flatnonzero(origin < 0), changed))
-        cosines = nearest(self.vectors, vectors[placed])
-        added = neighbours(cosines)
         young = np.append(place[self.young][kept], placed)
-        columns = np.append(np.arange(len(self.warm)), len(self.warm) + np.flatnonzero(kept))
         counts = np.zeros(len(origin), dtype=np.float32)
         counts[known] = self.counts[origin[known]]
+        counts[place[self.risen][place[self.risen] >= 0]] = 0.0
+        still = replace(
+            self, warm=place[self.warm], risen=self.risen[:0], young=young, counts=counts, texts=vectors[young]
+        )
+        if kept.all() and not len(placed) and not len(self.risen):
+            return still
+        cosines = nearest(self.vectors, vectors[placed])
+        added = neighbours(cosines)
+        columns = np.append(np.arange(len(self.warm)), len(self.known) + np.flatnonzero(kept))
         return replace(
-            self,
-            warm=place[self.warm],
-            young=young,
+            still,
             answers=self.answers.grown(columns, added * self.reach, self.content.boost),
             near=csr_array(hstack([self.near[:, np.flatnonzero(kept)], added], format="csr")),
             crowd=np.append(self.crowd[kept], crowding(cosines)),
-            texts=vectors[young],
-            counts=counts,
         )
+
+    def rising(self, clicks: Csr) -> "Experts":
+        """Return the experts with what clicks (m, n), all there are, say of the items that had none at the fit.
+
+        Of experts as ``moved`` returns them.
+        """
+        now = np.asarray(clicks.sum(axis=0), dtype=np.float32)
+        risen = np.flatnonzero((now > 0) & (self.counts == 0))
+        if not len(risen):
+            return self
+        texts = self.texts[np.argsort(self.young)[np.searchsorted(np.sort(self.young), risen)]]
+        of_warm, of_risen = self._rows(clicks), csr_array(clicks[:, risen])
+        if self.answers.als is not None:
+            columns = als_columns(self.answers.als, of_warm, of_risen, texts)
+        else:
+            fitted = self.settings.collaborative
+            columns = ease_columns(of_warm, of_risen, self.vectors, texts, fitted.l2, fitted.prior, TEXT_L2)
+        counts = self.counts.copy()
+        counts[risen] = now[risen]
+        return replace(self, risen=risen, counts=counts, answers=self.answers.taking_in(len(self.warm), columns))
 
     def log_odds(self, history: Csr, popular: float = 1.0) -> FloatArray:
         """Return log-odds of a click on every item, (m, n), for histories (m, n) of weights up to 1.
 
         Up to a number that all items of a user share. ``popular`` multiplies what popularity is worth.
         """
-        settings, users = self.settings, clicks_of(history)
-        by_clicks, by_text, levels = self._relative(history)
-        by_clicks += popular * popularity_weight(settings.popularity, users) * self.popular
-        known = settings.calibration.of_known(by_clicks)
-        said = settings.calibration.of_new(by_text, levels, users, self.crowd)
-        few, at = self._few()
-        known[:, at] = blended(known[:, at], said[:, few], self.counts[self.young[few]], self._mean, settings.few)
-        new, there = self._new, self.warm >= 0
-        odds = np.empty((len(users), len(self.counts)), dtype=np.float32)
-        odds[:, self.warm[there]] = known[:, there]
-        odds[:, self.young[new]] = said[:, new]
-        return odds
+        calibration, users = self.settings.calibration, clicks_of(history)
+        scores, levels = self._relative(history)
+        known, said = np.split(scores, [len(self.known)], axis=1)
+        known += self._by_popularity(users, popular)
+        calibration.of_known(known, out=known)
+        calibration.of_new(said, levels, users, self.crowd, out=said)
+        few = self._few
+        known[:, few.known] = blended(known[:, few.known], said[:, few.young] + few.to_come, few.share)
+        return self._placed(scores)
 
     def liked_along(self, likes: Csr) -> FloatArray:
         """Return how much the items with clicks are liked by who likes these (m, n), as shares of the best 20."""
-        by_clicks, _, _ = self._relative(likes)
-        found = np.zeros(likes.shape, dtype=np.float32)
-        there = self.warm >= 0
-        found[:, self.warm[there]] = np.maximum(by_clicks, 0.0)[:, there]
-        return found
+        scores, _ = self._relative(likes)
+        scores[:, len(self.known) :] = 0.0
+        return self._placed(np.maximum(scores, 0.0))
 
     def voices(self, history: Csr, popular: float = 1.0) -> FloatArray:
         """Return how much text, clicks and popularity each have said in ``log_odds``, shape (3, m, n), sums of 1."""
-        by_clicks, _, _ = self._relative(history)
-        weight = popular * popularity_weight(self.settings.popularity, clicks_of(history)) * self.popular
-        few, at = self._few()
-        of_text = np.zeros(len(self.warm), dtype=np.float32)
-        of_text[at] = text_share(self.counts[self.young[few]], self.settings.few)
-        clicks = np.maximum(by_clicks, FLOOR)
-        of_clicks, of_many = ((1.0 - of_text) * part / (clicks + weight) for part in (clicks, weight))
-        there = self.warm >= 0
-        said = np.zeros((3, history.shape[0], len(self.counts)), dtype=np.float32)
-        said[0][:, self.young[self._new]] = 1.0
-        said[0][:, self.warm[there]] = of_text[there]
-        said[1][:, self.warm[there]] = of_clicks[:, there]
-        said[2][:, self.warm[there]] = of_many[:, there]
-        return said
+        scores, _ = self._relative(history)
+        of_text, of_clicks, of_many = voices = np.zeros((3, *scores.shape), dtype=np.float32)
+        n_known, few = len(self.known), self._few
+        of_text[:, n_known:] = 1.0
+        of_text[:, few.known] = few.share
+        clicks, many = np.maximum(scores[:, :n_known], FLOOR), self._by_popularity(clicks_of(history), popular)
+        of_clicks[:, :n_known] = (1.0 - of_text[:, :n_known]) * clicks / (clicks + many)
+        of_many[:, :n_known] = (1.0 - of_text[:, :n_known]) * many / (clicks + many)
+        return np.stack([self._placed(voice) for voice in voices])
 
-    @property
+    @cached_property
+    def known(self) -> IntArray:
+        """Positions of the items that are scored by clicks."""
+        return np.append(self.warm, self.risen)
+
+    @cached_property
+    def popular(self) -> FloatArray:
+        """Clicks of the known items, as a share of the mean of the 20 largest."""
+        known = self.known
+        return popularity(np.where(known >= 0, self.counts[known], 0.0))
+
+    @cached_property
     def fame(self) -> FloatArray:
         """Logarithm of the clicks of every item (n_items,), as a share of the 20 largest; new ones have the mean."""
         clicks = np.log1p(np.where(self.counts > 0, self.counts, self._mean))
         return np.asarray(clicks / level(clicks[None])[0], dtype=np.float32)
 
-    @property
+    @cached_property
     def _new(self) -> IntArray:
         """Which of the young items have no clicks."""
         return np.flatnonzero(self.counts[self.young] == 0)
@@ -187,46 +217,90 @@ class Experts(Component):
         """Clicks of an item that has some."""
         return float(self.counts.sum() / max(np.count_nonzero(self.counts), 1))
 
-    def _few(self) -> tuple[IntArray, IntArray]:
-        """Young items with clicks: which of the young they are, and which of the warm."""
-        few = np.flatnonzero(self.counts[self.young] > 0)
-        order = np.argsort(self.warm)
-        return few, order[np.searchsorted(self.warm, self.young[few], sorter=order)]
+    @cached_property
+    def _few(self) -> "Few":
+        """The young items with clicks.
 
-    def _relative(self, history: Csr) -> tuple[FloatArray, FloatArray, Levels]:
-        """Scores of the warm and of the young items, as shares of the users' levels; and the levels."""
-        there = self.warm >= 0
-        known = history[:, np.maximum(self.warm, 0)].multiply(there)
-        known = csr_array(known + history[:, self.young[self._new]] @ self.near[:, self._new].T, dtype=np.float32)
-        scores = self.answers.scores(known)
-        by_clicks, by_text = scores[:, : len(self.warm)], scores[:, len(self.warm) :]
-        return relative(by_clicks, by_text, self._new if len(self._new) >= TOP else slice(None))
+        One that has risen is known to be new: it goes on as such, where one of the fit may have been there for long.
+        """
+        young, known = np.flatnonzero(self.counts[self.young] > 0), self.known
+        items, order = self.young[young], np.argsort(known)
+        new, counts = np.isin(items, self.risen), self.counts[items]
+        few = np.where(new, max(self.settings.few, RISEN), self.settings.few)
+        return Few(
+            young,
+            order[np.searchsorted(known, items, sorter=order)],
+            text_share(counts, few),
+            np.where(new, np.float32(0.0), to_come(counts, self._mean)),
+        )
+
+    def _rows(self, history: Csr) -> Csr:
+        """The columns of the warm items, of zeros where one was taken out."""
+        return csr_array(history[:, np.maximum(self.warm, 0)].multiply(self.warm >= 0))
+
+    def _relative(self, history: Csr) -> tuple[FloatArray, Levels]:
+        """Scores of the known and then of the young items, as shares of the users' levels; and the levels."""
+        absent = np.flatnonzero((self.counts[self.young] == 0) | np.isin(self.young, self.risen))
+        rows = csr_array(self._rows(history) + history[:, self.young[absent]] @ self.near[:, absent].T)
+        scores, new = self.answers.scores(rows.astype(np.float32)), self._new
+        by_clicks, by_text = np.split(scores, [len(self.known)], axis=1)
+        return scores, relative(by_clicks, by_text, new if len(new) >= TOP else slice(None))
+
+    def _by_popularity(self, users: FloatArray, popular: float) -> FloatArray:
+        """What popularity adds to the relative scores of users with so many clicks: (m, n_known), or (m, 1) of 0."""
+        weights = np.float32(popular) * popularity_weight(self.settings.popularity, users)
+        return weights * self.popular if weights.any() else weights
+
+    def _placed(self, scores: FloatArray) -> FloatArray:
+        """One column for each item, (m, n_items): of the known items, and of the young ones that are new."""
+        return np.take(scores, self._columns, axis=1)
+
+    @cached_property
+    def _columns(self) -> IntArray:
+        """Where each item stands among the known and young ones."""
+        there, columns = np.flatnonzero(self.known >= 0), np.empty(len(self.counts), dtype=np.int64)
+        columns[self.known[there]] = there
+        columns[self.young[self._new]] = len(self.known) + self._new
+        return columns
 
 
-def text_share(counts: FloatArray, few: float) -> FloatArray:
-    """Return how much the text of items with so many clicks counts beside these."""
-    return np.asarray(few / (counts + few), dtype=np.float32)
+class Few(NamedTuple):
+    """Young items with clicks: where they stand, the share of their text in what is said, and what moves that text.
+
+    Each of shape (n_few,).
+    """
+
+    young: IntArray
+    known: IntArray
+    share: FloatArray
+    to_come: FloatArray
 
 
-def blended(known: FloatArray, said: FloatArray, counts: FloatArray, mean: float, few: float) -> FloatArray:
-    """Return the log-odds (m, n) of items with few clicks, from those by their clicks and those by their text.
+def text_share(counts: FloatArray, few: AnyArray | float) -> FloatArray:
+    """Return how much the text of items with so many clicks counts beside these, few^2 / (few^2 + counts^2)."""
+    return np.asarray(np.square(few) / (np.square(few) + np.square(counts)), dtype=np.float32)
+
+
+def to_come(counts: FloatArray, mean: float) -> FloatArray:
+    """Return what is added to the log-odds by text of items with few clicks.
 
     What a text says is said of new items, all of whose clicks are to come: ``mean``. An item with a few goes on as it
     began, and the odds by clicks are those of the share ``HELD`` of all clicks.
     """
-    to_come = np.log((counts + 0.5) * HELD / (1.0 - HELD) / mean).astype(np.float32)
-    share = text_share(counts, few)
-    return np.asarray(known * (1.0 - share) + (said + to_come) * share, dtype=np.float32)
+    return np.asarray(np.log((counts + 0.5) * HELD / (1.0 - HELD) / mean), dtype=np.float32)
 
 
-def relative(
-    by_clicks: FloatArray, by_text: FloatArray, new: IntArray | slice
-) -> tuple[FloatArray, FloatArray, Levels]:
-    """Divide scores by each user's level of the expert, that of text among ``new`` items, in place; return both."""
+def blended(by_clicks: FloatArray, by_text: FloatArray, share: FloatArray) -> FloatArray:
+    """Return the log-odds (m, n) of items with few clicks, from those by their clicks and those by their text."""
+    return np.asarray(by_clicks * (1.0 - share) + by_text * share, dtype=np.float32)
+
+
+def relative(by_clicks: FloatArray, by_text: FloatArray, new: IntArray | slice) -> Levels:
+    """Divide scores in place by each user's level of the expert, that of text among ``new`` items; return these."""
     levels = level(by_clicks), level(by_text[:, new])
     by_clicks /= levels[0]
     by_text /= levels[1]
-    return by_clicks, by_text, levels
+    return levels
 
 
 def clicks_of(history: Csr) -> FloatArray:

@@ -35,7 +35,7 @@ START = 0.0
 WORDS = (0.0, 0.3)
 """Weights of the words in the likeness of two items that are tried; the last one is the usual one."""
 
-FEW = (0.0, 3.0, 10.0)
+FEW = (0.0, 12.0)
 """Values of ``few`` that are tried."""
 
 TEXT_WEIGHTS = (1.0, 0.5)
@@ -74,7 +74,7 @@ class HybridRanker(Component):
         user. Below 1 lists are less alike.
     few : float, optional
         Clicks at which an item's own clicks count as much as its text, for items with at most 10; 0 to 1,000. By
-        default 10, or 3 or 0 where that costs more than 5 % of NDCG@20 on items as they are; 10 below 1,000 clicks.
+        default 12, or 0 where that costs more than 6 % of NDCG@20 on items as they are; 12 below 1,000 clicks.
     method : {"auto", "exact", "als"}
         The collaborative expert: ``PriorEASE``, exact in closed form, or ``PriorALS``, factors for any size. By default
         exact while the smaller of users and items with clicks is at most 20,000, and weights between items fit in
@@ -211,12 +211,13 @@ class HybridRanker(Component):
     def refreshed(self, features: Features, clicks: Csr, origin: IntArray) -> Self:
         """Return a copy for a changed catalogue: item j was item ``origin[j]`` before, or is new where that is -1.
 
-        New items are placed among those with clicks by their text. Clicks that came after ``fit`` count for users.
+        New items are placed among those with clicks by their text. Clicks that came after ``fit`` count for users, and
+        for the items that had none.
         """
         self.check_fitted("space_")
         fresh = copy.copy(self)
         if self.experts_ is not None:
-            fresh.experts_ = self.experts_.moved(self.space_.item_vectors(features), origin)
+            fresh.experts_ = self.experts_.moved(self.space_.item_vectors(features), origin).rising(_liked(clicks))
         return fresh
 
     def _learn(self, features: Features, liked: Csr) -> None:
@@ -292,7 +293,8 @@ class HybridRanker(Component):
             taste = unit_rows(np.asarray(users.history @ reading.vectors, dtype=np.float32))
             return np.asarray(taste @ reading.vectors.T, dtype=np.float32)
         odds = self.experts_.log_odds(_liked(users.history), self.popularity)
-        odds[:, self.experts_.counts == 0] += np.float32(self.novelty)
+        if self.novelty:
+            odds[:, self.experts_.counts == 0] += np.float32(self.novelty)
         return odds
 
     def _parts(self, scores: FloatArray, users: Users, asked: Asked) -> FloatArray:

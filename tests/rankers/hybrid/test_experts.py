@@ -57,7 +57,8 @@ def test_odds_are_those_of_the_exact_scores(world, method):
     counts = world.clicks.sum(axis=0)
     raw = Raw.of(world.clicks, texts_of(world), collaborative, Content(), True)
     new = counts[raw.young] == 0
-    by_clicks, by_text, levels = relative(*raw.scores(csr_array(world.clicks[:, raw.warm])), np.flatnonzero(new))
+    by_clicks, by_text = raw.scores(csr_array(world.clicks[:, raw.warm]))
+    levels = relative(by_clicks, by_text, np.flatnonzero(new))
     expected = np.empty((90, world.n_items))
     expected[:, raw.warm] = calibration.of_known(by_clicks)
     cosines = texts_of(world)[raw.young] @ texts_of(world)[raw.warm].T
@@ -65,7 +66,7 @@ def test_odds_are_those_of_the_exact_scores(world, method):
     said = calibration.of_new(by_text, levels, clicks_of(world.clicks), crowd)
     to_come = np.log((counts + 0.5) * HELD / (1 - HELD) / counts[counts > 0].mean())
     for at, item in enumerate(raw.young):
-        share = few / (few + counts[item])
+        share = few**2 / (few**2 + counts[item] ** 2)
         own = expected[:, item] if counts[item] else 0.0
         text = said[:, at] + (to_come[item] if counts[item] else 0.0)
         expected[:, item] = (1 - share) * own + share * text
@@ -180,7 +181,7 @@ class TestVoices:
     def test_of_an_item_with_few_clicks_text_has_its_share_of_many_none(self, make_world):
         world = make_world()
         found, counts = fitted(world, few=5.0).voices(world.clicks)[0], world.clicks.sum(axis=0)
-        expected = np.where(counts > YOUNG, 0.0, 5.0 / (5.0 + counts))
+        expected = np.where(counts > YOUNG, 0.0, 5.0**2 / (5.0**2 + counts**2))
         np.testing.assert_allclose(found, np.tile(expected, (90, 1)), atol=1e-5)
 
     def test_without_popularity_it_has_no_share(self, world):
@@ -329,7 +330,7 @@ class TestMoved:
         assert before[world.likes == 0].mean() > before[world.likes == 1].mean()
         assert after[world.likes == 1].mean() > after[world.likes == 0].mean()
         assert moved.counts[0] == 2.0
-        np.testing.assert_allclose(moved.voices(csr_array(clicks))[0, 0, 0], 100.0 / 102.0, rtol=1e-5)
+        np.testing.assert_allclose(moved.voices(csr_array(clicks))[0, 0, 0], 100.0**2 / (100.0**2 + 2**2), rtol=1e-5)
 
     def test_one_with_few_clicks_can_go(self, make_world):
         world = make_world()
