@@ -243,7 +243,7 @@ class Recommender(Component):
         return self
 
     def update(self, interactions: Interactions, *, on_unknown: OnUnknown = "error") -> Self:
-        """Add clicks of known and new users, without training: their histories count from the next request on.
+        """Add clicks of known and new users, without training: they count from the next request on.
 
         Raises
         ------

@@ -66,15 +66,21 @@ class Answers(Component):
         factors = np.hstack([self.factors[:, :at], columns, self.factors[:, at:]])
         return replace(self, weights=csr_array(weights), factors=factors)
 
-    def grown(self, kept: IntArray, near: Csr, boost: float) -> "Answers":
-        """Return the columns ``kept``, and one per new item: the likes of its neighbours, and their boosted scores.
+    def smoothed(self, near: Csr, boost: float) -> "Answers":
+        """Return a column per new item: the likes of its neighbours, and their boosted scores.
 
         ``near`` are the weights (n, n_new) of the neighbours, whose own scores are the first n columns.
         """
         n_items = self.weights.shape[0]
-        new = boost * (self.weights[:, :n_items] @ near) + near
+        weights = boost * (self.weights[:, :n_items] @ near) + near
         if self.als is None or self.factors is None:
-            return replace(self, weights=np.hstack([self.weights[:, kept], new]).astype(np.float32))
-        factors = np.hstack([self.factors[:, kept], boost * (self.factors[:, :n_items] @ near)]).astype(np.float32)
-        weights = csr_array(hstack([self.weights[:, kept], new], format="csr"), dtype=np.float32)
+            return replace(self, weights=np.asarray(weights, dtype=np.float32))
+        return replace(self, weights=csr_array(weights), factors=boost * (self.factors[:, :n_items] @ near))
+
+    def grown(self, kept: IntArray, new: "Answers") -> "Answers":
+        """Return the columns ``kept``, and then the new ones."""
+        if self.als is None or self.factors is None or new.factors is None:
+            return replace(self, weights=np.hstack([self.weights[:, kept], new.weights]))
+        factors = np.hstack([self.factors[:, kept], new.factors]).astype(np.float32)
+        weights = csr_array(hstack([self.weights[:, kept], new.weights], format="csr"), dtype=np.float32)
         return replace(self, weights=weights, factors=factors)

@@ -17,7 +17,6 @@ from coldstart.rankers.hybrid.experts import (
     clicks_of,
     popularity,
     popularity_weight,
-    relative,
     text_share,
     to_come,
 )
@@ -41,7 +40,7 @@ ALIKE = 4_000
 FEWEST = 20
 """Clicks below which nothing is learned."""
 
-PRICE = 0.06
+PRICE = 0.1
 """Share of NDCG@20 on items as they are that a fair chance for items with few clicks may cost."""
 
 K = 20
@@ -129,7 +128,9 @@ def _calibrated(
     users, counts = clicks_of(history), np.asarray(fold.train.sum(axis=0), dtype=np.float32)
     cold = np.flatnonzero(fold.cold[raw.young])
     by_clicks, by_text = raw.scores(csr_array(history[:, raw.warm]))
-    levels = relative(by_clicks, by_text, cold)
+    levels = level(by_clicks), level(by_text[:, cold])
+    by_clicks /= levels[0]
+    by_text /= levels[1]
     by_clicks += popularity_weight(chosen.popularity, users) * popularity(counts[raw.warm])
     known = _candidates(by_clicks, history, held, raw.warm)
     new = _candidates(by_text[:, cold], history, held, raw.young[cold])
@@ -142,7 +143,7 @@ def _calibrated(
             users[asked],
             crowd[cold][new.at[asked]],
         )
-        chosen = replace(chosen, calibration=learned)
+        chosen = replace(chosen, calibration=learned, level=float(np.median(levels[1] / levels[0])))
     seen, wanted = csr_array(history[:, raw.warm]), csr_array(held[:, raw.warm])
     if wanted.nnz < FEWEST:
         return chosen, {}

@@ -12,7 +12,7 @@ from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray
 from coldstart._component import Component
 from coldstart.rankers.hybrid.answers import Answers
 from coldstart.rankers.hybrid.calibration import FLOOR, TOP, Calibration, Levels, level
-from coldstart.rankers.hybrid.content import crowding, nearest, neighbours
+from coldstart.rankers.hybrid.content import crowding, kernel, nearest, neighbours
 from coldstart.rankers.hybrid.folds import HELD
 from coldstart.rankers.hybrid.raw import TEXT_L2, Collaborative, Content, Raw
 from coldstart.rankers.hybrid.rising import als_columns, ease_columns
@@ -33,6 +33,8 @@ class Settings(Component):
         Pairs of a user's clicks and what the most popular items get added to their relative scores then.
     calibration : Calibration
         From scores to log-odds.
+    level : float
+        A user's level by text as a multiple of that by clicks, where fewer than 20 items have no clicks to tell.
     few : float
         Clicks at which an item's own clicks count as much as its text, of items with at most ``YOUNG``.
     """
@@ -40,6 +42,7 @@ class Settings(Component):
     collaborative: Collaborative = field(default_factory=Collaborative)
     popularity: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
     calibration: Calibration = field(default_factory=Calibration)
+    level: float = 1.0
     few: float = 12.0
 
 
@@ -61,6 +64,9 @@ class Experts(Component):
         The warm items that stand for a young one in a history.
     crowd : ndarray of shape (n_young,)
         How near the warm items are that are nearest to a young one.
+    placing : ndarray of shape (n_warm, n_warm) or None
+        From the kernels of an item that comes later with the warm ones to its column of ``answers``; where there are
+        too many, it is placed among its nearest neighbours.
     reach : float
         What the weights of a young item sum to.
     counts : ndarray of shape (n_items,)
@@ -77,6 +83,7 @@ class Experts(Component):
     answers: Answers
     near: Csr
     crowd: FloatArray
+    placing: FloatArray | None
     reach: float
     counts: FloatArray
     vectors: FloatArray
@@ -97,6 +104,7 @@ class Experts(Component):
             answers=raw.answers(),
             near=neighbours(cosines),
             crowd=crowding(cosines),
+            placing=raw.placing(),
             reach=raw.reach,
             counts=counts,
             vectors=vectors[raw.warm],
@@ -108,8 +116,8 @@ class Experts(Component):
     def moved(self, vectors: FloatArray, origin: IntArray) -> "Experts":
         """Return the experts of a changed catalogue: item j was item ``origin[j]`` before, or is new where that is -1.
 
-        A new item, and one without clicks whose text was changed, is placed among its nearest neighbours; one that has
-        risen is new again.
+        A new item, and one without clicks whose text was changed, is placed by its text; one that has risen is new
+        again.
         """
         known = np.flatnonzero(origin >= 0)
         place = np.full(len(self.counts), -1, dtype=np.int64)
@@ -128,14 +136,19 @@ class Experts(Component):
         if kept.all() and not len(placed) and not len(self.risen):
             return still
         cosines = nearest(self.vectors, vectors[placed])
-        added = neighbours(cosines)
         columns = np.append(np.arange(len(self.warm)), len(self.known) + np.flatnonzero(kept))
         return replace(
             still,
-            answers=self.answers.grown(columns, added * self.reach, self.content.boost),
-            near=csr_array(hstack([self.near[:, np.flatnonzero(kept)], added], format="csr")),
+            answers=self.answers.grown(columns, self._answers_of(vectors[placed], neighbours(cosines))),
+            near=csr_array(hstack([self.near[:, np.flatnonzero(kept)], neighbours(cosines)], format="csr")),
             crowd=np.append(self.crowd[kept], crowding(cosines)),
         )
+
+    def _answers_of(self, texts: FloatArray, near: Csr) -> Answers:
+        """The columns of items that come later, (n_warm, q): by their texts (q, dim), or by their neighbours."""
+        if self.placing is None:
+            return self.answers.smoothed(near * self.reach, self.content.boost)
+        return Answers(self.placing @ kernel(self.vectors, texts, self.content.width))
 
     def rising(self, clicks: Csr) -> "Experts":
         """Return the experts with what clicks (m, n), all there are, say of the items that had none at the fit.
@@ -242,9 +255,17 @@ class Experts(Component):
         """Scores of the known and then of the young items, as shares of the users' levels; and the levels."""
         absent = np.flatnonzero((self.counts[self.young] == 0) | np.isin(self.young, self.risen))
         rows = csr_array(self._rows(history) + history[:, self.young[absent]] @ self.near[:, absent].T)
-        scores, new = self.answers.scores(rows.astype(np.float32)), self._new
+        scores = self.answers.scores(rows.astype(np.float32))
         by_clicks, by_text = np.split(scores, [len(self.known)], axis=1)
-        return scores, relative(by_clicks, by_text, new if len(new) >= TOP else slice(None))
+        levels = self._levels(by_clicks, by_text)
+        by_clicks /= levels[0]
+        by_text /= levels[1]
+        return scores, levels
+
+    def _levels(self, by_clicks: FloatArray, by_text: FloatArray) -> Levels:
+        by_click = level(by_clicks)
+        few_to_tell = len(self._new) < TOP
+        return by_click, np.float32(self.settings.level) * by_click if few_to_tell else level(by_text[:, self._new])
 
     def _by_popularity(self, users: FloatArray, popular: float) -> FloatArray:
         """What popularity adds to the relative scores of users with so many clicks: (m, n_known), or (m, 1) of 0."""
@@ -293,14 +314,6 @@ def to_come(counts: FloatArray, mean: float) -> FloatArray:
 def blended(by_clicks: FloatArray, by_text: FloatArray, share: FloatArray) -> FloatArray:
     """Return the log-odds (m, n) of items with few clicks, from those by their clicks and those by their text."""
     return np.asarray(by_clicks * (1.0 - share) + by_text * share, dtype=np.float32)
-
-
-def relative(by_clicks: FloatArray, by_text: FloatArray, new: IntArray | slice) -> Levels:
-    """Divide scores in place by each user's level of the expert, that of text among ``new`` items; return these."""
-    levels = level(by_clicks), level(by_text[:, new])
-    by_clicks /= levels[0]
-    by_text /= levels[1]
-    return levels
 
 
 def clicks_of(history: Csr) -> FloatArray:

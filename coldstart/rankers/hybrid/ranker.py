@@ -74,7 +74,7 @@ class HybridRanker(Component):
         user. Below 1 lists are less alike.
     few : float, optional
         Clicks at which an item's own clicks count as much as its text, for items with at most 10; 0 to 1,000. By
-        default 12, or 0 where that costs more than 6 % of NDCG@20 on items as they are; 12 below 1,000 clicks.
+        default 12, or 0 where that costs more than 10 % of NDCG@20 on items as they are; 12 below 1,000 clicks.
     method : {"auto", "exact", "als"}
         The collaborative expert: ``PriorEASE``, exact in closed form, or ``PriorALS``, factors for any size. By default
         exact while the smaller of users and items with clicks is at most 20,000, and weights between items fit in

@@ -22,6 +22,9 @@ YOUNG = 10
 MOST_EXACT = 20_000
 """Items with clicks up to which the kernel is inverted (1.6 GB); above, the nearest neighbours are averaged."""
 
+MOST_PLACED = 5_000
+"""Items with clicks up to which the content expert is kept whole for items that come later (100 MB)."""
+
 Model: TypeAlias = PriorEASE | PriorALS
 
 
@@ -89,6 +92,8 @@ class Raw:
         The collaborative expert, of the warm items.
     weights : ndarray or csr_array of shape (n_warm, n_young)
         How much it counts for a young item that a warm one is liked.
+    regression : KernelRidge or None
+        Where the weights come from, of at most ``MOST_PLACED`` warm items.
     boost : float
     """
 
@@ -96,6 +101,7 @@ class Raw:
     young: IntArray
     model: Model
     weights: FloatArray | Csr
+    regression: KernelRidge | None
     boost: float
 
     @classmethod
@@ -117,7 +123,8 @@ class Raw:
         warm, young = np.flatnonzero(counts), np.flatnonzero(counts <= (YOUNG if few else 0))
         model = model or collaborative.fitted(csr_array(clicks[:, warm]), vectors[warm])
         exact = collaborative.method == "exact" and len(warm) <= MOST_EXACT
-        return cls(warm, young, model, _weights(vectors, warm, young, content, exact), content.boost)
+        weights, regression = _weights(vectors, warm, young, content, exact)
+        return cls(warm, young, model, weights, regression if len(warm) <= MOST_PLACED else None, content.boost)
 
     def scores(self, rows: Csr) -> tuple[FloatArray, FloatArray]:
         """Return exact scores (m, n_warm) and (m, n_young) of histories (m, n_warm)."""
@@ -143,19 +150,31 @@ class Raw:
         self.model.fill(weights[:, :n_warm])
         own = self.weights if isinstance(self.weights, np.ndarray) else self.weights.toarray()
         for block in blocks(n_young, 2048):
-            weights[:, n_warm:][:, block] = self.boost * self.model.plain_times(own[:, block]) + own[:, block]
+            weights[:, n_warm:][:, block] = self._boosted(own[:, block])
         return Answers(weights)
 
+    def placing(self) -> FloatArray | None:
+        """Return what kernels (n_warm, q) with items that come later are multiplied by, to be columns of answers."""
+        return None if self.regression is None else self._boosted(self.regression.inverse)
 
-def _weights(vectors: FloatArray, warm: IntArray, young: IntArray, content: Content, exact: bool) -> FloatArray | Csr:
+    def _boosted(self, weights: FloatArray) -> FloatArray:
+        """The weights of likes (n_warm, q), from those of likes and boosted scores."""
+        boosted: FloatArray = np.float32(self.boost) * self.model.plain_times(weights)  # type: ignore[union-attr]
+        boosted += weights
+        return boosted
+
+
+def _weights(
+    vectors: FloatArray, warm: IntArray, young: IntArray, content: Content, exact: bool
+) -> tuple[FloatArray | Csr, KernelRidge | None]:
     known = np.isin(young, warm)
     own = np.searchsorted(warm, young[known])
     if not exact:
         near = neighbours(nearest(vectors[warm], vectors[young])).tolil()
         near[own, np.flatnonzero(known)] = 0.0  # its own clicks are not its text
-        return csr_array(near)
+        return csr_array(near), None
     regression = KernelRidge.of(vectors[warm], content.width, content.l2)
     weights = np.empty((len(warm), len(young)), dtype=np.float32)
     weights[:, known] = regression.leave_one_out(own)
     weights[:, ~known] = regression.weights(vectors[young[~known]])
-    return weights
+    return weights, regression

@@ -108,7 +108,8 @@ class TestGrown:
         answers = raw.answers()
         near = neighbours(nearest(vectors[raw.warm], vectors[raw.warm[:count]], 5))
         columns = sum(raw.weights.shape)
-        return answers, answers.grown(np.arange(columns) if kept is None else kept, near, self.BOOST), near
+        new = answers.smoothed(near, self.BOOST)
+        return answers, answers.grown(np.arange(columns) if kept is None else kept, new), near
 
     def test_what_is_kept_scores_as_it_did_in_the_order_that_is_told(self, made, method):
         kept = np.array([5, 0, 7, 9])
@@ -127,7 +128,7 @@ class TestGrown:
     def test_again_and_again(self, made, method):
         _, once, near = self.grown(made, method)
         n_columns = once.scores(liked(near.shape[0])).shape[1]
-        twice = once.grown(np.arange(n_columns), near, self.BOOST)
+        twice = once.grown(np.arange(n_columns), once.smoothed(near, self.BOOST))
         rows = liked(near.shape[0])
         np.testing.assert_allclose(twice.scores(rows)[:, -6:-3], twice.scores(rows)[:, -3:], atol=1e-5)
         np.testing.assert_allclose(twice.scores(rows)[:, :-3], once.scores(rows), atol=1e-5)

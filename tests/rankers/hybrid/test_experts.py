@@ -7,8 +7,8 @@ from scipy.sparse import csr_array
 
 from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.hybrid import raw as raw_module
-from coldstart.rankers.hybrid.calibration import FLOOR, Calibration
-from coldstart.rankers.hybrid.experts import Experts, Settings, clicks_of, popularity, popularity_weight, relative
+from coldstart.rankers.hybrid.calibration import FLOOR, Calibration, level
+from coldstart.rankers.hybrid.experts import Experts, Settings, clicks_of, popularity, popularity_weight
 from coldstart.rankers.hybrid.folds import HELD
 from coldstart.rankers.hybrid.raw import YOUNG, Collaborative, Content, Raw
 
@@ -58,7 +58,8 @@ def test_odds_are_those_of_the_exact_scores(world, method):
     raw = Raw.of(world.clicks, texts_of(world), collaborative, Content(), True)
     new = counts[raw.young] == 0
     by_clicks, by_text = raw.scores(csr_array(world.clicks[:, raw.warm]))
-    levels = relative(by_clicks, by_text, np.flatnonzero(new))
+    levels = level(by_clicks), level(by_text[:, new])
+    by_clicks, by_text = by_clicks / levels[0], by_text / levels[1]
     expected = np.empty((90, world.n_items))
     expected[:, raw.warm] = calibration.of_known(by_clicks)
     cosines = texts_of(world)[raw.young] @ texts_of(world)[raw.warm].T
@@ -251,18 +252,21 @@ class TestMoved:
         of_0, of_1, of_nothing = odds[:, -3:].T
         assert np.mean((of_0 > of_1)[world.likes == 0]) > 0.9
         assert np.mean((of_1 > of_0)[world.likes == 1]) > 0.9
-        np.testing.assert_allclose(of_nothing, np.log(FLOOR), atol=1e-4)
+        assert of_nothing.std() < 0.5 * of_0.std()  # it is for nobody more than for others
         known = world.clicks.sum(axis=0) > YOUNG
         np.testing.assert_allclose(odds[:, :-3][:, known], experts.log_odds(world.clicks)[:, known], atol=1e-4)
 
     @pytest.mark.parametrize("method", ["exact", "als"])
-    def test_a_new_item_is_about_where_its_twin_was_fitted(self, world, method):
+    def test_a_new_item_is_where_its_twin_was_fitted_or_about_there_if_it_is_placed_by_neighbours(self, world, method):
         experts, vectors = fitted(world, settings=Settings(Collaborative(method))), texts_of(world)
         twin = np.flatnonzero(world.cold & (world.kinds == 0))[0]
         grown = experts.moved(np.vstack([vectors, vectors[twin]]), np.append(np.arange(world.n_items), -1))
         users = world.clicks.toarray()[world.likes == 0]
         odds = grown.log_odds(csr_array(np.hstack([users, np.zeros((len(users), 1))])))
-        assert np.abs(np.median(odds[:, -1] - odds[:, twin])) < 1.0
+        if method == "exact":
+            np.testing.assert_allclose(odds[:, -1], odds[:, twin], atol=1e-3)
+        else:
+            assert np.abs(np.median(odds[:, -1] - odds[:, twin])) < 1.0
 
     def test_items_come_go_and_change_places_at_once_and_again(self, world):
         experts, vectors = fitted(world), texts_of(world)
@@ -284,18 +288,7 @@ class TestMoved:
         np.testing.assert_array_equal(experts.answers.weights, before.answers.weights)
         assert (experts.near != before.near).nnz == 0
 
-    @pytest.mark.parametrize(
-        "few",
-        [
-            10.0,
-            pytest.param(
-                0.0,
-                marks=pytest.mark.xfail(
-                    strict=True, reason="a user's level of text is that of the items without clicks that are there"
-                ),
-            ),
-        ],
-    )
+    @pytest.mark.parametrize("few", [10.0, 0.0])
     def test_few_items_without_clicks_keep_their_odds_when_others_go(self, make_world, few):
         world = make_world(n_cold=6)
         stay = np.flatnonzero(~(world.cold & (world.kinds == 2)))
