@@ -102,7 +102,7 @@ def largest(scores: FloatArray, count: int) -> FloatArray:
         return np.partition(scores, length - count, axis=1)[:, length - count :]
     dealt = scores[:, : depth * GROUPS].reshape(n_rows, depth, GROUPS)
     groups = np.argpartition(dealt.max(axis=1), GROUPS - count, axis=1)[:, GROUPS - count :]
-    found = np.take_along_axis(dealt, groups[:, None], axis=2).reshape(n_rows, -1)
+    found = np.take_along_axis(dealt, groups[:, None], axis=2).reshape(n_rows, depth * count)
     return largest(np.hstack([found, scores[:, depth * GROUPS :]]), count)
 
 

@@ -105,7 +105,8 @@ class Ranker(Protocol):
     Optional: ``refreshed(features, clicks, origin) -> Self`` for rankers that know items by their position: a copy for
     the catalogue and clicks as they are now, where item j was item ``origin[j]`` before, or is new (-1). Optional:
     ``answers_nobody = True`` for those that rank also for someone of whom nothing is known; ``reads_words = True`` for
-    those that want the features' ``sparse`` and ``joined`` rows, which are not made for others.
+    those that want the features' ``sparse`` and ``joined`` rows, which are not made for others; ``scores_in_threads =
+    True`` for those whose ``score`` may be called from several threads at once.
     """
 
     def fit(self, features: Features, clicks: Csr | None = None) -> Self:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from coldstart._arrays import as_matrix, blocks, check_between, generator, unit_rows
+from coldstart._arrays import GROUPS, as_matrix, blocks, check_between, generator, largest, unit_rows
 from coldstart.errors import InvalidInputError
 
 
@@ -115,3 +115,72 @@ def test_no_seed_draws_new_numbers_each_time():
 def test_values_that_are_no_float32_rows_are_refused(values):
     with pytest.raises(InvalidInputError, match="`x` must "):
         as_matrix(values, "x")
+
+
+def assert_largest(scores, count):
+    before = scores.copy()
+    found = largest(scores, count)
+    assert (found.shape, found.dtype) == ((len(scores), count), scores.dtype)
+    np.testing.assert_array_equal(np.sort(found, axis=1), np.sort(before, axis=1)[:, before.shape[1] - count :])
+    np.testing.assert_array_equal(scores, before)
+
+
+scores_of_any = arrays(
+    np.float32,
+    array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12),
+    elements=st.floats(-100, 100, width=32) | st.just(-np.inf),
+)
+
+
+class TestLargest:
+    @settings(deadline=None, max_examples=100)
+    @given(scores_of_any, st.data())
+    def test_of_short_rows_they_are_the_largest(self, scores, data):
+        assert_largest(scores, data.draw(st.integers(1, scores.shape[1])))
+
+    @settings(deadline=None, max_examples=40)
+    @given(
+        seed=st.integers(0, 2**32 - 1),
+        n_rows=st.integers(1, 3),
+        over=st.integers(-3, 3 * GROUPS),
+        count=st.integers(1, GROUPS // 4 + 2),
+        levels=st.sampled_from([2, 30, 10**6]),
+    )
+    def test_so_they_are_of_long_ones_ties_or_not(self, seed, n_rows, over, count, levels):
+        drawn = np.random.default_rng(seed).integers(0, levels, (n_rows, 8 * GROUPS + over)).astype(np.float32)
+        assert_largest(np.where(drawn == 0, np.float32(-np.inf), drawn), count)
+
+    @pytest.mark.parametrize("at", [[0, GROUPS, 2 * GROUPS, 7 * GROUPS], [5, 6, 7, 8], [-1, -2, -3, -4]], ids=str)
+    def test_wherever_they_stand(self, at):
+        """All in one group, in one each, and in what is left over when groups are dealt out."""
+        scores = np.random.default_rng(0).random((2, 8 * GROUPS + 50)).astype(np.float32)
+        scores[0, at] += np.float32(10.0)
+        assert_largest(scores, 4)
+        assert largest(scores, 4)[0].min() > 9.0
+
+    @pytest.mark.parametrize("length", [1, 20, 8 * GROUPS, 8 * GROUPS + 1])
+    def test_all_of_a_row(self, length):
+        assert_largest(np.random.default_rng(1).random((2, length)).astype(np.float32), length)
+
+    @pytest.mark.parametrize("value", [0.0, -np.inf])
+    def test_of_numbers_all_alike(self, value):
+        assert_largest(np.full((2, 9 * GROUPS), value, dtype=np.float32), 20)
+
+    def test_of_more_numbers_than_are_dealt_out_once(self):
+        assert_largest(np.random.default_rng(2).permutation(200 * GROUPS).astype(np.float32)[None], GROUPS // 4)
+
+    def test_of_rows_that_are_not_next_to_each_other_in_memory(self):
+        scores = np.asfortranarray(np.random.default_rng(3).random((3, 9 * GROUPS)).astype(np.float32))
+        assert_largest(scores, 20)
+        assert_largest(scores[:, ::2], 20)
+
+    @pytest.mark.parametrize(
+        "length",
+        [
+            20,
+            8 * GROUPS - 1,
+            8 * GROUPS,
+        ],
+    )
+    def test_of_no_rows(self, length):
+        assert largest(np.zeros((0, length), dtype=np.float32), 20).shape == (0, 20)

@@ -1,6 +1,9 @@
 """Top-k over blocks of scores: the one primitive behind every ranking in the library."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,7 @@ def top_k(
     k: int,
     allow: IntArray | None = None,
     exclude: Sequence[IntArray] | None = None,
+    workers: int = 1,
 ) -> Hits:
     """Rank items for many queries, one block of queries at a time.
 
@@ -38,6 +42,8 @@ def top_k(
         The only positions to return, ascending (see ``as_positions``).
     exclude : sequence of n_queries arrays of int64, optional
         Positions never to return, per query.
+    workers : int
+        Threads that take blocks; ``scores_of`` is called from all of them.
 
     Returns
     -------
@@ -54,16 +60,13 @@ def top_k(
     if exclude is not None and len(exclude) != n_queries:
         raise InvalidInputError(f"`exclude` must have one entry per query, {n_queries}; got {len(exclude)}.")
     width = n_items if allow is None else len(allow)
-    rows: list[tuple[IntArray, FloatArray]] = []
-    for block in blocks(n_queries, max(1, BLOCK_BYTES // (4 * max(width, 1)))):
-        scores = scores_of(block)
-        if width and np.isnan(scores.max()):
-            raise InvalidInputError("`scores` must be numbers; got NaN. Check the vectors that produced them.")
-        if exclude is not None:
-            for line, excluded in zip(scores, exclude[block], strict=True):
-                line[_columns(excluded, allow)] = -np.inf
-        least = largest(scores, min(k, width)).min(axis=1, initial=np.inf)
-        rows += [_best(line, low, k) for line, low in zip(scores, np.maximum(least, LOWEST), strict=True)]
+    part = partial(_ranked, scores_of, k=k, width=width, allow=allow, exclude=exclude)
+    parts = list(blocks(n_queries, max(1, BLOCK_BYTES // (4 * max(width, 1)))))
+    if min(workers, len(parts)) > 1:
+        with ThreadPoolExecutor(workers) as pool:
+            rows = list(chain.from_iterable(pool.map(part, parts)))
+    else:
+        rows = list(chain.from_iterable(map(part, parts)))
     positions = [best if allow is None else allow[best] for best, _ in rows]
     return _as_hits(positions, [scores for _, scores in rows], k)
 
@@ -89,6 +92,25 @@ def as_positions(values: Any, n_items: int, name: str) -> IntArray:
             f"`{name}` must hold positions from 0 to {n_items - 1}; got {positions[0]} to {positions[-1]}."
         )
     return positions
+
+
+def _ranked(
+    scores_of: Callable[[slice], FloatArray],
+    block: slice,
+    k: int,
+    width: int,
+    allow: IntArray | None,
+    exclude: Sequence[IntArray] | None,
+) -> list[tuple[IntArray, FloatArray]]:
+    """Columns and scores of the best of each query of a block."""
+    scores = scores_of(block)
+    if width and np.isnan(scores.max()):
+        raise InvalidInputError("`scores` must be numbers; got NaN. Check the vectors that produced them.")
+    if exclude is not None:
+        for line, excluded in zip(scores, exclude[block], strict=True):
+            line[_columns(excluded, allow)] = -np.inf
+    least = largest(scores, min(k, width)).min(axis=1, initial=np.inf)
+    return [_best(line, low, k) for line, low in zip(scores, np.maximum(least, LOWEST), strict=True)]
 
 
 def _columns(excluded: AnyArray, allow: IntArray | None) -> IntArray:

@@ -1,5 +1,6 @@
 """From requests to ranked items: here ids become positions, and positions ids."""
 
+import os
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -204,7 +205,8 @@ def scored(
         scores = _scores(ranker, pick(users, block), features)
         return np.array(scores if allow is None else scores[:, allow], dtype=np.float32)
 
-    return top_k(scores_of, len(users), len(features), k, allow, excluded)
+    workers = (os.cpu_count() or 1) if getattr(ranker, "scores_in_threads", False) else 1
+    return top_k(scores_of, len(users), len(features), k, allow, excluded, workers)
 
 
 def _scores(ranker: Ranker | VectorRanker, users: Users, features: Features) -> FloatArray:

@@ -11,15 +11,8 @@ from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray
 from coldstart.metrics.accuracy import ndcg
 from coldstart.rankers.hybrid.calibration import Calibration, level
 from coldstart.rankers.hybrid.content import KernelRidge, crowding, nearest
-from coldstart.rankers.hybrid.experts import (
-    Settings,
-    blended,
-    clicks_of,
-    popularity,
-    popularity_weight,
-    text_share,
-    to_come,
-)
+from coldstart.rankers.hybrid.counts import clicks_of, popularity, popularity_weight, text_share, to_come
+from coldstart.rankers.hybrid.experts import Settings, blended
 from coldstart.rankers.hybrid.folds import Fold
 from coldstart.rankers.hybrid.raw import Collaborative, Content, Model, Raw
 

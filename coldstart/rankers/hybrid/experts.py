@@ -1,6 +1,5 @@
 """What is known of every item, from the clicks on some and the texts of all: log-odds of a click."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -8,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array, hstack
 
-from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray
+from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray
 from coldstart._component import Component
 from coldstart.rankers.hybrid.answers import Answers
 from coldstart.rankers.hybrid.calibration import FLOOR, TOP, Calibration, Levels, level
 from coldstart.rankers.hybrid.content import crowding, kernel, nearest, neighbours
-from coldstart.rankers.hybrid.folds import HELD
+from coldstart.rankers.hybrid.counts import clicks_of, popularity, popularity_weight, text_share, to_come
 from coldstart.rankers.hybrid.raw import TEXT_L2, Collaborative, Content, Raw
 from coldstart.rankers.hybrid.rising import als_columns, ease_columns
 
@@ -33,6 +32,8 @@ class Settings(Component):
         Pairs of a user's clicks and what the most popular items get added to their relative scores then.
     calibration : Calibration
         From scores to log-odds.
+    unseen : float
+        Log-odds added to the items without clicks that are there at the fit.
     level : float
         A user's level by text as a multiple of that by clicks, where fewer than 20 items have no clicks to tell.
     few : float
@@ -42,6 +43,7 @@ class Settings(Component):
     collaborative: Collaborative = field(default_factory=Collaborative)
     popularity: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
     calibration: Calibration = field(default_factory=Calibration)
+    unseen: float = 0.0
     level: float = 1.0
     few: float = 12.0
 
@@ -71,6 +73,8 @@ class Experts(Component):
         What the weights of a young item sum to.
     counts : ndarray of shape (n_items,)
         Clicks of each item when the experts were fitted; of the risen ones as they are now.
+    old : ndarray of shape (n_items,), bool
+        Which items were there then.
     vectors, texts : ndarray of shape (n_warm, dim) and (n_young, dim)
         Of the warm and of the young items, to place items that come later or are changed.
     content : Content
@@ -86,6 +90,7 @@ class Experts(Component):
     placing: FloatArray | None
     reach: float
     counts: FloatArray
+    old: BoolArray
     vectors: FloatArray
     texts: FloatArray
     content: Content
@@ -107,6 +112,7 @@ class Experts(Component):
             placing=raw.placing(),
             reach=raw.reach,
             counts=counts,
+            old=np.ones(len(counts), dtype=bool),
             vectors=vectors[raw.warm],
             texts=vectors[raw.young],
             content=content,
@@ -127,11 +133,11 @@ class Experts(Component):
         changed = there[(place[self.young] >= 0) & ~kept]
         placed = np.sort(np.append(np.flatnonzero(origin < 0), changed))
         young = np.append(place[self.young][kept], placed)
-        counts = np.zeros(len(origin), dtype=np.float32)
-        counts[known] = self.counts[origin[known]]
+        counts, old = np.zeros(len(origin), dtype=np.float32), np.zeros(len(origin), dtype=bool)
+        counts[known], old[known] = self.counts[origin[known]], self.old[origin[known]]
         counts[place[self.risen][place[self.risen] >= 0]] = 0.0
         still = replace(
-            self, warm=place[self.warm], risen=self.risen[:0], young=young, counts=counts, texts=vectors[young]
+            self, warm=place[self.warm], risen=self.risen[:0], young=young, counts=counts, old=old, texts=vectors[young]
         )
         if kept.all() and not len(placed) and not len(self.risen):
             return still
@@ -181,6 +187,8 @@ class Experts(Component):
         known += self._by_popularity(users, popular)
         calibration.of_known(known, out=known)
         calibration.of_new(said, levels, users, self.crowd, out=said)
+        if self.settings.unseen:
+            said += np.float32(self.settings.unseen) * (self.old & (self.counts == 0))[self.young]
         few = self._few
         known[:, few.known] = blended(known[:, few.known], said[:, few.young] + few.to_come, few.share)
         return self._placed(scores)
@@ -297,36 +305,6 @@ class Few(NamedTuple):
     to_come: FloatArray
 
 
-def text_share(counts: FloatArray, few: AnyArray | float) -> FloatArray:
-    """Return how much the text of items with so many clicks counts beside these, few^2 / (few^2 + counts^2)."""
-    return np.asarray(np.square(few) / (np.square(few) + np.square(counts)), dtype=np.float32)
-
-
-def to_come(counts: FloatArray, mean: float) -> FloatArray:
-    """Return what is added to the log-odds by text of items with few clicks.
-
-    What a text says is said of new items, all of whose clicks are to come: ``mean``. An item with a few goes on as it
-    began, and the odds by clicks are those of the share ``HELD`` of all clicks.
-    """
-    return np.asarray(np.log((counts + 0.5) * HELD / (1.0 - HELD) / mean), dtype=np.float32)
-
-
 def blended(by_clicks: FloatArray, by_text: FloatArray, share: FloatArray) -> FloatArray:
     """Return the log-odds (m, n) of items with few clicks, from those by their clicks and those by their text."""
     return np.asarray(by_clicks * (1.0 - share) + by_text * share, dtype=np.float32)
-
-
-def clicks_of(history: Csr) -> FloatArray:
-    """Return how many clicks each row has, at least 1, shape (m, 1)."""
-    return np.maximum(np.asarray(history.sum(axis=1), dtype=np.float32), np.float32(1.0))[:, None]
-
-
-def popularity(counts: AnyArray) -> FloatArray:
-    """Return clicks as a share of the mean of the 20 largest."""
-    return np.asarray(counts / max(np.sort(counts)[-20:].mean(), 1e-9), dtype=np.float32)
-
-
-def popularity_weight(weights: Sequence[tuple[float, float]], users: FloatArray) -> FloatArray:
-    """Return how much popularity counts for users with so many clicks: between the pairs by their logarithm."""
-    clicks, values = np.array(weights, dtype=np.float64).T
-    return np.asarray(np.interp(np.log(users), np.log(clicks), values), dtype=np.float32)

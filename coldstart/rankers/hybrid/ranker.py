@@ -14,6 +14,7 @@ from coldstart.base import Features, Users
 from coldstart.errors import InvalidInputError
 from coldstart.rankers.hybrid.calibration import level
 from coldstart.rankers.hybrid.choosing import ALS, EXACT, Grid, Report, choose, likeness
+from coldstart.rankers.hybrid.counts import unseen_odds
 from coldstart.rankers.hybrid.experts import Experts, Settings
 from coldstart.rankers.hybrid.folds import Fold, cut
 from coldstart.rankers.hybrid.raw import Collaborative, Content
@@ -109,9 +110,10 @@ class HybridRanker(Component):
     EASE: Steck (2019). The exact form takes an inverse of the smaller of users and items with clicks, one of the items
     with clicks for the kernel, and holds the weights between items with clicks and all others. With ``PriorALS``, or
     more than 20,000 items with clicks, the nearest 50 items are averaged in place of the kernel.
-    An item that nobody clicked counts as new, however long it has been there: the calibration is learned on
-    items that lost all their clicks, so it expects as many of a new item as of others. Where most items without clicks
-    are dead stock, give a ``novelty`` below 0.
+    The calibration is learned on items that lost all their clicks, so it expects as many of an item without clicks as
+    of others. Where clicks are so few that most items have none, those that are there at the fit are expected to get
+    less (``settings_.unseen``), those that are added later are not. Where many clicks have left dead stock, give a
+    ``novelty`` below 0.
 
     Examples
     --------
@@ -123,6 +125,7 @@ class HybridRanker(Component):
     """
 
     reads_words = True
+    scores_in_threads = True
     experts = ("lexical", "content", "collaborative", "popularity")
     """Who may have a share in a recommendation."""
 
@@ -223,7 +226,8 @@ class HybridRanker(Component):
     def _learn(self, features: Features, liked: Csr) -> None:
         content = Content(self.kernel_width, self.kernel_l2, self.boost)
         start, grid = self._collaborative(liked)
-        self.settings_ = Settings(start, few=FEW[-1] if self.few is None else self.few)
+        unseen = unseen_odds(np.bincount(liked.indices, minlength=liked.shape[1]))
+        self.settings_ = Settings(start, few=FEW[-1] if self.few is None else self.few, unseen=unseen)
         few = FEW if self.few is None else [self.few]
         if liked.nnz >= ENOUGH_CLICKS:
             fold = cut(liked, generator(self.rng))

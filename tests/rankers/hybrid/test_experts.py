@@ -8,7 +8,8 @@ from scipy.sparse import csr_array
 from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.hybrid import raw as raw_module
 from coldstart.rankers.hybrid.calibration import FLOOR, Calibration, level
-from coldstart.rankers.hybrid.experts import Experts, Settings, clicks_of, popularity, popularity_weight
+from coldstart.rankers.hybrid.counts import clicks_of, popularity
+from coldstart.rankers.hybrid.experts import Experts, Settings
 from coldstart.rankers.hybrid.folds import HELD
 from coldstart.rankers.hybrid.raw import YOUNG, Collaborative, Content, Raw
 
@@ -366,12 +367,17 @@ def test_the_20_most_clicked_have_a_popularity_of_1_on_average(n):
     assert found[-1] / found[0] == pytest.approx(n)
 
 
-def test_the_weight_of_popularity_goes_by_the_logarithm_of_the_clicks_and_stays_flat_outside():
-    users = np.array([[1.0], [2.0], [4.0], [8.0], [100.0]])
-    found = popularity_weight(((2.0, 1.0), (8.0, 0.0)), users)
-    np.testing.assert_allclose(found, [[1.0], [1.0], [0.5], [0.0], [0.0]], atol=1e-6)
-
-
 def test_settings_are_compared_by_their_numbers():
     one, other = (Settings(Collaborative(l2=l2), calibration=Calibration(2.0)) for l2 in (3.0, 4.0))
     assert replace(one, collaborative=Collaborative(l2=4.0)) == other != one
+
+
+def test_what_was_there_and_not_clicked_is_expected_to_get_less_and_what_comes_later_is_not(world):
+    vectors, cold = texts_of(world), np.flatnonzero(world.cold)
+    experts, plain = fitted(world, settings=Settings(unseen=-1.5)), fitted(world)
+    lower = experts.log_odds(world.clicks) - plain.log_odds(world.clicks)
+    np.testing.assert_allclose(lower[:, cold], -1.5, atol=1e-5)
+    np.testing.assert_allclose(np.delete(lower, cold, axis=1), 0.0, atol=1e-5)
+    grown = experts.moved(np.vstack([vectors, vectors[cold[:1]]]), np.append(np.arange(world.n_items), -1))
+    odds = grown.log_odds(csr_array(np.hstack([world.clicks.toarray(), np.zeros((90, 1))])))
+    np.testing.assert_allclose(odds[:, -1] - odds[:, cold[0]], 1.5, atol=1e-3)

@@ -560,6 +560,112 @@ class TestTexts:
         assert scores[alone].max() - scores[liked].max() < math.log(1000)
 
 
+class TestTextAlone:
+    """Who is known by a text alone gets what answers it, what is liked along with that, and what is popular."""
+
+    @pytest.fixture(scope="class")
+    def twins(self, make_world):
+        """Two items of one text and its words, liked by few and by many who like their kind."""
+        world = make_world()
+        world.features.dense[1] = world.features.dense[0]
+        titles = titles_of(world)
+        titles[1] = titles[0]
+        clicks, lovers = world.clicks.toarray(), np.flatnonzero(world.likes == 0)
+        clicks[:, :2] = 0.0
+        clicks[lovers[:4], 0], clicks[lovers, 1] = 1.0, 1.0
+        world.clicks = csr_array(clicks)
+        encoder = LexicalEncoder().fit(titles)
+        world.features = Features(world.features.dense, encoder.encode(titles))
+        return Worded(world, encoder)
+
+    @pytest.mark.parametrize("method", ["exact", "als"])
+    def test_of_two_that_answer_alike_the_popular_one_stands_first_the_more_the_more_popularity_counts(
+        self, twins, method
+    ):
+        world, ahead = twins.world, []
+        for popularity in (0.0, 0.5, 1.0):
+            fitted = HybridRanker(popularity=popularity, method=method).fit(world.features, world.clicks)
+            rare, popular = fitted.score(world.ask(query=world.text_of(0)), world.features)[0, :2]
+            ahead.append(popular - rare)
+        assert ahead[0] < ahead[1] < ahead[2]
+        assert ahead[2] > 0.0
+
+    def test_popularity_alone_tells_apart_what_answers_and_is_liked_alike(self, monkeypatch, twins):
+        world = twins.world
+        monkeypatch.setattr(module, "ALONG", np.float32(0.0))
+        for popularity in (0.0, 1.0):
+            fitted = HybridRanker(popularity=popularity).fit(world.features, world.clicks)
+            rare, popular = fitted.score(world.ask(query=world.text_of(0)), world.features)[0, :2]
+            assert (popular - rare > 0.01) == bool(popularity)
+            assert popular >= rare - 1e-5
+
+    def test_the_order_of_the_whole_list_moves_to_the_popular(self, world):
+        counts, means = world.clicks.sum(axis=0), []
+        for popularity in (0.0, 1.0):
+            fitted = HybridRanker(popularity=popularity).fit(world.features, world.clicks)
+            scores = fitted.score(world.ask(query=np.eye(8)[:3]), world.features)
+            means.append(counts[np.argsort(-scores, axis=1)[:, :10]].mean())
+        assert means[1] > means[0]
+
+    def liked_along(self, make_world):
+        """Liked by all who like kind 0 and by nobody else, and its text is of no kind."""
+        world = make_world()
+        clicks = world.clicks.toarray()
+        clicks[:, 5] = world.likes == 0
+        world.features.dense[5] = -np.eye(8)[0]
+        world.clicks = csr_array(clicks)
+        return world
+
+    @pytest.mark.parametrize("method", ["exact", "als"])
+    def test_clicks_have_a_say_of_an_item_that_does_not_answer_but_is_liked_along_with_what_does(
+        self, make_world, method
+    ):
+        world = self.liked_along(make_world)
+        fitted = HybridRanker(method=method).fit(world.features, world.clicks)
+        asked = world.ask(query=np.eye(8)[:2])
+        assert not fitted._reading(world.features).asked(asked, module.TEXT_WEIGHTS).total[:, 5].any()
+        voices = dict(zip(fitted.experts, fitted.voices(asked, world.features), strict=True))
+        np.testing.assert_allclose(sum(voices.values()), 1.0, atol=1e-5)
+        assert voices["collaborative"][0, 5] > 0.3
+        assert voices["collaborative"][0, 5] + voices["popularity"][0, 5] == pytest.approx(1.0, abs=1e-5)
+        assert voices["collaborative"][0, 5] > voices["collaborative"][1, 5] + 0.2
+        of_along, of_others = fitted.score(asked, world.features)[:, 5]
+        assert of_along > of_others
+
+    def test_of_an_item_without_clicks_clicks_and_of_0_popularity_say_nothing(self, worded):
+        world = worded.world
+        fitted = HybridRanker(popularity=0.0).fit(world.features, world.clicks)
+        voices = dict(zip(fitted.experts, fitted.voices(worded.asked("rose", kind=1), world.features), strict=True))
+        assert not voices["popularity"].any()
+        assert not voices["collaborative"][:, world.cold].any()
+        np.testing.assert_allclose(sum(voices.values()), 1.0, atol=1e-5)
+
+    def test_popularity_has_a_say_of_every_item(self, worded, of_words):
+        world = worded.world
+        found = of_words.voices(worded.asked("rose", kind=1), world.features)[3, 0]
+        assert (found > 0.0).all()
+
+    def test_those_with_a_history_get_none_of_it(self, monkeypatch, world, ranker):
+        asked = world.ask(world.only(0), query=world.text_of(1))
+        before = ranker.score(asked, world.features)
+        for name in ("ALONG", "FAME"):
+            monkeypatch.setattr(module, name, np.float32(5.0))
+        np.testing.assert_array_equal(ranker.score(asked, world.features), before)
+        alone = ranker.voices(world.ask(query=world.text_of(1)), world.features)
+        assert alone[3].mean() > 0.3
+
+    @pytest.mark.parametrize("method", ["exact", "als"])
+    def test_who_types_a_title_gets_that_item_first_new_or_known(self, make_world, method):
+        """Its meaning is that of the item, and one of its words is in no other title."""
+        world = make_world()
+        titles = [f"{title} own{at}" for at, title in enumerate(titles_of(world))]
+        encoder = LexicalEncoder().fit(titles)
+        features = Features(world.features.dense, encoder.encode(titles))
+        fitted = HybridRanker(method=method).fit(features, world.clicks)
+        asked = world.ask(query=features.dense, words=encoder.encode_query(titles))
+        assert fitted.score(asked, features).argmax(axis=1).tolist() == list(range(world.n_items))
+
+
 class TestDisliked:
     @settings(deadline=None, max_examples=30)
     @given(st.integers(0, 2**32 - 1), st.booleans())

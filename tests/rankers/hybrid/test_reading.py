@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from coldstart.base import Features, Users
 from coldstart.encoders.lexical import LexicalEncoder
-from coldstart.rankers.hybrid.calibration import level
-from coldstart.rankers.hybrid.reading import WORDS, Reading
+from coldstart.rankers.hybrid.calibration import TOP, level
+from coldstart.rankers.hybrid.reading import WORDS, Asked, Reading
 from coldstart.rankers.hybrid.space import Space
 
 TEXTS = [f"{kind} {word}" for kind in ("space", "garden") for word in "moon star rose lily war peace".split()] * 3
@@ -117,3 +119,56 @@ def test_where_items_meet_items_it_is_the_space():
     features = items()
     space = Space(0.3).fit(features)
     np.testing.assert_array_equal(Reading.of(features, space).vectors, space.item_vectors(features))
+
+
+class TestBest:
+    def best(self, total):
+        """Of what is said by meaning and words in some parts."""
+        total = np.asarray(total, dtype=np.float32)
+        return Asked(np.float32(0.75) * total, np.float32(0.25) * total).best
+
+    def test_it_is_one_like_dealt_out_by_the_third_power(self):
+        found = self.best([[2.0, 0.0, 1.0]])
+        assert (found.shape, found.dtype) == ((1, 3), np.float32)
+        np.testing.assert_allclose(found.toarray(), [[8 / 9, 0.0, 1 / 9]], rtol=1e-5)
+
+    def test_meaning_and_words_count_together(self):
+        said = Asked(np.array([[1.0, 0.0]], dtype=np.float32), np.array([[0.0, 2.0]], dtype=np.float32))
+        np.testing.assert_allclose(said.best.toarray(), [[1 / 9, 8 / 9]], rtol=1e-5)
+
+    @settings(deadline=None, max_examples=50)
+    @given(st.integers(0, 2**32 - 1), st.integers(1, 50), st.integers(1, 5))
+    def test_the_20_best_have_it_all(self, seed, n_items, n_rows):
+        total = np.random.default_rng(seed).random((n_rows, n_items)).astype(np.float32) + np.float32(0.01)
+        found = self.best(total)
+        assert found.has_canonical_format
+        assert np.diff(found.indptr).tolist() == [min(TOP, n_items)] * n_rows
+        np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-5)
+        least = np.sort(total, axis=1)[:, -min(TOP, n_items)]
+        cubes = np.where(total >= least[:, None], total.astype(np.float64) ** 3, 0.0)
+        np.testing.assert_allclose(found.toarray(), cubes / cubes.sum(axis=1, keepdims=True), rtol=1e-4)
+
+    def test_of_equal_answers_no_more_than_20_are_taken(self):
+        found = self.best(np.ones((2, 40)))
+        assert (found.toarray() > 0).sum(axis=1).tolist() == [TOP] * 2
+        np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-5)
+
+    def test_who_says_nothing_likes_nothing(self):
+        found = self.best([[0.0, 0.0, 0.0], [1.0, 0.0, 3.0]])
+        assert not found.toarray()[0].any()
+        np.testing.assert_allclose(found.sum(axis=1), [0.0, 1.0], rtol=1e-5)
+
+    def test_what_was_said_stays_as_it_was(self):
+        total = np.array([[2.0, 0.0, 1.0]], dtype=np.float32)
+        said = Asked(total.copy(), total.copy())
+        _ = said.best
+        np.testing.assert_array_equal(said.meaning, total)
+        np.testing.assert_array_equal(said.words, total)
+
+    def test_of_texts_it_is_of_those_that_answer(self):
+        found = asked(items(), said("rose", None)).best
+        assert found.shape == (2, len(TEXTS))
+        holding = np.array(["rose" in text for text in TEXTS])
+        one, nobody = found.toarray()
+        assert one[holding].mean() > one[~holding].mean()
+        assert not nobody.any()
