@@ -1,6 +1,6 @@
 """What each part of HybridRanker is worth, and what its dials do: ablations, new users, new items, updates.
 
-COLDSTART_DATA=/path/to/data python benchmarks/hybrid.py [--write] [--only ablation users items dials updates]
+COLDSTART_DATA=/path/to/data python benchmarks/hybrid.py [--write] [--only ablation users ...] [--sets ...]
 
 Every section is kept in .cache/hybrid, so that the page can be made again (--tables).
 """
@@ -9,7 +9,7 @@ import argparse
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,11 @@ POPULARITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 def splits_of(name: str) -> list[cs.splits.Split]:
     """Return the item-cold splits of a data set."""
     return published("clean") if name == LARGE else item_cold(name)
+
+
+def chosen() -> Sequence[str]:
+    """Return the data sets that are asked for."""
+    return arguments().sets
 
 
 def seeds_of(name: str) -> Sequence[int]:
@@ -68,7 +73,7 @@ class Kept:
 def ablation() -> str:
     """Return the table of parts left out."""
     sections = []
-    for name in SETS:
+    for name in chosen():
         splits, rows = splits_of(name), []
         full = None
         for variant, (make, change) in VARIANTS.items():
@@ -86,7 +91,7 @@ def ablation() -> str:
 def dials() -> str:
     """Return the curves of ``novelty`` and of ``popularity``."""
     curves: dict[str, list[list[str]]] = {"novelty": [], "popularity": []}
-    for name in SETS:
+    for name in chosen():
         splits, fitted = splits_of(name), {}
         for dial, values in (("novelty", NOVELTIES), ("popularity", POPULARITIES)):
             reports = [
@@ -123,7 +128,7 @@ def _hybrid() -> cs.Recommender:
 def users() -> str:
     """Return what new users get by the clicks they tell."""
     counts, sections = (1, 3, 5, 10), []
-    for name in SETS:
+    for name in chosen():
         catalog, clicks = clicked(name)
         kept: dict[str, dict[str, cs.Recommender]] = {}
         rows = [[method] for method in _user_methods(name)]
@@ -154,7 +159,7 @@ def _user_methods(name: str) -> Mapping[str, Callable[[], cs.Recommender]]:
 def items() -> str:
     """Return how new items fare as they get their first clicks."""
     counts, sections = (0, 1, 2, 5, 10), []
-    for name in SETS:
+    for name in chosen():
         catalog, clicks = clicked(name)
         methods = _user_methods(name)
         rows = [[method] for method in methods]
@@ -205,22 +210,28 @@ def _minus(report: cs.Report, full: cs.Report) -> list[str]:
 SECTIONS = {"ablation": ablation, "dials": dials, "users": users, "items": items, "updates": updates}
 
 
-def main() -> None:
-    """Measure, keep, print, and write when asked to."""
+@cache
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", choices=list(SECTIONS), default=list(SECTIONS))
+    parser.add_argument("--sets", nargs="*", choices=SETS, default=SETS)
     parser.add_argument("--tables", action="store_true")
     parser.add_argument("--write", action="store_true")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure, keep, print, and write when asked to."""
     PLACE.mkdir(parents=True, exist_ok=True)
-    if not arguments.tables:
-        for name in arguments.only:
+    if not arguments().tables:
+        for name in arguments().only:
             (PLACE / f"{name}.md").write_text(SECTIONS[name](), encoding="utf-8")
     kept = [PLACE / f"{name}.md" for name in SECTIONS]
     parts = [path.read_text(encoding="utf-8") for path in kept if path.exists()]
     text = "\n\n".join(["## HybridRanker, part by part", circumstances(SETS), *parts])
     print(text)
-    if arguments.write:
+    if arguments().write:
         write_section("hybrid", text)
 
 

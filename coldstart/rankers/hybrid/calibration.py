@@ -23,6 +23,11 @@ PENALTY = 1e-5
 BOUNDS = [(0.0, None), (0.0, None), (None, 0.0), *[(None, None)] * 4]
 """A higher score never means fewer clicks, and a crowd never more."""
 
+UNCROWDED = [*BOUNDS[:2], (0.0, 0.0), *BOUNDS[3:]]
+
+PROOF = 4.0
+"""Log-likelihood that a crowd must explain, or it does not count (a likelihood-ratio test at .5 %)."""
+
 
 def level(scores: FloatArray) -> FloatArray:
     """Return each user's level of an expert, the median of their ``TOP`` best scores, shape (m, 1).
@@ -117,8 +122,10 @@ class Calibration(Component):
             value = (total[:, 0] - (share * logits).sum(axis=1)).mean()
             return value + PENALTY * weights @ weights, slope + 2 * PENALTY * weights
 
-        found = minimize(loss, np.eye(7)[:2].sum(axis=0), jac=True, method="L-BFGS-B", bounds=BOUNDS).x
-        of_known, of_new, of_crowd, of_level, of_new_level, of_count, intercept = (float(weight) for weight in found)
+        start = np.eye(7)[:2].sum(axis=0)
+        alone, crowded = (minimize(loss, start, jac=True, method="L-BFGS-B", bounds=b) for b in (UNCROWDED, BOUNDS))
+        found = crowded if (alone.fun - crowded.fun) * len(users) > PROOF else alone
+        of_known, of_new, of_crowd, of_level, of_new_level, of_count, intercept = (float(weight) for weight in found.x)
         return cls(of_known, of_new, of_level, of_new_level, of_count, of_crowd, intercept)
 
 
