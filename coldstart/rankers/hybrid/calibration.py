@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from coldstart._arrays import AnyArray, BoolArray, FloatArray, largest
+from coldstart._arrays import AnyArray, BoolArray, FloatArray, IntArray, largest
 from coldstart._component import Component
 
 Levels: TypeAlias = tuple[FloatArray, FloatArray]
@@ -25,8 +25,8 @@ BOUNDS = [(0.0, None), (0.0, None), (None, 0.0), *[(None, None)] * 4]
 
 UNCROWDED = [*BOUNDS[:2], (0.0, 0.0), *BOUNDS[3:]]
 
-PROOF = 4.0
-"""Log-likelihood that a crowd must explain, or it does not count (a likelihood-ratio test at .5 %)."""
+PROOF = 3.0
+"""Standard errors that the effect of a crowd must be away from none, or it does not count."""
 
 
 def level(scores: FloatArray) -> FloatArray:
@@ -92,6 +92,7 @@ class Calibration(Component):
         levels: Levels,
         counts: FloatArray,
         crowd: FloatArray,
+        items: IntArray,
     ) -> "Calibration":
         """Fit by conditional logistic regression (McFadden 1974): which of a user's candidates were clicked.
 
@@ -103,29 +104,41 @@ class Calibration(Component):
         levels : tuple of ndarray of shape (m, 1)
         counts : ndarray of shape (m, 1)
         crowd : ndarray of shape (m, b)
+        items : ndarray of shape (m, b)
+            Which item each of the new candidates is.
+
+        Notes
+        -----
+        A crowd counts where a score test says so whose errors are clustered by item (Liang and Zeger 1986): a few
+        items that are popular and alone by chance prove nothing.
         """
         users, split = _of_users(levels, counts).astype(np.float64), known[0].shape[1]
         scores = np.hstack([known[0], new[0]]).astype(np.float64)
         logs, absent = np.log(np.maximum(scores, FLOOR)), np.isneginf(scores)
         share = np.hstack([known[1], new[1]]) / (known[1].sum(axis=1) + new[1].sum(axis=1))[:, None]
 
-        def loss(weights: AnyArray) -> tuple[float, AnyArray]:
+        def excess(weights: AnyArray) -> tuple[float, AnyArray]:
+            """The loss, and the chance of each candidate above what it got."""
             of_known, of_new, of_crowd, *of_users = weights
             logits = logs * np.where(np.arange(len(logs[0])) < split, of_known, of_new)
             logits[:, split:] += of_crowd * crowd + (users @ of_users)[:, None]
             logits[absent] = -1e9
             total = logsumexp(logits, axis=1, keepdims=True)
-            excess = (np.exp(logits - total) - share) / len(users)
-            on_known, on_new = excess[:, :split], excess[:, split:]
+            value = float((total[:, 0] - (share * logits).sum(axis=1)).mean())
+            return value, (np.exp(logits - total) - share) / len(users)
+
+        def loss(weights: AnyArray) -> tuple[float, AnyArray]:
+            value, above = excess(weights)
+            on_known, on_new = above[:, :split], above[:, split:]
             parts = [(on_known * logs[:, :split]).sum(), (on_new * logs[:, split:]).sum(), (on_new * crowd).sum()]
             slope = np.array([*parts, *(on_new.sum(axis=1) @ users)])
-            value = (total[:, 0] - (share * logits).sum(axis=1)).mean()
             return value + PENALTY * weights @ weights, slope + 2 * PENALTY * weights
 
-        start = np.eye(7)[:2].sum(axis=0)
-        alone, crowded = (minimize(loss, start, jac=True, method="L-BFGS-B", bounds=b) for b in (UNCROWDED, BOUNDS))
-        found = crowded if (alone.fun - crowded.fun) * len(users) > PROOF else alone
-        of_known, of_new, of_crowd, of_level, of_new_level, of_count, intercept = (float(weight) for weight in found.x)
+        found = minimize(loss, np.eye(7)[:2].sum(axis=0), jac=True, method="L-BFGS-B", bounds=UNCROWDED).x
+        of_items = np.bincount(items.ravel(), (excess(found)[1][:, split:] * (crowd - crowd.mean())).ravel())
+        if of_items.sum() > PROOF * np.sqrt(np.square(of_items).sum()):
+            found = minimize(loss, found, jac=True, method="L-BFGS-B", bounds=BOUNDS).x
+        of_known, of_new, of_crowd, of_level, of_new_level, of_count, intercept = (float(weight) for weight in found)
         return cls(of_known, of_new, of_level, of_new_level, of_count, of_crowd, intercept)
 
 

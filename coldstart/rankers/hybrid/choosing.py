@@ -135,6 +135,7 @@ def _calibrated(
             (levels[0][asked], levels[1][asked]),
             users[asked],
             crowd[cold][new.at[asked]],
+            new.at[asked],
         )
         chosen = replace(chosen, calibration=learned, level=float(np.median(levels[1] / levels[0])))
     seen, wanted = csr_array(history[:, raw.warm]), csr_array(held[:, raw.warm])

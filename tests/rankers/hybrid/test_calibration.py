@@ -14,7 +14,8 @@ def simulated(true, n_users=20_000, n_items=20, seed=0):
     counts, crowd = rng.integers(1, 50, (n_users, 1)).astype(float), rng.random((n_users, n_items))
     odds = np.hstack([true.of_known(scores[0]), true.of_new(scores[1], levels, counts, crowd)])
     clicked = np.argmax(odds + rng.gumbel(size=odds.shape), axis=1)[:, None] == np.arange(2 * n_items)
-    return (scores[0], clicked[:, :n_items]), (scores[1], clicked[:, n_items:]), levels, counts, crowd
+    items = np.arange(n_users * n_items).reshape(n_users, n_items)  # of its own for every pair
+    return (scores[0], clicked[:, :n_items]), (scores[1], clicked[:, n_items:]), levels, counts, crowd, items
 
 
 NAMES = ("known", "new", "known_level", "new_level", "count", "crowd", "intercept")
@@ -41,10 +42,10 @@ def test_what_users_know_already_says_nothing():
 
 
 def test_a_user_with_many_clicks_counts_as_much_as_one_with_one():
-    known, new, levels, counts, crowd = simulated(Calibration(1.0, 1.0), 2)
+    known, new, levels, counts, crowd, items = simulated(Calibration(1.0, 1.0), 2)
     known[1][:], new[1][:] = False, False
     known[1][0, :20], new[1][1, 0] = True, True  # one found twenty known items, the other a single new one
-    once = Calibration.learn(known, new, levels, counts, crowd)
+    once = Calibration.learn(known, new, levels, counts, crowd, items)
     odds = np.hstack([once.of_known(known[0]), once.of_new(new[0], levels, counts, crowd)])
     chances = np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)
     assert chances[:, known[0].shape[1] :].sum() == pytest.approx(1.0, abs=0.05)
@@ -61,8 +62,14 @@ def test_where_all_or_none_are_new_the_odds_are_finite():
 
 
 def test_a_crowded_item_never_has_the_better_odds_for_it():
-    known, new, levels, counts, crowd = simulated(Calibration(1.0, 1.0, crowd=2.0))
-    assert Calibration.learn(known, new, levels, counts, crowd).crowd == 0.0
+    assert Calibration.learn(*simulated(Calibration(1.0, 1.0, crowd=2.0))).crowd == 0.0
+
+
+def test_a_few_lonely_items_that_are_popular_prove_nothing():
+    *rest, crowd, _ = simulated(Calibration(1.0, 1.0, crowd=-1.0), 2_000)
+    of_two = np.where(crowd < 0.5, 0, 1)  # all candidates are one of two items
+    assert Calibration.learn(*rest, crowd, of_two).crowd == 0.0
+    assert Calibration.learn(*rest, crowd, np.arange(crowd.size).reshape(crowd.shape)).crowd < -0.5
 
 
 @settings(deadline=None, max_examples=50)

@@ -244,10 +244,10 @@ def test_odds_are_learned_from_unseen_items_and_those_of_new_items_from_hidden_o
     asked = (np.diff(fold.held.indptr) > 0) & (np.diff(fold.train.indptr) > 0)
     train, held = fold.train.toarray()[asked], fold.held.toarray()[asked]
     warm = train.any(axis=0) | fold.train.toarray().any(axis=0)
-    (((known, of_known), (new, of_new), levels, counts, crowd),) = learned
+    (((known, of_known), (new, of_new), levels, counts, crowd, items),) = learned
     assert (np.isfinite(known).sum(), of_known.sum()) == ((1 - train[:, warm]).sum(), held[:, warm].sum())
     assert (np.isfinite(new).sum(), of_new.sum()) == (len(train) * fold.cold.sum(), held[:, fold.cold].sum())
-    assert [len(part) for part in (*levels, counts, crowd)] == [len(train)] * 4
+    assert [len(part) for part in (*levels, counts, crowd, items)] == [len(train)] * 5
     assert world.cold.any()
 
 
