@@ -132,7 +132,7 @@ class Calibration(Component):
             on_known, on_new = above[:, :split], above[:, split:]
             parts = [(on_known * logs[:, :split]).sum(), (on_new * logs[:, split:]).sum(), (on_new * crowd).sum()]
             slope = np.array([*parts, *(on_new.sum(axis=1) @ users)])
-            return value + PENALTY * weights @ weights, slope + 2 * PENALTY * weights
+            return value + float(PENALTY * weights @ weights), slope + 2 * PENALTY * weights
 
         found = minimize(loss, np.eye(7)[:2].sum(axis=0), jac=True, method="L-BFGS-B", bounds=UNCROWDED).x
         of_items = np.bincount(items.ravel(), (excess(found)[1][:, split:] * (crowd - crowd.mean())).ravel())
