@@ -61,6 +61,9 @@ def recommenders() -> dict[str, cs.Recommender]:
         "`Recommender()`": cs.Recommender(encoder()).fit(films),
         "`Recommender()`, no exact words": cs.Recommender(encoder(), lexical=None).fit(films),
         "`Recommender()` with clicks of others": cs.Recommender(encoder()).fit(films, read_clicks(DATA), check=False),
+        "`Recommender()` with clicks of others, popularity 0": cs.Recommender(
+            encoder(), ranker=cs.HybridRanker(popularity=0.0)
+        ).fit(films, read_clicks(DATA), check=False),
     }
     popular = cs.baselines.popularity().fit(films, read_clicks(DATA), check=False)
     return {"popularity": popular, **made}
