@@ -1,6 +1,6 @@
 """Scores of different experts on one scale: the log-odds of a click."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -22,6 +22,9 @@ PENALTY = 1e-5
 
 BOUNDS = [(0.0, None), (0.0, None), (None, 0.0), *[(None, None)] * 4]
 """A higher score never means fewer clicks, and a crowd never more."""
+
+FEWEST = 0.05
+"""Share of the users who are learned from that have fewer clicks than are enough to be like them."""
 
 UNCROWDED = [*BOUNDS[:2], (0.0, 0.0), *BOUNDS[3:]]
 
@@ -48,11 +51,12 @@ class Calibration(Component):
 
     Of an item with clicks: known log(score / level). Of one without: new log(score / level) + known_level log(level
     by clicks) + new_level log(level by text) + count log(1 + m) + crowd c + intercept, for a user with m clicks and an
-    item whose nearest neighbours are as near as c: where many items are alike, one is easily taken for another.
+    item whose nearest neighbours are as near as c: where many items are alike, one is easily taken for another. What is
+    of the user is ``usual`` for those with fewer than ``least`` clicks: nothing was learned of such.
 
     Attributes
     ----------
-    known, new, known_level, new_level, count, crowd, intercept : float
+    known, new, known_level, new_level, count, crowd, intercept, least, usual : float
     """
 
     known: float = 1.0
@@ -62,6 +66,8 @@ class Calibration(Component):
     count: float = 0.0
     crowd: float = 0.0
     intercept: float = 0.0
+    least: float = 0.0
+    usual: float = 0.0
 
     def of_known(self, scores: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return log-odds (m, n) of items with clicks, from scores that are divided by the users' levels already.
@@ -78,8 +84,7 @@ class Calibration(Component):
         """Return log-odds (m, n) of items without clicks, alike; the users' ``levels`` and ``counts`` are (m, 1)."""
         logits = _logs(scores, out)
         logits *= np.float32(self.new)
-        of_users = _of_users(levels, counts) @ [self.known_level, self.new_level, self.count, self.intercept]
-        logits += np.asarray(of_users, dtype=np.float32)[:, None]
+        logits += self._of_users(levels, counts)
         if self.crowd:
             logits += np.float32(self.crowd) * crowd
         return logits
@@ -139,7 +144,15 @@ class Calibration(Component):
         if of_items.sum() > PROOF * np.sqrt(np.square(of_items).sum()):
             found = minimize(loss, found, jac=True, method="L-BFGS-B", bounds=BOUNDS).x
         of_known, of_new, of_crowd, of_level, of_new_level, of_count, intercept = (float(weight) for weight in found)
-        return cls(of_known, of_new, of_level, of_new_level, of_count, of_crowd, intercept)
+        learned = cls(of_known, of_new, of_level, of_new_level, of_count, of_crowd, intercept)
+        usual = float(np.median(learned._of_users(levels, counts)))
+        return replace(learned, least=float(np.quantile(counts, FEWEST)), usual=usual)
+
+    def _of_users(self, levels: Levels, counts: FloatArray) -> FloatArray:
+        """What is of each user in the log-odds of new items, (m, 1)."""
+        weights = [self.known_level, self.new_level, self.count, self.intercept]
+        found = np.where(counts[:, 0] < self.least, self.usual, _of_users(levels, counts) @ weights)
+        return np.asarray(found, dtype=np.float32)[:, None]
 
 
 def _logs(scores: FloatArray, out: FloatArray | None) -> FloatArray:

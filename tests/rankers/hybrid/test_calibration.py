@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -45,7 +47,7 @@ def test_a_user_with_many_clicks_counts_as_much_as_one_with_one():
     known, new, levels, counts, crowd, items = simulated(Calibration(1.0, 1.0), 2)
     known[1][:], new[1][:] = False, False
     known[1][0, :20], new[1][1, 0] = True, True  # one found twenty known items, the other a single new one
-    once = Calibration.learn(known, new, levels, counts, crowd, items)
+    once = replace(Calibration.learn(known, new, levels, counts, crowd, items), least=0.0)
     odds = np.hstack([once.of_known(known[0]), once.of_new(new[0], levels, counts, crowd)])
     chances = np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)
     assert chances[:, known[0].shape[1] :].sum() == pytest.approx(1.0, abs=0.05)
@@ -118,3 +120,14 @@ def test_the_level_is_above_0_whatever_the_scores(score):
     found = level(np.full((2, 30), score, dtype=np.float32))
     assert found.dtype == np.float32
     assert np.all(found > 0)
+
+
+def test_users_with_fewer_clicks_than_those_it_was_learned_from_count_as_usual():
+    known, new, levels, counts, crowd, items = simulated(Calibration(1.0, 1.0, 0.5, 0.5, 1.0), 3_000)
+    learned = Calibration.learn(known, new, levels, counts + 9, crowd, items)
+    assert learned.least >= 10
+    one, scores = np.ones((3, 1)), np.ones((3, 1))
+    odds = learned.of_new(scores, (np.array([[1e-3], [1.0], [1e3]]), one), 2 * one, np.zeros(1))
+    assert odds[:, 0].tolist() == pytest.approx([learned.usual] * 3, abs=1e-5)
+    odds = learned.of_new(scores, (np.array([[1e-3], [1.0], [1e3]]), one), 30 * one, np.zeros(1))
+    assert np.all(np.diff(odds[:, 0]) > 1.0)
