@@ -148,3 +148,15 @@ def test_a_k_that_is_no_whole_number_is_refused(k):
 def test_positions_that_are_no_whole_numbers_are_refused():
     with pytest.raises(InvalidInputError, match="`allow` must hold positions"):
         as_positions([0.5, 1.7], 3, "allow")
+
+
+def test_many_threads_find_what_one_finds():
+    scores = np.random.default_rng(0).standard_normal((50, 40)).astype(np.float32)
+    exclude = [np.arange(row % 7) for row in range(50)]
+    with mock.patch.object(topk, "BLOCK_BYTES", 4 * 40 * 3):  # three queries a block
+        one, many = (
+            top_k(lambda block: scores[block].copy(), 50, 40, 5, exclude=exclude, workers=workers) for workers in (1, 4)
+        )
+    assert np.array_equal(one.positions, many.positions)
+    assert np.array_equal(one.scores, many.scores)
+    assert not any(set(row) & set(out) for row, out in zip(many.positions.tolist(), exclude, strict=True))

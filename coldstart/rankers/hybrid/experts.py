@@ -261,14 +261,20 @@ class Experts(Component):
 
     def _relative(self, history: Csr) -> tuple[FloatArray, Levels]:
         """Scores of the known and then of the young items, as shares of the users' levels; and the levels."""
-        absent = np.flatnonzero((self.counts[self.young] == 0) | np.isin(self.young, self.risen))
-        rows = csr_array(self._rows(history) + history[:, self.young[absent]] @ self.near[:, absent].T)
+        items, near = self._rowless
+        rows = csr_array(self._rows(history) + history[:, items] @ near)
         scores = self.answers.scores(rows.astype(np.float32))
         by_clicks, by_text = np.split(scores, [len(self.known)], axis=1)
         levels = self._levels(by_clicks, by_text)
         by_clicks /= levels[0]
         by_text /= levels[1]
         return scores, levels
+
+    @cached_property
+    def _rowless(self) -> tuple[IntArray, Csr]:
+        """Items without a row of their own in ``answers``, (q,), and the warm ones in their place, (q, n_warm)."""
+        rowless = np.flatnonzero((self.counts[self.young] == 0) | np.isin(self.young, self.risen))
+        return self.young[rowless], csr_array(self.near[:, rowless].T)
 
     def _levels(self, by_clicks: FloatArray, by_text: FloatArray) -> Levels:
         by_click = level(by_clicks)
