@@ -60,7 +60,7 @@ METHODS = {
     "irspack feature-aware iALS": Method(lambda: peers.IrspackFeatureIALS(encoder())),
     "WeightedFuser": Method(lambda: text(fuser=cs.WeightedFuser())),
     "AttentionFuser": Method(lambda: text(fuser=cs.AttentionFuser())),
-    "MLPRanker": Method(lambda: ours(ranker=cs.MLPRanker())),
+    "MLPRanker": Method(lambda: ours(ranker=cs.MLPRanker(), fuser=cs.WeightedFuser())),
     "CosineRanker": Method(text),
     "HybridRanker, novelty log(1/2)": Method(lambda: ours(ranker=cs.HybridRanker(novelty=math.log(0.5)))),
     "HybridRanker": Method(ours),

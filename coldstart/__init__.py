@@ -40,9 +40,11 @@ if TYPE_CHECKING:
     from coldstart.index.exact import ExactIndex as ExactIndex
     from coldstart.rankers.cosine import CosineRanker as CosineRanker
     from coldstart.rankers.hybrid.ranker import HybridRanker as HybridRanker
-    from coldstart.rankers.mlp import MLPRanker as MLPRanker
+    from coldstart.rankers.mlp.ranker import MLPRanker as MLPRanker
     from coldstart.recommender import Recommender as Recommender
     from coldstart.recommender import load as load
+    from coldstart.training.finetuning import finetune as finetune
+    from coldstart.training.pretraining import pretrain as pretrain
 
 __version__ = "0.1.0"
 
@@ -62,7 +64,7 @@ _HOME = {
     "Index": "coldstart.base",
     "Interactions": "coldstart.data.interactions",
     "LexicalEncoder": "coldstart.encoders.lexical",
-    "MLPRanker": "coldstart.rankers.mlp",
+    "MLPRanker": "coldstart.rankers.mlp.ranker",
     "Ranker": "coldstart.base",
     "Recommendations": "coldstart.data.requests",
     "Recommender": "coldstart.recommender",
@@ -75,8 +77,10 @@ _HOME = {
     "baselines": "coldstart.baselines",
     "datasets": "coldstart.data.datasets",
     "evaluate": "coldstart.evaluation.protocol",
+    "finetune": "coldstart.training.finetuning",
     "load": "coldstart.recommender",
     "metrics": "coldstart.metrics",
+    "pretrain": "coldstart.training.pretraining",
     "splits": "coldstart.data.splits",
     "testing": "coldstart.testing",
     "tune": "coldstart.evaluation.tuning",

@@ -37,5 +37,9 @@ class SavedFolderError(ColdstartError, ValueError):
     """A saved folder (or cache) is incomplete, altered, or of an unknown format."""
 
 
+class TrainingError(ColdstartError, ArithmeticError):
+    """Training went astray: a loss that is not a number."""
+
+
 class ColdstartWarning(UserWarning):
     """Something was handled, and the caller should know: dropped clicks, for example."""

@@ -65,6 +65,14 @@ class LanguageModel:
         """Return one pooled vector per row of token ids, shape (n, dim)."""
         import torch
 
+        with torch.inference_mode():
+            vectors: FloatArray = self.pooled(ids).cpu().numpy()
+        return vectors
+
+    def pooled(self, ids: Sequence[Sequence[int]]) -> "torch.Tensor":
+        """Return what ``embed`` returns as a tensor, with a gradient where one is recorded."""
+        import torch
+
         longest = max(map(len, ids))
         padded = torch.full((len(ids), longest), self.tokenizer.pad_token_id)
         mask = torch.zeros((len(ids), longest), dtype=torch.long)
@@ -72,10 +80,8 @@ class LanguageModel:
             padded[row, : len(line)] = torch.tensor(line)
             mask[row, : len(line)] = 1
         padded, mask = padded.to(self.network.device), mask.to(self.network.device)
-        with torch.inference_mode():
-            hidden = self.network(input_ids=padded, attention_mask=mask).last_hidden_state.float()
-            vectors: FloatArray = _pool(hidden, mask, self.pooling).cpu().numpy()
-        return vectors
+        hidden = self.network(input_ids=padded, attention_mask=mask).last_hidden_state.float()
+        return _pool(hidden, mask, self.pooling)
 
 
 def load_language_model(
@@ -132,9 +138,7 @@ def _fastest(model: LanguageModel) -> LanguageModel:
     """Use bfloat16 where the hardware multiplies it natively and the vectors stay the same."""
     import torch
 
-    device = model.network.device.type
-    native = torch.cuda.is_bf16_supported() if device == "cuda" else device == "cpu" and _cpu_has_bfloat16()
-    if not native:
+    if not has_bfloat16(model.network.device.type):
         return model
     ids = model.tokenize(_PROBE)
     exact = unit_rows(model.embed(ids))
@@ -143,10 +147,13 @@ def _fastest(model: LanguageModel) -> LanguageModel:
     return half if cosines.min() >= FIDELITY else model
 
 
-def _cpu_has_bfloat16() -> bool:
+def has_bfloat16(device: str) -> bool:
+    """Whether a kind of device multiplies bfloat16 natively."""
     import torch
 
-    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)() if device == "cpu" else {}
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from coldstart._component import Component
 from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
+from coldstart.encoders.adapted import AdaptedEncoder
 from coldstart.encoders.cached import CachedEncoder
 from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.encoders.none import NoEncoder
@@ -33,7 +34,7 @@ from coldstart.rankers.hybrid.ranker import HybridRanker
 from coldstart.rankers.hybrid.raw import Collaborative, Content
 from coldstart.rankers.hybrid.space import Space
 from coldstart.rankers.itemknn import ItemKNNRanker
-from coldstart.rankers.mlp import MLPRanker
+from coldstart.rankers.mlp.ranker import MLPRanker
 from coldstart.rankers.popularity import PopularityRanker, RandomRanker
 from coldstart.storage import (
     Json,
@@ -53,6 +54,7 @@ _PARTS: tuple[type[Component], ...] = (
     TfidfEncoder,
     LexicalEncoder,
     CachedEncoder,
+    AdaptedEncoder,
     NoEncoder,
     Texts,
     ConcatFuser,
@@ -160,7 +162,7 @@ def _pack_part(part: Any, tensors: Tensors, name: str) -> Json:
 
 def _is_ours(part: Any) -> bool:
     ours = REGISTRY.get(type(part).__name__) is type(part)
-    return ours and (not isinstance(part, CachedEncoder) or _is_ours(part.encoder))
+    return ours and (not isinstance(part, CachedEncoder | AdaptedEncoder) or _is_ours(part.encoder))
 
 
 def _unpack_part(packed: Json, tensors: Tensors, role: str, given: Any) -> Any:

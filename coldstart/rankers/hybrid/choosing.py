@@ -8,13 +8,12 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray
-from coldstart.metrics.accuracy import ndcg
 from coldstart.rankers.hybrid.calibration import Calibration, level
 from coldstart.rankers.hybrid.content import KernelRidge, crowding, nearest
-from coldstart.rankers.hybrid.counts import clicks_of, popularity, popularity_weight, text_share, to_come
+from coldstart.rankers.hybrid.counts import clicks_of, foretold, popularity, popularity_weight, text_share, to_come
 from coldstart.rankers.hybrid.experts import Settings, blended
-from coldstart.rankers.hybrid.folds import Fold
 from coldstart.rankers.hybrid.raw import Collaborative, Content, Model, Raw
+from coldstart.training.folds import Fold, K, found
 
 Report: TypeAlias = dict[str, dict[float, Any]]
 
@@ -33,10 +32,9 @@ ALIKE = 4_000
 FEWEST = 20
 """Clicks below which nothing is learned."""
 
-PRICE = 0.1
+PRICE = 0.05
 """Share of NDCG@20 on items as they are that a fair chance for items with few clicks may cost."""
 
-K = 20
 TOP = 300
 """Items per user and expert, at most, that the calibration is learned from; at most a third of all, too."""
 
@@ -149,7 +147,8 @@ def _calibrated(
     came_to = {}
     for value in few:
         mixed = odds.copy()
-        mixed[:, at] = blended(odds[:, at], said, text_share(counts[raw.young[spoken]], value))
+        share = text_share(counts[raw.young[spoken]], value)
+        mixed[:, at] = blended(odds[:, at], said, share, foretold(counts[raw.young[spoken]], share))
         came_to[value] = found(mixed, seen, wanted)
     return replace(chosen, few=max(v for v in few if came_to[v] >= (1.0 - PRICE) * max(came_to.values()))), came_to
 
@@ -171,16 +170,6 @@ def _candidates(scores: FloatArray, history: Csr, held: Csr, items: IntArray) ->
     at = np.argpartition(-unseen, top - 1, axis=1)[:, :top] if top else np.zeros((len(scores), 0), dtype=np.int64)
     clicked = held[:, items].toarray() > 0
     return Candidates(at, np.take_along_axis(unseen, at, axis=1), np.take_along_axis(clicked, at, axis=1))
-
-
-def found(scores: FloatArray, history: Csr, wanted: Csr) -> float:
-    """Return the mean NDCG@20 of scores (m, n), the history left out."""
-    unseen = np.where(history.toarray() > 0, -np.inf, scores)
-    k = min(K, unseen.shape[1])
-    top = np.argpartition(-unseen, k - 1, axis=1)[:, :k]
-    order = np.take_along_axis(top, np.argsort(-np.take_along_axis(unseen, top, axis=1), axis=1, kind="stable"), axis=1)
-    relevant = [row.tolist() for row in np.split(wanted.indices, wanted.indptr[1:-1])]
-    return float(np.nanmean(ndcg(order, relevant, K)))
 
 
 def _told(strangers: Csr, told: int, rng: np.random.Generator) -> tuple[Csr, Csr]:

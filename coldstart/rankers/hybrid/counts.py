@@ -1,11 +1,12 @@
 """What the number of clicks says of items and of users."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from coldstart._arrays import AnyArray, Csr, FloatArray
-from coldstart.rankers.hybrid.folds import HELD
+from coldstart.training.folds import HELD
 
 NEW, OLD = 0.25, 0.35
 """Shares of what they would get if they were like others, expected of the items without clicks: up to the first these
@@ -15,9 +16,21 @@ SURE = 2.0
 """How many times the log of the ratio of rates counts: among many items without clicks some always score high."""
 
 
+YOUNG = 10
+"""Clicks up to which text may speak for an item that has some."""
+
+FORETOLD = math.exp(-1.0)
+"""Part of the odds by text that counts beside those by few clicks."""
+
+
 def text_share(counts: FloatArray, few: AnyArray | float) -> FloatArray:
     """Return how much the text of items with so many clicks counts beside these, few^2 / (few^2 + counts^2)."""
     return np.asarray(np.square(few) / (np.square(few) + np.square(counts)), dtype=np.float32)
+
+
+def foretold(counts: FloatArray, share: FloatArray) -> FloatArray:
+    """Return what part of the odds by text is added to those of items with so many clicks: of many none."""
+    return np.asarray(FORETOLD * (1.0 - share) * (counts <= YOUNG), dtype=np.float32)
 
 
 def to_come(counts: FloatArray, mean: float) -> FloatArray:

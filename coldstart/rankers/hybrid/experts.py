@@ -12,7 +12,7 @@ from coldstart._component import Component
 from coldstart.rankers.hybrid.answers import Answers
 from coldstart.rankers.hybrid.calibration import FLOOR, TOP, Calibration, Levels, level
 from coldstart.rankers.hybrid.content import crowding, kernel, nearest, neighbours
-from coldstart.rankers.hybrid.counts import clicks_of, popularity, popularity_weight, text_share, to_come
+from coldstart.rankers.hybrid.counts import clicks_of, foretold, popularity, popularity_weight, text_share, to_come
 from coldstart.rankers.hybrid.raw import TEXT_L2, Collaborative, Content, Raw
 from coldstart.rankers.hybrid.rising import als_columns, ease_columns
 
@@ -45,7 +45,7 @@ class Settings(Component):
     calibration: Calibration = field(default_factory=Calibration)
     unseen: float = 0.0
     level: float = 1.0
-    few: float = 12.0
+    few: float = 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,17 +181,23 @@ class Experts(Component):
 
         Up to a number that all items of a user share. ``popular`` multiplies what popularity is worth.
         """
-        calibration, users = self.settings.calibration, clicks_of(history)
         scores, levels = self._relative(history)
+        by_clicks, by_text = self._calibrate(scores, levels, clicks_of(history), popular)
+        scores[:, self._few.known] = blended(by_clicks, by_text, self._few.share, self._few.foretold)
+        return self._placed(scores)
+
+    def _calibrate(
+        self, scores: FloatArray, levels: Levels, users: FloatArray, popular: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """Turn what ``_relative`` returns into log-odds, in place; return those of items with few clicks, of both."""
+        calibration, few = self.settings.calibration, self._few
         known, said = np.split(scores, [len(self.known)], axis=1)
         known += self._by_popularity(users, popular)
         calibration.of_known(known, out=known)
         calibration.of_new(said, levels, users, self.crowd, out=said)
         if self.settings.unseen:
             said += np.float32(self.settings.unseen) * (self.old & (self.counts == 0))[self.young]
-        few = self._few
-        known[:, few.known] = blended(known[:, few.known], said[:, few.young] + few.to_come, few.share)
-        return self._placed(scores)
+        return known[:, few.known], said[:, few.young] + few.to_come
 
     def liked_along(self, likes: Csr) -> FloatArray:
         """Return how much the items with clicks are liked by who likes these (m, n), as shares of the best 20."""
@@ -201,12 +207,14 @@ class Experts(Component):
 
     def voices(self, history: Csr, popular: float = 1.0) -> FloatArray:
         """Return how much text, clicks and popularity each have said in ``log_odds``, shape (3, m, n), sums of 1."""
-        scores, _ = self._relative(history)
+        scores, levels = self._relative(history)
         of_text, of_clicks, of_many = voices = np.zeros((3, *scores.shape), dtype=np.float32)
-        n_known, few = len(self.known), self._few
+        n_known, users = len(self.known), clicks_of(history)
+        clicks, many = np.maximum(scores[:, :n_known], FLOOR), self._by_popularity(users, popular)
         of_text[:, n_known:] = 1.0
-        of_text[:, few.known] = few.share
-        clicks, many = np.maximum(scores[:, :n_known], FLOOR), self._by_popularity(clicks_of(history), popular)
+        of_text[:, self._few.known] = text_part(
+            *self._calibrate(scores, levels, users, popular), self._few.share, self._few.foretold
+        )
         of_clicks[:, :n_known] = (1.0 - of_text[:, :n_known]) * clicks / (clicks + many)
         of_many[:, :n_known] = (1.0 - of_text[:, :n_known]) * many / (clicks + many)
         return np.stack([self._placed(voice) for voice in voices])
@@ -247,11 +255,12 @@ class Experts(Component):
         young, known = np.flatnonzero(self.counts[self.young] > 0), self.known
         items, order = self.young[young], np.argsort(known)
         new, counts = np.isin(items, self.risen), self.counts[items]
-        few = np.where(new, max(self.settings.few, RISEN), self.settings.few)
+        share = text_share(counts, np.where(new, max(self.settings.few, RISEN), self.settings.few))
         return Few(
             young,
             order[np.searchsorted(known, items, sorter=order)],
-            text_share(counts, few),
+            share,
+            foretold(counts, share),
             np.where(new, np.float32(0.0), to_come(counts, self._mean)),
         )
 
@@ -300,7 +309,7 @@ class Experts(Component):
 
 
 class Few(NamedTuple):
-    """Young items with clicks: where they stand, the share of their text in what is said, and what moves that text.
+    """Young items with clicks: where they stand, see ``blended`` for their text's share, and what moves that text.
 
     Each of shape (n_few,).
     """
@@ -308,9 +317,25 @@ class Few(NamedTuple):
     young: IntArray
     known: IntArray
     share: FloatArray
+    foretold: FloatArray
     to_come: FloatArray
 
 
-def blended(by_clicks: FloatArray, by_text: FloatArray, share: FloatArray) -> FloatArray:
-    """Return the log-odds (m, n) of items with few clicks, from those by their clicks and those by their text."""
-    return np.asarray(by_clicks * (1.0 - share) + by_text * share, dtype=np.float32)
+def blended(by_clicks: FloatArray, by_text: FloatArray, share: FloatArray, foretold: FloatArray) -> FloatArray:
+    """Return the log-odds (m, n) of items with few clicks, from those by their clicks and those by their text.
+
+    Their mean by the ``share`` (n,) of the text, and to these odds a part ``foretold`` (n,) of those by text is added:
+    clicks that are few say whom an item is for, not whom it is not for.
+    """
+    mean = by_clicks * (1.0 - share) + by_text * share
+    return np.asarray(np.logaddexp(mean, by_text + _log(foretold)), dtype=np.float32)
+
+
+def text_part(by_clicks: FloatArray, by_text: FloatArray, share: FloatArray, foretold: FloatArray) -> FloatArray:
+    """Return how much of what ``blended`` returns the text has said, (m, n), from 0 to 1."""
+    added = np.exp(by_text + _log(foretold) - blended(by_clicks, by_text, share, foretold))
+    return np.asarray(share * (1.0 - added) + added, dtype=np.float32)
+
+
+def _log(foretold: FloatArray) -> FloatArray:
+    return np.log(np.maximum(foretold, np.float32(1e-30)))

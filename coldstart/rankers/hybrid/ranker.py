@@ -16,10 +16,10 @@ from coldstart.rankers.hybrid.calibration import level
 from coldstart.rankers.hybrid.choosing import ALS, EXACT, Grid, Report, choose, likeness
 from coldstart.rankers.hybrid.counts import unseen_odds
 from coldstart.rankers.hybrid.experts import Experts, Settings
-from coldstart.rankers.hybrid.folds import Fold, cut
 from coldstart.rankers.hybrid.raw import Collaborative, Content
 from coldstart.rankers.hybrid.reading import Asked, Reading
 from coldstart.rankers.hybrid.space import Space
+from coldstart.training.folds import Fold, cut
 
 MAX_SIDE = 20_000
 """Users or items with clicks, whichever are fewer, that the exact form inverts: 1.6 GB there."""
@@ -36,7 +36,7 @@ START = 0.0
 WORDS = (0.0, 0.3)
 """Weights of the words in the likeness of two items that are tried; the last one is the usual one."""
 
-FEW = (0.0, 12.0)
+FEW = (0.1, 6.0)
 """Values of ``few`` that are tried."""
 
 TEXT_WEIGHTS = (1.0, 0.5)
@@ -74,8 +74,9 @@ class HybridRanker(Component):
         From 0, none, to 1, as much as helps most: how much popular items are favoured where little is known of the
         user. Below 1 lists are less alike.
     few : float, optional
-        Clicks at which an item's own clicks count as much as its text, for items with at most 10; 0 to 1,000. By
-        default 12, or 0 where that costs more than 10 % of NDCG@20 on items as they are; 12 below 1,000 clicks.
+        Clicks at which an item's own clicks count as much as its text, for items with at most 10; 0 to 1,000; at 0 the
+        text of an item with clicks says nothing. By default 6, or 0.1 where that costs more than 5 % of NDCG@20 on
+        items as they are; 6 below 1,000 clicks.
     method : {"auto", "exact", "als"}
         The collaborative expert: ``PriorEASE``, exact in closed form, or ``PriorALS``, factors for any size. By default
         exact while the smaller of users and items with clicks is at most 20,000, and weights between items fit in

@@ -11,13 +11,11 @@ from coldstart._component import Component
 from coldstart.rankers.hybrid.als import PriorALS
 from coldstart.rankers.hybrid.answers import Answers
 from coldstart.rankers.hybrid.content import KernelRidge, nearest, neighbours
+from coldstart.rankers.hybrid.counts import YOUNG
 from coldstart.rankers.hybrid.ease import PriorEASE, Ridge, TextPrior
 
 TEXT_L2 = 10.0
 """Ridge of the text prior; flat from 3 to 30."""
-
-YOUNG = 10
-"""Clicks up to which text may speak for an item that has some."""
 
 MOST_EXACT = 20_000
 """Items with clicks up to which the kernel is inverted (1.6 GB); above, the nearest neighbours are averaged."""

@@ -8,10 +8,10 @@ from coldstart.metrics.accuracy import ndcg
 from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.hybrid import choosing as module
 from coldstart.rankers.hybrid.calibration import Calibration
-from coldstart.rankers.hybrid.choosing import ALS, EXACT, POPULARITY, _candidates, _told, choose, found, likeness
+from coldstart.rankers.hybrid.choosing import ALS, EXACT, POPULARITY, _candidates, _told, choose, likeness
 from coldstart.rankers.hybrid.experts import Experts, Settings
-from coldstart.rankers.hybrid.folds import cut
 from coldstart.rankers.hybrid.raw import Collaborative, Content, Raw
+from coldstart.training.folds import cut, found
 
 START, FEW = Settings(), (0.0, 10.0)
 METHODS = {"exact": EXACT, "als": ALS}

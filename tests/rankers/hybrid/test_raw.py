@@ -6,8 +6,9 @@ from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.hybrid import raw as module
 from coldstart.rankers.hybrid.als import PriorALS
 from coldstart.rankers.hybrid.content import KernelRidge, nearest, neighbours
+from coldstart.rankers.hybrid.counts import YOUNG
 from coldstart.rankers.hybrid.ease import PriorEASE, Ridge, TextPrior
-from coldstart.rankers.hybrid.raw import YOUNG, Collaborative, Content, Raw
+from coldstart.rankers.hybrid.raw import Collaborative, Content, Raw
 
 METHODS = ("exact", "als")
 

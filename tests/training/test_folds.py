@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from coldstart.rankers.hybrid import folds
-from coldstart.rankers.hybrid.folds import cut
+from coldstart.training import folds
+from coldstart.training.folds import cut
 
 
 def drawn(seed=0, shape=(60, 40)):

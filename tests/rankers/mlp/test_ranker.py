@@ -1,14 +1,13 @@
 import numpy as np
 import pytest
 import torch
-import tqdm.auto
 from scipy.sparse import csr_array
 
 from coldstart._device import best_device
 from coldstart.base import Features, Users
 from coldstart.errors import InvalidInputError, NotFittedError
 from coldstart.rankers.cosine import CosineRanker
-from coldstart.rankers.mlp import MLPRanker, _unclicked
+from coldstart.rankers.mlp.ranker import SCALE, MLPRanker
 from coldstart.testing import check_ranker
 
 N_ITEMS = 24
@@ -69,7 +68,7 @@ def test_the_contract_of_a_ranker_holds():
     check_ranker(MLPRanker(**QUICK))
 
 
-@pytest.mark.parametrize("loss", ["bpr", "bce"])
+@pytest.mark.parametrize("loss", ["softmax", "bpr", "bce"])
 def test_clicks_teach_what_vectors_do_not_tell(loss):
     ranker = MLPRanker(loss=loss, **PATIENT).fit(ALIKE, checkerboard())
     assert share_in_order(CosineRanker().fit(ALIKE)) < 0.6
@@ -99,7 +98,7 @@ def test_without_clicks_to_learn_from_the_ranking_is_the_cosine(clicks):
     cosine = CosineRanker().fit(features).score(said, features)
     scores = ranker.score(said, features)
     assert ranker.losses_ == []
-    assert np.allclose(scores, 5 * cosine, atol=1e-5)
+    assert np.allclose(scores, SCALE * cosine, atol=1e-4)
     assert np.array_equal(np.argsort(-scores, axis=1), np.argsort(-cosine, axis=1))
 
 
@@ -157,56 +156,8 @@ def test_the_strength_of_a_click_does_not_matter_in_training():
     assert weights_as_bytes(one) == weights_as_bytes(other)
 
 
-def test_items_nobody_clicked_are_no_negatives():
-    features = Features(np.eye(N_ITEMS, dtype=np.float32))
-    clicks = checkerboard().toarray()
-    clicks[:, -6:] = 0
-    ranker = MLPRanker(center=False, weight_decay=0.0, **PATIENT).fit(features, csr_array(clicks))
-    start = MLPRanker(center=False, **PATIENT).fit(features)
-    assert np.array_equal(ranker.weights_["item"][-6:], start.weights_["item"][-6:])
-    assert not np.array_equal(ranker.weights_["item"][:-6], start.weights_["item"][:-6])
-
-
 def test_two_clicks_of_a_user_are_enough_to_learn_from():
     assert len(MLPRanker(**QUICK).fit(ALIKE, csr_array(np.eye(4, N_ITEMS) + np.eye(4, N_ITEMS, 4))).losses_) == 2
-
-
-def test_negatives_are_drawn_evenly_among_clicked_items_that_the_user_did_not_click():
-    clicks = np.zeros((100, N_ITEMS), dtype=np.float32)
-    clicks[:, 0] = 1  # everybody's favourite
-    clicks[np.arange(20), np.arange(20)] = 1  # the last four items stay unclicked
-    clicks[99] = 0
-    clicks[99, [1, 2, 3, 4, 5]] = 1
-    drawn = _unclicked(csr_array(clicks), np.full(500, 99), 4, np.random.default_rng(0))
-    items, counts = np.unique(drawn, return_counts=True)
-    assert drawn.shape == (500, 4)
-    assert items.tolist() == [0, *range(6, 20)]
-    assert counts.max() < 2 * counts.min()
-
-
-def test_an_untrained_network_starts_small_and_silent():
-    weights = MLPRanker(hidden=200).fit(random_features()).weights_
-    first = np.stack([weights[name] for name in ("user", "item", "product", "distance")])
-    assert first.shape == (4, 8, 200)
-    assert first.min() == pytest.approx(-(32**-0.5), rel=0.01)
-    assert first.max() == pytest.approx(32**-0.5, rel=0.01)
-    assert abs(first.mean()) < 0.01
-    assert not weights["out"].any()
-    assert not weights["bias"].any()
-
-
-def test_dropout_keeps_the_mean_of_what_it_drops():
-    ones = torch.ones(100, 100)
-    dropped = MLPRanker(dropout=0.75)._drop(ones, torch.Generator().manual_seed(0))
-    assert set(dropped.unique().tolist()) == {0.0, 4.0}
-    assert dropped.mean().item() == pytest.approx(1.0, abs=0.05)
-    assert MLPRanker(dropout=0.0)._drop(ones, torch.Generator()) is ones
-
-
-@pytest.mark.parametrize("batch_size", [7, 10_000])
-def test_the_loss_of_an_epoch_is_the_mean_over_its_clicks(batch_size):
-    ranker = MLPRanker(epochs=1, batch_size=batch_size, learning_rate=0.0, device="cpu").fit(ALIKE, checkerboard())
-    assert ranker.losses_ == pytest.approx([np.log(2)], abs=0.1)  # nothing learned, nobody is above anybody
 
 
 @pytest.mark.parametrize(("cuda", "mps", "best"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")])
@@ -217,53 +168,9 @@ def test_the_best_device_there_is_is_used_unless_one_is_named(monkeypatch, cuda,
     assert MLPRanker(**QUICK).fit(ALIKE, checkerboard()).losses_  # device="cpu"
 
 
-@pytest.mark.parametrize("progress", [True, False])
-def test_a_bar_appears_after_a_second_and_can_be_switched_off(monkeypatch, progress):
-    asked = {}
-    monkeypatch.setattr(tqdm.auto, "tqdm", lambda rounds, **options: asked.update(options) or rounds)
-    MLPRanker(progress=progress, **QUICK).fit(ALIKE, checkerboard())
-    assert asked == {"desc": "MLPRanker", "delay": 1.0, "disable": not progress}
-
-
-def test_a_score_is_the_network_on_every_pair():
-    features = random_features()
-    ranker = MLPRanker(**QUICK, dropout=0.0).fit(features, checkerboard())
-    said = users(checkerboard(seed=5).toarray()[:3], dim=8)
-    items = ranker.space_.item_vectors(features)
-    w = ranker.weights_
-    expected = np.zeros((3, N_ITEMS))
-    for row, u in enumerate(ranker.space_.user_vectors(said, items)):
-        for at, i in enumerate(items):
-            layer = u @ w["user"] + i @ w["item"] + (u * i) @ w["product"] + abs(u - i) @ w["distance"] + w["bias"]
-            expected[row, at] = np.maximum(layer, 0) @ w["out"] + w["skip"] * (u @ i)
-    scores = ranker.score(said, features)
-    assert np.allclose(scores, expected, atol=1e-4)
-    assert scores.dtype == np.float32
-
-
-def test_training_and_scoring_compute_the_same_network():
-    features = random_features()
-    ranker = MLPRanker(**QUICK, dropout=0.0).fit(features, checkerboard())
-    said = users(checkerboard(seed=5).toarray()[:3], dim=8)
-    items = ranker.space_.item_vectors(features)
-    vectors = torch.from_numpy(ranker.space_.user_vectors(said, items))
-    weights = {name: torch.from_numpy(np.asarray(value)) for name, value in ranker.weights_.items()}
-    trained = ranker._forward(weights, vectors[:, None], torch.from_numpy(items), torch.Generator())
-    assert np.allclose(ranker.score(said, features), trained.numpy(), atol=1e-4)
-
-
 def test_a_user_of_whom_nothing_is_known_scores_0_everywhere():
     ranker = MLPRanker(**QUICK).fit(ALIKE, checkerboard())
     assert not ranker.score(users(np.zeros((1, N_ITEMS))), ALIKE).any()
-
-
-def test_new_items_are_scored_by_what_they_are_alone():
-    old, new = random_features(), random_features(n=5, seed=1)
-    ranker = MLPRanker(**QUICK).fit(old, checkerboard())
-    said = users(np.zeros((1, 5)), dim=8, query=old.dense[:1])
-    both = Features(np.vstack([old.dense, new.dense]))
-    among = ranker.score(users(np.zeros((1, N_ITEMS + 5)), dim=8, query=old.dense[:1]), both)
-    assert np.allclose(ranker.score(said, new), among[:, N_ITEMS:], atol=1e-5)
 
 
 def test_arguments_are_left_as_they_were():
@@ -298,7 +205,7 @@ def test_a_parameter_out_of_range_is_refused(name, value, bounds):
 
 
 def test_an_unknown_loss_is_refused():
-    with pytest.raises(InvalidInputError, match='`loss` of MLPRanker must be "bpr" or "bce"; got \'mse\''):
+    with pytest.raises(InvalidInputError, match='`loss` of MLPRanker must be "softmax", "bpr" or "bce"; got \'mse\''):
         MLPRanker(loss="mse").fit(ALIKE)
 
 

@@ -1,0 +1,1 @@
+"""Rank by a small network trained on clicks."""

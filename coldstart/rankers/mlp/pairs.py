@@ -1,0 +1,129 @@
+"""The second stage: a network on pairs of a user and each of their best items."""
+
+from collections.abc import Iterator
+from math import ceil
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor, nn
+
+from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, blocks
+from coldstart.training.folds import found
+from coldstart.training.loop import History, Loop, run
+from coldstart.training.losses import sampled_softmax
+
+CLICKS = 5.0
+"""Logarithms of counts are divided by it, so that they are of the size of the rest."""
+
+USERS = 32
+"""Users in a step."""
+
+MEASURED = 4
+"""One of so many users is measured on, not learned from."""
+
+
+class Lists(NamedTuple):
+    """The best items of some users, as the first stage finds them.
+
+    Attributes
+    ----------
+    users : ndarray of shape (q, dim)
+    best, scores : ndarray of shape (q, c)
+        Positions of items, and what the first stage says of them.
+    known : ndarray of shape (q, c, 3)
+        As ``known_of`` returns it.
+    clicked : ndarray of shape (q, c), bool
+        Which of them were clicked, and hidden from the first stage.
+    """
+
+    users: FloatArray
+    best: IntArray
+    scores: FloatArray
+    known: FloatArray
+    clicked: BoolArray
+
+    @classmethod
+    def of(cls, users: FloatArray, items: FloatArray, liked: Csr, held: Csr, count: int) -> "Lists":
+        """Of vectors (q, dim) and (n, dim), what the users liked, left out, and what is held out of it, (q, n)."""
+        clicks, told = np.asarray(liked.sum(axis=0)), np.diff(liked.indptr)
+        parts = []
+        for block in blocks(len(users), 256):
+            scores = np.where(liked[block].toarray() > 0, -np.inf, users[block] @ items.T)
+            best = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+            scores = np.maximum(np.take_along_axis(scores, best, axis=1), np.finfo(np.float32).min / 2)
+            clicked = np.take_along_axis(held[block].toarray() > 0, best, axis=1)
+            parts.append((users[block], best, scores, known_of(clicks[best], told[block]), clicked))
+        columns: list[Any] = [np.concatenate(part) for part in zip(*parts, strict=True)]
+        return cls(*columns)
+
+    def taken(self, at: IntArray) -> "Lists":
+        """Return those of some users."""
+        return Lists(self.users[at], self.best[at], self.scores[at], self.known[at], self.clicked[at])
+
+
+class PairNetwork(nn.Module):
+    """The score of the first stage and beside it an MLP on ``[u, i, u*i, |u-i|]`` and what is known of both.
+
+    The last layer starts at zero: an untrained network leaves the first stage as it is.
+    """
+
+    items: Tensor
+
+    def __init__(self, items: FloatArray, hidden: int, dropout: float, rng: np.random.Generator) -> None:
+        super().__init__()
+        dim = items.shape[1]
+        bound = (4 * dim) ** -0.5
+        first = (rng.uniform(-bound, bound, (dim, hidden)).astype(np.float32) for _ in range(4))
+        self.user, self.item, self.product, self.distance = (nn.Parameter(torch.from_numpy(part)) for part in first)
+        self.known = nn.Parameter(torch.zeros(3, hidden))
+        self.bias = nn.Parameter(torch.zeros(hidden))
+        self.out = nn.Parameter(torch.zeros(hidden))
+        self.skip = nn.Parameter(torch.ones(()))
+        self.drop = nn.Dropout(dropout)
+        self.register_buffer("items", torch.from_numpy(items), persistent=False)
+
+    def forward(self, lists: Lists) -> Tensor:
+        """Return scores, (q, c)."""
+        users, items = torch.from_numpy(lists.users)[:, None], self.items[torch.from_numpy(lists.best)]
+        hidden = users @ self.user + items @ self.item + (users * items) @ self.product
+        hidden = hidden + (users - items).abs() @ self.distance
+        hidden = hidden + torch.from_numpy(lists.known) @ self.known + self.bias
+        scores: Tensor = self.drop(hidden.relu()) @ self.out + self.skip * torch.from_numpy(lists.scores)
+        return scores
+
+    def loss(self, lists: Lists) -> Tensor:
+        """Return how badly each hidden click stands out in its list, the other clicks there left out."""
+        rows, target = np.nonzero(lists.clicked)
+        others = torch.from_numpy(lists.clicked[rows])
+        return sampled_softmax(self(lists)[torch.from_numpy(rows)], torch.from_numpy(target), masked=others)
+
+
+def known_of(clicks: FloatArray, told: FloatArray) -> FloatArray:
+    """Return what is known of items (q, c) and users (q,) with so many clicks, (q, c, 3).
+
+    The logarithm of the item's clicks, whether it has none, and the logarithm of the user's.
+    """
+    of_users = np.broadcast_to(np.log1p(told)[:, None], clicks.shape)
+    return np.stack([np.log1p(clicks) / CLICKS, clicks == 0, of_users / CLICKS], axis=-1).astype(np.float32)
+
+
+def train(network: PairNetwork, lists: Lists, liked: Csr, held: Csr, loop: Loop) -> History:
+    """Train in place on three quarters of the lists, for as long as more is found in the others."""
+    asked, taught = np.arange(0, len(lists.users), MEASURED), np.flatnonzero(np.arange(len(lists.users)) % MEASURED)
+    taught = taught[lists.clicked[taught].any(axis=1)]
+    history, wanted, measured = csr_array(liked[asked]), csr_array(held[asked]), lists.taken(asked)
+
+    def batches(rng: np.random.Generator) -> Iterator[Lists]:
+        order = rng.permutation(taught)
+        return (lists.taken(order[block]) for block in blocks(len(order), USERS))
+
+    def measure() -> float:
+        scores = np.full(history.shape, -np.inf, dtype=np.float32)
+        for block in blocks(len(asked), USERS):
+            some = measured.taken(np.arange(len(asked))[block])
+            np.put_along_axis(scores[block], some.best, network(some).numpy(), axis=1)
+        return found(scores, history, wanted)
+
+    return run(network, batches, network.loss, loop, steps=ceil(len(taught) / USERS), measure=measure, name="Pairs")

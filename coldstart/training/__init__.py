@@ -1,0 +1,1 @@
+"""Training: one loop, losses, negatives, and tuning of encoders on clicks."""

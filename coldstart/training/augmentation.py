@@ -1,0 +1,97 @@
+"""Other words for the same text: small functions, each usable alone."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from coldstart._arrays import check_between
+
+
+def drop_words(texts: Sequence[str], share: float, rng: np.random.Generator) -> list[str]:
+    """Leave out each word with probability ``share``; at least one word of a text stays.
+
+    Examples
+    --------
+    >>> drop_words(["a quiet film about the sea"], 0.5, np.random.default_rng(1))
+    ['a quiet about']
+    """
+    check_between("share", share, 0.0, 1.0)
+    return [_dropped(text.split(), share, rng) or text for text in texts]
+
+
+def _dropped(words: list[str], share: float, rng: np.random.Generator) -> str:
+    keep = rng.random(len(words)) >= share
+    if words and not keep.any():
+        keep[rng.integers(len(words))] = True
+    return " ".join(word for word, kept in zip(words, keep, strict=True) if kept)
+
+
+def replace_words(
+    texts: Sequence[str], share: float, rng: np.random.Generator, model: Any, tokenizer: Any, top: int = 5
+) -> list[str]:
+    """Replace words with what a masked language model would say in their place (Kobayashi 2018; Wu et al. 2019).
+
+    Each token is masked with probability ``share``, and one of the ``top`` tokens that fit best there is put in, drawn
+    evenly, the one that was there left out.
+
+    Parameters
+    ----------
+    texts : sequence of str
+    share : float
+        From 0 to 1.
+    rng : Generator
+    model, tokenizer
+        A ``transformers`` model for masked language modelling and its tokenizer.
+    top : int
+    """
+    import torch
+
+    check_between("share", share, 0.0, 1.0)
+    check_between("top", top, 1, 1000)
+    if not texts:
+        return []
+    batch = tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt", return_special_tokens_mask=True)
+    special = batch.pop("special_tokens_mask").bool()
+    ids = batch["input_ids"]
+    masked = torch.from_numpy(rng.random(ids.shape) < share) & ~special
+    batch = {name: part.to(model.device) for name, part in batch.items()}
+    batch["input_ids"] = ids.masked_fill(masked, tokenizer.mask_token_id).to(model.device)
+    with torch.inference_mode():
+        logits = model(**batch).logits.cpu()[masked]
+    logits.scatter_(1, ids[masked][:, None], -torch.inf)
+    logits[:, tokenizer.all_special_ids] = -torch.inf
+    best = logits.topk(top, dim=1).indices
+    drawn = torch.from_numpy(rng.integers(top, size=len(best)))
+    ids = ids.clone()
+    ids[masked] = best[torch.arange(len(best)), drawn]
+    there = batch["attention_mask"].cpu().bool()
+    changed = [tokenizer.decode(row[kept], skip_special_tokens=True) for row, kept in zip(ids, there, strict=True)]
+    touched = masked.any(dim=1).tolist()
+    return [new if was else old for new, old, was in zip(changed, texts, touched, strict=True)]
+
+
+def translate_back(texts: Sequence[str], there: tuple[Any, Any], back: tuple[Any, Any], **options: Any) -> list[str]:
+    """Translate into another language and back (Sennrich et al. 2016).
+
+    Parameters
+    ----------
+    texts : sequence of str
+    there, back : (model, tokenizer)
+        Any two ``transformers`` models that translate, such as Marian's ``opus-mt-en-de`` and ``opus-mt-de-en``.
+    **options
+        Of ``generate``: for example ``num_beams=4`` or ``do_sample=True``.
+    """
+    return _translated(_translated(list(texts), *there, options), *back, options)
+
+
+def _translated(texts: list[str], model: Any, tokenizer: Any, options: dict[str, Any]) -> list[str]:
+    if not texts:
+        return []
+    batch = tokenizer(texts, padding=True, truncation=True, return_tensors="pt").to(model.device)
+    said: list[str] = tokenizer.batch_decode(model.generate(**batch, **options), skip_special_tokens=True)
+    return said
+
+
+Augment: TypeAlias = Callable[[Sequence[str], np.random.Generator], list[str]]
+"""From texts to other words for them."""

@@ -1,0 +1,69 @@
+"""Pseudo-cold folds: part of the training clicks is hidden, as the future hides new items and new users."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from coldstart._arrays import BoolArray, Csr, FloatArray
+from coldstart.metrics.accuracy import ndcg
+
+COLD, HELD, STRANGERS = 0.15, 0.1, 0.1
+"""Shares of items that lose all clicks, of other clicks hidden, and of users taken away."""
+
+MOST_STRANGERS = 500
+
+K = 20
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Clicks to learn from, and what is hidden of them.
+
+    Attributes
+    ----------
+    train, held : csr_array of shape (m, n)
+        Of the users that stay; ``held`` is what is hidden of their clicks.
+    cold : ndarray of shape (n,), bool
+        Items that lost all clicks.
+    strangers : csr_array of shape (q, n)
+        Users taken away whole.
+    """
+
+    train: Csr
+    held: Csr
+    cold: BoolArray
+    strangers: Csr
+
+
+def cut(
+    clicks: Csr,
+    rng: np.random.Generator,
+    cold: float = COLD,
+    held: float = HELD,
+    strangers: float = STRANGERS,
+) -> Fold:
+    """Hide items, other clicks and users of (m, n) clicks at random, as shares of each."""
+    n_users, n_items = clicks.shape
+    away = np.zeros(n_users, dtype=bool)
+    away[rng.permutation(n_users)[: min(MOST_STRANGERS, round(strangers * n_users))]] = True
+    clicked = rng.permutation(np.unique(clicks.indices))
+    without = np.zeros(n_items, dtype=bool)
+    without[clicked[: round(cold * len(clicked))]] = True
+    pairs = clicks[~away].tocoo()
+    hidden = without[pairs.col] | (rng.random(pairs.nnz) < held)
+    train, kept_back = (
+        csr_array((pairs.data[part], (pairs.row[part], pairs.col[part])), shape=pairs.shape)
+        for part in (~hidden, hidden)
+    )
+    return Fold(train, kept_back, without, csr_array(clicks[away]))
+
+
+def found(scores: FloatArray, history: Csr, wanted: Csr) -> float:
+    """Return the mean NDCG@20 of scores (m, n), the history left out."""
+    unseen = np.where(history.toarray() > 0, -np.inf, scores)
+    k = min(K, unseen.shape[1])
+    top = np.argpartition(-unseen, k - 1, axis=1)[:, :k]
+    order = np.take_along_axis(top, np.argsort(-np.take_along_axis(unseen, top, axis=1), axis=1, kind="stable"), axis=1)
+    relevant = [row.tolist() for row in np.split(wanted.indices, wanted.indptr[1:-1])]
+    return float(np.nanmean(ndcg(order, relevant, K)))

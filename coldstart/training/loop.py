@@ -1,0 +1,382 @@
+"""One training loop: steps of AdamW, epochs with a measurement, the best state kept, stopped and resumed at will."""
+
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from coldstart._arrays import check_between
+from coldstart._component import Component
+from coldstart.errors import InvalidInputError, SavedFolderError, TrainingError
+from coldstart.training.tracking import Tracker, tracking
+
+Losses: TypeAlias = Tensor | Mapping[str, Tensor]
+Batches: TypeAlias = Callable[[np.random.Generator], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Loop(Component):
+    """How to train; what is trained, and on what, is told to ``run``.
+
+    Attributes
+    ----------
+    epochs : int
+        Passes over the batches, 0 or more.
+    learning_rate, weight_decay : float
+        Of AdamW (Loshchilov and Hutter 2019).
+    warmup : int
+        Steps in which the learning rate rises from 0; then it falls along a line to 0 at the last step.
+    clip : float
+        Largest length of the gradient of all weights; 0 for any.
+    patience : int, optional
+        Epochs without a better measurement after which training stops; None: never.
+    accumulate : int
+        Batches whose gradients are added up before a step.
+    adversarial : float
+        Length of the step on the perturbed weights that makes the loss larger; the gradient there is added (FGM,
+        Miyato et al. 2017). 0 for none.
+    shares : mapping of str to float
+        Weights of losses that a function returns by name; a name not here counts once.
+    precision : {"auto", "float32", "bfloat16"}
+        Of the products in the network; the weights stay float32. "auto" is bfloat16 on CUDA, float32 elsewhere.
+    seed : int
+        Same seed, same machine: same weights.
+    progress : bool
+        Show a bar with loss and measurement when training takes more than a second.
+    """
+
+    epochs: int = 6
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    warmup: int = 20
+    clip: float = 1.0
+    patience: int | None = None
+    accumulate: int = 1
+    adversarial: float = 0.0
+    shares: Mapping[str, float] = field(default_factory=dict)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    seed: int = 0
+    progress: bool = True
+
+    def check(self) -> None:
+        """Raise when a setting is out of range.
+
+        Raises
+        ------
+        InvalidInputError
+            Naming it.
+        """
+        for name, low in (("epochs", 0), ("warmup", 0), ("accumulate", 1), ("seed", 0)):
+            check_between(name, getattr(self, name), low, 2**31)
+        for name in ("learning_rate", "weight_decay", "clip", "adversarial"):
+            check_between(name, getattr(self, name), 0.0, 1e6)
+        if self.patience is not None:
+            check_between("patience", self.patience, 1, 10**9)
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            raise InvalidInputError(f'`precision` must be "auto", "float32" or "bfloat16"; got {self.precision!r}.')
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What is known at the end of an epoch: ``number`` counts from 1, and 0 is before training."""
+
+    number: int
+    loss: float
+    measured: float | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened in training.
+
+    Attributes
+    ----------
+    epochs : tuple of Epoch
+    best : int
+        Number of the epoch whose weights were kept; 0: training did not make the measurement better.
+    """
+
+    epochs: tuple[Epoch, ...] = ()
+    best: int = 0
+
+    @property
+    def losses(self) -> list[float]:
+        """Mean loss of each epoch."""
+        return [epoch.loss for epoch in self.epochs if epoch.number]
+
+
+def run(
+    network: nn.Module,
+    batches: Batches,
+    loss: Callable[[Any], Losses],
+    loop: Loop,
+    *,
+    steps: int,
+    measure: Callable[[], float] | None = None,
+    perturbed: Sequence[nn.Parameter] = (),
+    callbacks: Sequence[Callable[[Epoch], None]] = (),
+    tracker: Tracker = None,
+    checkpoint: str | Path | None = None,
+    name: str = "Training",
+) -> History:
+    """Train a network in place.
+
+    Parameters
+    ----------
+    network : Module
+        Only weights that require a gradient are trained.
+    batches : callable
+        From a generator of random numbers, one for each epoch, to the batches of that epoch.
+    loss : callable
+        From a batch to a loss, or to several by name, whose weighted sum is made small.
+    loop : Loop
+    steps : int
+        Batches in an epoch.
+    measure : callable, optional
+        Larger is better; called before the first epoch and after each one. The weights of the best are kept, those
+        before training among them. Without it the last weights are.
+    perturbed : sequence of Parameter
+        What ``loop.adversarial`` moves: the embeddings.
+    callbacks : sequence of callable
+        Called with each ``Epoch``.
+    tracker : {"tensorboard", "wandb"} or callable, optional
+        Gets the numbers of each epoch; see ``tracking``.
+    checkpoint : path, optional
+        A file written after each epoch. When it is there already, and of the same training, it goes on from there, and
+        comes to the same weights as if never interrupted.
+    name : str
+        Shown at the bar.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    TrainingError
+        When the loss is not a number; the network is as before.
+    SavedFolderError
+        When the checkpoint is damaged or of another training.
+    """
+    loop.check()
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=loop.learning_rate, weight_decay=loop.weight_decay)
+    total = max(1, loop.epochs * math.ceil(steps / loop.accumulate))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share_of_rate(step, total, loop.warmup))
+    state = _State(network, optimizer, schedule, loop, None if checkpoint is None else Path(checkpoint))
+    before = _copied(network)
+    try:
+        if not state.resumed() and measure is not None:
+            state.note(Epoch(0, math.nan, _measured(network, measure)))
+        with (
+            tracking(tracker, name) as track,
+            tqdm(total=loop.epochs * steps, desc=name, delay=1.0, disable=not loop.progress) as bar,
+        ):
+            bar.update(state.done * steps)
+            while state.done < loop.epochs and not state.tired():
+                number = state.done + 1
+                with _seeded(loop.seed, number):
+                    rng = np.random.default_rng([loop.seed, number])
+                    parts = _epoch(network, batches(rng), loss, loop, optimizer, schedule, perturbed, bar)
+                epoch = Epoch(number, parts["loss"], None if measure is None else _measured(network, measure), parts)
+                state.note(epoch)
+                numbers = parts if epoch.measured is None else {**parts, "measured": epoch.measured}
+                bar.set_postfix(numbers, refresh=False)
+                track(numbers, number)
+                for callback in callbacks:
+                    callback(epoch)
+    except BaseException:
+        network.load_state_dict(before)
+        raise
+    network.load_state_dict(state.best)
+    return state.history
+
+
+def _epoch(
+    network: nn.Module,
+    batches: Iterable[Any],
+    loss: Callable[[Any], Losses],
+    loop: Loop,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LambdaLR,
+    perturbed: Sequence[nn.Parameter],
+    bar: Any,
+) -> dict[str, float]:
+    """Pass over the batches once; return the mean of each loss."""
+    network.train()
+    sums: dict[str, float] = {}
+    seen = 0
+    optimizer.zero_grad()
+    for seen, batch in enumerate(batches, start=1):
+        parts = _backward(network, batch, loss, loop)
+        if loop.adversarial and perturbed:
+            with _moved(perturbed, loop.adversarial):
+                _backward(network, batch, loss, loop)
+        for part, value in parts.items():
+            sums[part] = sums.get(part, 0.0) + value
+        if seen % loop.accumulate == 0:
+            _step(network, loop, optimizer, schedule)
+        bar.update()
+    if seen % loop.accumulate:
+        _step(network, loop, optimizer, schedule)
+    return {part: value / max(seen, 1) for part, value in sums.items()} or {"loss": 0.0}
+
+
+def _backward(network: nn.Module, batch: Any, loss: Callable[[Any], Losses], loop: Loop) -> dict[str, float]:
+    """Add the gradients of a batch; return its losses."""
+    device = next(network.parameters()).device.type
+    half = loop.precision == "bfloat16" or (loop.precision == "auto" and device == "cuda")
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=half):
+        losses = loss(batch)
+    parts = {"loss": losses} if isinstance(losses, Tensor) else dict(losses)
+    total = torch.stack([part.float() * loop.shares.get(name, 1.0) for name, part in parts.items()]).sum()
+    if not torch.isfinite(total):
+        raise TrainingError(
+            f"The loss must be a number; got {total.item()}. Take a smaller `learning_rate` than "
+            f"{loop.learning_rate:g}, or look for numbers that are not finite in the data."
+        )
+    (total / loop.accumulate).backward()  # type: ignore[no-untyped-call]
+    return {name: part.item() for name, part in parts.items()} | {"loss": total.item()}
+
+
+def _step(
+    network: nn.Module, loop: Loop, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LambdaLR
+) -> None:
+    if loop.clip:
+        nn.utils.clip_grad_norm_([w for w in network.parameters() if w.requires_grad], loop.clip)
+    optimizer.step()
+    schedule.step()
+    optimizer.zero_grad()
+
+
+@contextmanager
+def _moved(weights: Sequence[nn.Parameter], length: float) -> Iterator[None]:
+    """Move weights along their gradients, and back."""
+    there = [weight.detach().clone() for weight in weights]
+    with torch.no_grad():
+        for weight in weights:
+            if weight.grad is not None and (norm := weight.grad.norm()) > 0:
+                weight.add_(weight.grad, alpha=length / float(norm))
+    yield
+    with torch.no_grad():
+        for weight, before in zip(weights, there, strict=True):
+            weight.copy_(before)
+
+
+class _State:
+    """Where training stands, in memory and in the checkpoint."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LambdaLR,
+        loop: Loop,
+        path: Path | None,
+    ) -> None:
+        self.network, self.optimizer, self.schedule, self.loop, self.path = network, optimizer, schedule, loop, path
+        self.history, self.best = History(), _copied(network)
+
+    @property
+    def done(self) -> int:
+        """Epochs passed."""
+        return self.history.epochs[-1].number if self.history.epochs else 0
+
+    def tired(self) -> bool:
+        """Whether the measurement has not become better for long."""
+        return self.loop.patience is not None and self.done - self.history.best >= self.loop.patience
+
+    def note(self, epoch: Epoch) -> None:
+        """Take down an epoch, and its weights when they are the best."""
+        before = next((past for past in self.history.epochs if past.number == self.history.best), None)
+        better = before is None or epoch.measured is None or epoch.measured > (before.measured or 0.0)
+        self.history = replace(
+            self.history,
+            epochs=(*self.history.epochs, epoch),
+            best=epoch.number if better else self.history.best,
+        )
+        if better:
+            self.best = _copied(self.network)
+        if self.path is not None:
+            self._write(self.path)
+
+    def resumed(self) -> bool:
+        """Go on from the checkpoint, when there is one."""
+        if self.path is None or not self.path.exists():
+            return False
+        try:
+            kept = torch.load(self.path, weights_only=True, map_location="cpu")
+            of_same = kept["training"] == self._training()
+        except Exception as error:
+            raise SavedFolderError(
+                f"`checkpoint` {str(self.path)!r} cannot be read: {error}. Delete it to start anew."
+            ) from error
+        if not of_same:
+            raise SavedFolderError(
+                f"`checkpoint` {str(self.path)!r} must be of this training, {self._training()}; got "
+                f"{kept['training']}. Delete it to start anew, or name another file."
+            )
+        self.network.load_state_dict(kept["network"])
+        self.optimizer.load_state_dict(kept["optimizer"])
+        self.schedule.load_state_dict(kept["schedule"])
+        self.best = kept["best"]
+        self.history = History(tuple(Epoch(**epoch) for epoch in kept["epochs"]), kept["best_epoch"])
+        return True
+
+    def _write(self, path: Path) -> None:
+        """Write beside, and move in place: a kill leaves the checkpoint before."""
+        kept = {
+            "training": self._training(),
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "best": self.best,
+            "best_epoch": self.history.best,
+            "epochs": [{**asdict(epoch), "parts": dict(epoch.parts)} for epoch in self.history.epochs],
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, beside = tempfile.mkstemp(dir=path.parent)
+        os.close(handle)
+        torch.save(kept, beside)
+        Path(beside).replace(path)
+
+    def _training(self) -> dict[str, Any]:
+        """What must be the same for a checkpoint to be of this training."""
+        settings = {**self.loop.get_params(), "shares": dict(self.loop.shares)}
+        settings.pop("progress")
+        return settings | {"weights": {n: list(w.shape) for n, w in self.network.state_dict().items()}}
+
+
+def _copied(network: nn.Module) -> dict[str, Tensor]:
+    return {name: weight.detach().clone() for name, weight in network.state_dict().items()}
+
+
+def _measured(network: nn.Module, measure: Callable[[], float]) -> float:
+    network.eval()
+    with torch.no_grad():
+        return float(measure())
+
+
+def _share_of_rate(step: int, total: int, warmup: int) -> float:
+    """Share of the learning rate at a step: up a line, then down a line."""
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return max(0.0, (total - step) / max(1, total - warmup))
+
+
+@contextmanager
+def _seeded(seed: int, epoch: int) -> Iterator[None]:
+    """Dropout by a seed of the epoch; the global state is as before afterwards."""
+    with torch.random.fork_rng():
+        torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
+        yield
