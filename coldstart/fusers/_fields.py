@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from scipy.optimize import minimize
 
-from coldstart._arrays import BoolArray, Csr, FloatArray, as_matrix, unit_rows
+from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, as_matrix, unit_rows
 from coldstart.errors import InvalidInputError
 
 Weights: TypeAlias = Mapping[str, float] | Literal["equal"] | None
@@ -140,18 +140,30 @@ def learn_weights(fields: Mapping[str, FloatArray], missing: BoolArray, clicks: 
 
 def _margins(fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr) -> np.ndarray:
     """Cosine of the clicked minus that of an unclicked item, per field, shape (pairs, n_fields)."""
+    user, item, other = drawn_pairs(clicks)
+    binary = clicks.astype(bool).astype(np.float32)
+    columns = []
+    for unit in centred_fields(fields, missing):
+        taste = unit_rows((binary @ unit)[user] - unit[item])
+        columns.append((taste * (unit[item] - unit[other])).sum(axis=1))
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def drawn_pairs(clicks: Csr) -> tuple[IntArray, IntArray, IntArray]:
+    """Return users, an item that each clicked beside others, and one drawn evenly from the clicked ones, (p,) each."""
     rng = np.random.default_rng(0)
     pairs = clicks.tocoo()
     several = np.flatnonzero(np.diff(clicks.indptr)[pairs.row] > 1)
     chosen = rng.permutation(several)[:MAX_PAIRS]
     user, item = pairs.row[chosen], pairs.col[chosen]
-    other = rng.choice(np.unique(pairs.col), len(chosen)) if len(chosen) else item
-    binary = clicks.astype(bool).astype(np.float32)
-    columns = []
+    return user, item, rng.choice(np.unique(pairs.col), len(chosen)) if len(chosen) else item
+
+
+def centred_fields(fields: Mapping[str, FloatArray], missing: BoolArray) -> list[FloatArray]:
+    """Return the vectors of each field (n, d), centred where there are any, at length one; zero where it is missing."""
+    units = []
     for at, vectors in enumerate(fields.values()):
         present = ~missing[:, [at]]
         centre = vectors[present[:, 0]].mean(axis=0) if present.any() else 0.0
-        unit = unit_rows((vectors - centre) * present)
-        taste = unit_rows((binary @ unit)[user] - unit[item])
-        columns.append((taste * (unit[item] - unit[other])).sum(axis=1))
-    return np.stack(columns, axis=1).astype(np.float64)
+        units.append(unit_rows((vectors - centre) * present))
+    return units

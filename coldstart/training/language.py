@@ -63,6 +63,7 @@ class TrainedModel(nn.Module):
                 f"`encoder` must be a model that only encodes; got {type(self.network).__name__}, half of one that "
                 'translates. Use method="adapter".'
             )
+        self.recomputed = moving != "last-layers"
         for weight in self.network.parameters():
             weight.requires_grad_(moving == "full")
         if moving == "last-layers":
@@ -74,8 +75,8 @@ class TrainedModel(nn.Module):
     def forward(self, texts: Sequence[str]) -> Tensor:
         """Return vectors of length one, (n, dim), texts of like length together.
 
-        The inside of the model is not kept for the backward pass but computed again, chunk by chunk, so that a batch
-        may be large (cached gradients, Gao et al. 2021).
+        Where more than the last layers move, the inside of the model is not kept for the backward pass but computed
+        again, chunk by chunk, so that a batch may be large (cached gradients, Gao et al. 2021).
         """
         ids = self.model.tokenize([self.prefix + text for text in texts])
         order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
@@ -86,7 +87,7 @@ class TrainedModel(nn.Module):
         return normalize(torch.cat(parts), dim=1)[back.to(parts[0].device)]
 
     def _through(self, ids: Sequence[Sequence[int]]) -> Tensor:
-        if not torch.is_grad_enabled():
+        if not (self.recomputed and torch.is_grad_enabled()):
             return self.model.pooled(ids)
         vectors: Tensor = checkpoint(self.model.pooled, ids, use_reentrant=False)
         return vectors

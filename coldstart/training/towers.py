@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag, normalize
+from torch.nn.functional import embedding, embedding_bag, normalize
 
 from coldstart._arrays import Csr, FloatArray, IntArray, blocks, unit_rows
 from coldstart.training.losses import bce, bpr, sampled_softmax
@@ -71,7 +71,7 @@ class Towers(nn.Module):
         if not self.own.requires_grad:
             return normalize(moved, dim=1)
         known = torch.rand(len(at), 1) >= (self.content_dropout if self.training else 0.0)
-        return moved + self.own[at] * known.to(moved.device)
+        return moved + embedding(at, self.own) * known.to(moved.device)
 
     def users(self, at: IntArray, without: IntArray) -> Tensor:
         """Return vectors of users, (b, dim), as they are without one item each."""
@@ -117,7 +117,9 @@ class Towers(nn.Module):
         flat = self.liked.indices[np.repeat(starts - begins, lengths) + np.arange(lengths.sum())]
         places = (torch.from_numpy(part.astype(np.int64)).to(items.device) for part in (flat, begins))
         liked, starts_at = places
-        return embedding_bag(liked, items, starts_at, mode="sum") - items[without]
+        return embedding_bag(liked, items, starts_at, mode="sum") - embedding(
+            torch.from_numpy(without).to(items.device), items
+        )
 
     def _log_draws(self, items: IntArray, n_clicks: int, n_negatives: int) -> FloatArray:
         """How often each item is expected in a batch: among the clicks, and among the negatives."""
