@@ -10,14 +10,17 @@ import numpy as np
 from coldstart._arrays import FloatArray, unit_rows
 from coldstart._component import Component
 from coldstart.base import Encoder
+from coldstart.encoders.cached import CachedEncoder
+from coldstart.errors import InvalidInputError
 
 
 class AdaptedEncoder(Component):
     """Centre the vectors of another encoder and move them by a small map, as ``coldstart.finetune`` learns it.
 
-    ``encode`` returns ``y + f(y)`` at length one, where y is the other encoder's vector minus the mean of the catalogue
-    and f is ``y A``, ``y A B`` or ``relu(y A + b) B`` (a residual adapter, Houlsby et al. 2019). The other encoder
-    stays as it is; the map is saved with the recommender, in kilobytes. Without one vectors come back as they are.
+    ``encode`` returns ``y + f(y)`` at length one. Here y is the other encoder's vector minus the mean of the
+    catalogue, at length one too, and f is ``y A``, ``y A B`` or ``relu(y A + b) B`` (a residual adapter, Houlsby et al.
+    2019). The other encoder stays as it is; the map is saved with the recommender, in kilobytes. Without one vectors
+    come back as they are.
 
     Parameters
     ----------
@@ -56,10 +59,16 @@ class AdaptedEncoder(Component):
 
     def identity(self) -> str:
         """Name everything a vector depends on."""
+        inner: Any = self.encoder.encoder if isinstance(self.encoder, CachedEncoder) else self.encoder
+        if not hasattr(inner, "identity"):
+            raise InvalidInputError(
+                f"`encoder` of AdaptedEncoder must have an identity() method to be cached; got {inner!r}. "
+                "Give the cache a name: CachedEncoder(..., identity='a name that changes when the vectors do')."
+            )
         weights = hashlib.sha256()
         for part in (getattr(self, "mean_", np.zeros(0)), *getattr(self, "map_", {}).values()):
             weights.update(np.ascontiguousarray(part).tobytes())
-        return f"AdaptedEncoder {weights.hexdigest()} of {cast(Any, self.encoder).identity()}"
+        return f"AdaptedEncoder {weights.hexdigest()} of {inner.identity()}"
 
     def saved(self, inside: str | None) -> "AdaptedEncoder":
         """Return the encoder as a saved folder refers to it."""
@@ -80,7 +89,7 @@ class AdaptedEncoder(Component):
     def _moved(self, vectors: FloatArray) -> FloatArray:
         if not hasattr(self, "map_"):
             return vectors
-        return unit_rows(moved(unit_rows(vectors) - self.mean_, self.map_))
+        return unit_rows(moved(unit_rows(unit_rows(vectors) - self.mean_), self.map_))
 
 
 def moved(vectors: FloatArray, weights: Mapping[str, FloatArray]) -> FloatArray:

@@ -100,7 +100,7 @@ def load_language_model(
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="right")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    with _quiet():
+    with quiet():
         network = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
     if network.config.is_encoder_decoder:
         network = network.get_encoder()
@@ -113,8 +113,8 @@ def load_language_model(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the library that loads the weights from drawing a bar of its own for a fraction of a second."""
+def quiet() -> Iterator[None]:
+    """Keep the library that reads and writes weights from drawing a bar of its own for a fraction of a second."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

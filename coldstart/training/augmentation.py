@@ -57,12 +57,12 @@ def replace_words(
     masked = torch.from_numpy(rng.random(ids.shape) < share) & ~special
     batch = {name: part.to(model.device) for name, part in batch.items()}
     batch["input_ids"] = ids.masked_fill(masked, tokenizer.mask_token_id).to(model.device)
-    with torch.inference_mode():
+    with torch.no_grad():
         logits = model(**batch).logits.cpu()[masked]
     logits.scatter_(1, ids[masked][:, None], -torch.inf)
     logits[:, tokenizer.all_special_ids] = -torch.inf
-    best = logits.topk(top, dim=1).indices
-    drawn = torch.from_numpy(rng.integers(top, size=len(best)))
+    best = logits.topk(min(top, logits.shape[1] - len(tokenizer.all_special_ids) - 1), dim=1).indices
+    drawn = torch.from_numpy(rng.integers(best.shape[1], size=len(best)))
     ids = ids.clone()
     ids[masked] = best[torch.arange(len(best)), drawn]
     there = batch["attention_mask"].cpu().bool()

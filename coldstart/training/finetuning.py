@@ -138,6 +138,8 @@ def finetune(
     from coldstart.training.task import Items, Task
     from coldstart.training.teaching import teach_map, teach_model
 
+    if pairs is not None and objective == "classification":
+        raise InvalidInputError('objective="classification" tells what one user liked; with `pairs` use "softmax".')
     place = _checked(method, objective, positives, folder, anchor, layers, rank)
     random = generator(rng)
     clicks, queries = _clicks(catalog, interactions, pairs)
@@ -210,6 +212,8 @@ def _clicks(
         rows = np.array([place[query] for query, _ in pairs or ()], dtype=np.int64)
         columns = catalog.positions([item for _, item in pairs or ()], "items of pairs")
         n_rows = len(queries)
+    if not len(rows):
+        raise InvalidInputError(f"`{'interactions' if pairs is None else 'pairs'}` of finetune must not be empty.")
     clicks = csr_array((np.ones(len(rows), dtype=np.float32), (rows, columns)), shape=(n_rows, len(catalog)))
     return csr_array(clicks.minimum(1.0)), queries
 

@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 from torch.utils.checkpoint import checkpoint
 
 from coldstart.encoders.cached import CachedEncoder
-from coldstart.encoders.language_model import LanguageModel, load_language_model
+from coldstart.encoders.language_model import LanguageModel, load_language_model, quiet
 from coldstart.encoders.text import TextEncoder
 from coldstart.encoders.weights import copy_weights, find_weights
 from coldstart.errors import InvalidInputError
@@ -78,6 +78,8 @@ class TrainedModel(nn.Module):
         Where more than the last layers move, the inside of the model is not kept for the backward pass but computed
         again, chunk by chunk, so that a batch may be large (cached gradients, Gao et al. 2021).
         """
+        if not texts:
+            return torch.zeros(0, self.model.dim, device=self.model.network.device)
         ids = self.model.tokenize([self.prefix + text for text in texts])
         order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
         chunks = [[ids[row] for row in chunk] for chunk in _chunks(order, [len(line) for line in ids])]
@@ -107,7 +109,8 @@ class TrainedModel(nn.Module):
         copy_weights(self.source, folder)
         for old in folder.glob("*.safetensors"):
             old.unlink()
-        self.model.network.save_pretrained(folder)
+        with quiet():
+            self.model.network.save_pretrained(folder)
         return TextEncoder(**{**self.encoder.get_params(), "model": folder, "sha256": None})
 
 

@@ -170,11 +170,14 @@ def run(
     """
     loop.check()
     weights = [weight for weight in network.parameters() if weight.requires_grad]
+    if not weights:
+        raise InvalidInputError("`network` must have a weight that requires a gradient; all of them are frozen.")
     optimizer = torch.optim.AdamW(weights, lr=loop.learning_rate, weight_decay=loop.weight_decay)
     total = max(1, loop.epochs * math.ceil(steps / loop.accumulate))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share_of_rate(step, total, loop.warmup))
-    state = _State(network, optimizer, schedule, loop, None if checkpoint is None else Path(checkpoint))
-    before = _copied(network)
+    same = _settings(loop) | {"steps": steps, "measured": measure is not None}
+    state = _State(network, optimizer, schedule, loop.patience, same, None if checkpoint is None else Path(checkpoint))
+    before, was_training = _copied(network), network.training
     try:
         if not state.resumed() and measure is not None:
             state.note(Epoch(0, math.nan, _measured(network, measure)))
@@ -198,6 +201,8 @@ def run(
     except BaseException:
         network.load_state_dict(before)
         raise
+    finally:
+        network.train(was_training)
     network.load_state_dict(state.best)
     return state.history
 
@@ -218,9 +223,10 @@ def _epoch(
     seen = 0
     optimizer.zero_grad()
     for seen, batch in enumerate(batches, start=1):
+        earlier = [None if weight.grad is None else weight.grad.clone() for weight in perturbed]
         parts = _backward(network, batch, loss, loop)
         if loop.adversarial and perturbed:
-            with _moved(perturbed, loop.adversarial):
+            with _moved(perturbed, earlier, loop.adversarial):
                 _backward(network, batch, loss, loop)
         for part, value in parts.items():
             sums[part] = sums.get(part, 0.0) + value
@@ -260,13 +266,14 @@ def _step(
 
 
 @contextmanager
-def _moved(weights: Sequence[nn.Parameter], length: float) -> Iterator[None]:
-    """Move weights along their gradients, and back."""
+def _moved(weights: Sequence[nn.Parameter], earlier: Sequence[Tensor | None], length: float) -> Iterator[None]:
+    """Move weights along the gradients of a batch, those of earlier ones taken off, and back."""
     there = [weight.detach().clone() for weight in weights]
     with torch.no_grad():
-        for weight in weights:
-            if weight.grad is not None and (norm := weight.grad.norm()) > 0:
-                weight.add_(weight.grad, alpha=length / float(norm))
+        for weight, grad in zip(weights, earlier, strict=True):
+            if weight.grad is not None:
+                of_batch = weight.grad if grad is None else weight.grad - grad
+                weight.add_(of_batch, alpha=length / max(float(of_batch.norm()), 1e-12))
     yield
     with torch.no_grad():
         for weight, before in zip(weights, there, strict=True):
@@ -281,10 +288,12 @@ class _State:
         network: nn.Module,
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LambdaLR,
-        loop: Loop,
+        patience: int | None,
+        same: dict[str, Any],
         path: Path | None,
     ) -> None:
-        self.network, self.optimizer, self.schedule, self.loop, self.path = network, optimizer, schedule, loop, path
+        self.network, self.optimizer, self.schedule, self.patience = network, optimizer, schedule, patience
+        self.path, self.same = path, same | {"weights": {n: list(w.shape) for n, w in network.state_dict().items()}}
         self.history, self.best = History(), _copied(network)
 
     @property
@@ -294,12 +303,12 @@ class _State:
 
     def tired(self) -> bool:
         """Whether the measurement has not become better for long."""
-        return self.loop.patience is not None and self.done - self.history.best >= self.loop.patience
+        return self.patience is not None and self.done - self.history.best >= self.patience
 
     def note(self, epoch: Epoch) -> None:
         """Take down an epoch, and its weights when they are the best."""
         before = next((past for past in self.history.epochs if past.number == self.history.best), None)
-        better = before is None or epoch.measured is None or epoch.measured > (before.measured or 0.0)
+        better = before is None or epoch.measured is None or not epoch.measured <= (before.measured or 0.0)
         self.history = replace(
             self.history,
             epochs=(*self.history.epochs, epoch),
@@ -316,14 +325,15 @@ class _State:
             return False
         try:
             kept = torch.load(self.path, weights_only=True, map_location="cpu")
-            of_same = kept["training"] == self._training()
+            of_same = kept["training"] == self.same
         except Exception as error:
             raise SavedFolderError(
-                f"`checkpoint` {str(self.path)!r} cannot be read: {error}. Delete it to start anew."
+                f"`checkpoint` {str(self.path)!r} must be a file that a training wrote; it cannot be read: {error}. "
+                "Name another one to start anew."
             ) from error
         if not of_same:
             raise SavedFolderError(
-                f"`checkpoint` {str(self.path)!r} must be of this training, {self._training()}; got "
+                f"`checkpoint` {str(self.path)!r} must be of this training, {self.same}; got "
                 f"{kept['training']}. Delete it to start anew, or name another file."
             )
         self.network.load_state_dict(kept["network"])
@@ -336,7 +346,7 @@ class _State:
     def _write(self, path: Path) -> None:
         """Write beside, and move in place: a kill leaves the checkpoint before."""
         kept = {
-            "training": self._training(),
+            "training": self.same,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -347,14 +357,18 @@ class _State:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, beside = tempfile.mkstemp(dir=path.parent)
         os.close(handle)
-        torch.save(kept, beside)
-        Path(beside).replace(path)
+        try:
+            torch.save(kept, beside)
+            Path(beside).replace(path)
+        finally:
+            Path(beside).unlink(missing_ok=True)
 
-    def _training(self) -> dict[str, Any]:
-        """What must be the same for a checkpoint to be of this training."""
-        settings = {**self.loop.get_params(), "shares": dict(self.loop.shares)}
-        settings.pop("progress")
-        return settings | {"weights": {n: list(w.shape) for n, w in self.network.state_dict().items()}}
+
+def _settings(loop: Loop) -> dict[str, Any]:
+    """What must be the same for a checkpoint to be of this training, in plain numbers."""
+    settings = {**loop.get_params(), "shares": {name: float(share) for name, share in loop.shares.items()}}
+    settings.pop("progress")
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()}
 
 
 def _copied(network: nn.Module) -> dict[str, Tensor]:

@@ -76,6 +76,8 @@ def log_q(liked: Csr, items: IntArray) -> FloatArray:
 
 
 def _drawn_anew(liked: Csr, users: IntArray, draw, shape: tuple[int, int]) -> IntArray:  # type: ignore[no-untyped-def]
+    if not np.prod(shape):
+        return np.zeros(shape, dtype=np.int64)
     drawn = np.asarray(draw(shape))
     owners = np.repeat(users, shape[1])
     for _ in range(TRIES):

@@ -35,7 +35,7 @@ def pretrain(
     anchor: float = 5.0,
     adversarial: float = 0.0,
     epochs: int = 1,
-    batch_size: int = 128,
+    batch_size: int | None = None,
     learning_rate: float = 3e-5,
     temperature: float = 0.05,
     rng: Rng = 0,
@@ -69,7 +69,7 @@ def pretrain(
     adversarial : float
         With "full": length of a step on the vectors of the words against which the model is trained, too (FGM).
     epochs, batch_size : int
-        Passes over the items, and items in a step, at most as many as there are.
+        Passes over the items, and items in a step, at most as many as there are; by default 128, or all.
     learning_rate, temperature : float
     rng, tracker, checkpoint, progress
         As in ``finetune``.
@@ -89,7 +89,8 @@ def pretrain(
     told = np.flatnonzero([bool(cells) for cells in items])
     if len(told) < 2:
         raise InvalidInputError(f"`catalog` of pretrain must hold at least 2 items with text; got {len(told)}.")
-    check_between("batch_size", batch_size, 2, max(2, len(told)), "There are no more items with text.")
+    size = min(128, len(told)) if batch_size is None else batch_size
+    check_between("batch_size", size, 2, len(told), "There are no more items with text.")
     check_between("anchor", anchor, 0.0, 1e6)
     check_between("temperature", temperature, 1e-3, 1e3)
     if positives not in ("fields", "dropout"):
@@ -102,7 +103,7 @@ def pretrain(
 
     def batches(rng: np.random.Generator) -> Iterator[tuple[list[str], list[str]]]:
         order = rng.permutation(told)
-        for block in blocks(len(order), batch_size):
+        for block in blocks(len(order), size):
             views = [_views(items[item], positives, rng) for item in order[block]]
             one, other = [first for first, _ in views], [second for _, second in views]
             yield one, other if augment is None else augment(other, rng)
@@ -128,7 +129,7 @@ def pretrain(
         batches,
         loss,
         loop,
-        steps=ceil(len(told) / batch_size),
+        steps=ceil(len(told) / size),
         perturbed=[model.embeddings()] if model.embeddings().requires_grad else [],
         tracker=tracker,
         checkpoint=checkpoint,

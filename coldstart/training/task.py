@@ -53,6 +53,8 @@ class Items:
         columns = [catalog.columns[name] for name in catalog.fields]
         texts = tuple(tuple(cell for cell in cells if cell is not None) for cells in zip(*columns, strict=True))
         said = [text for cells in texts for text in cells]
+        if not said:
+            raise InvalidInputError("`catalog` of finetune must hold an item with text; all fields of all are missing.")
         owners = np.repeat(np.arange(len(texts)), [len(cells) for cells in texts])
         encoded = unit_rows(as_matrix(encoder.encode(said), "vectors of the encoder"))
         vectors = means(torch.from_numpy(encoded), owners, len(texts)).numpy()

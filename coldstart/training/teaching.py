@@ -33,7 +33,8 @@ class Head(nn.Module):
         if self.labels is None or self.task.items.labels is None:
             return {}
         labels = torch.from_numpy(self.task.items.labels[items]).to(vectors.device)
-        return {"predict": cross_entropy(self.labels(vectors), labels, ignore_index=-1)}
+        total = cross_entropy(self.labels(vectors), labels, ignore_index=-1, reduction="sum")
+        return {"predict": total / (labels >= 0).sum().clamp(min=1)}
 
 
 def teach_map(task: Task, kind: Kind, rank: int, loop: Loop, extras: Mapping[str, Any]) -> tuple[ResidualMap, History]:

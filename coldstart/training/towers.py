@@ -71,7 +71,7 @@ class Towers(nn.Module):
         if not self.own.requires_grad:
             return normalize(moved, dim=1)
         known = torch.rand(len(at), 1) >= (self.content_dropout if self.training else 0.0)
-        return moved + embedding(at, self.own) * known.to(moved.device)
+        return moved + embedding(at.to(self.own.device), self.own) * known.to(moved.device)
 
     def users(self, at: IntArray, without: IntArray) -> Tensor:
         """Return vectors of users, (b, dim), as they are without one item each."""

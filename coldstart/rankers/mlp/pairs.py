@@ -45,9 +45,9 @@ class Lists(NamedTuple):
     clicked: BoolArray
 
     @classmethod
-    def of(cls, users: FloatArray, items: FloatArray, liked: Csr, held: Csr, count: int) -> "Lists":
-        """Of vectors (q, dim) and (n, dim), what the users liked, left out, and what is held out of it, (q, n)."""
-        clicks, told = np.asarray(liked.sum(axis=0)), np.diff(liked.indptr)
+    def of(cls, users: FloatArray, items: FloatArray, liked: Csr, held: Csr, clicks: FloatArray, count: int) -> "Lists":
+        """Of vectors (q, dim) and (n, dim), what the users liked, left out, what is held out of it, and all clicks."""
+        told = np.diff(liked.indptr)
         parts = []
         for block in blocks(len(users), 256):
             scores = np.where(liked[block].toarray() > 0, -np.inf, users[block] @ items.T)

@@ -64,7 +64,7 @@ class MLPRanker(Component):
     learning_rate, weight_decay : float
         Of AdamW.
     content_dropout : float
-        How often what clicks teach of an item is left out in training, from 0 to 1.
+        How often what clicks teach of an item is left out in training, from 0 to 0.99.
     dropout : float
         Share of hidden units dropped in training.
     center : bool
@@ -170,7 +170,8 @@ class MLPRanker(Component):
         """
         self.check_fitted("weights_")
         items = self._items(features)
-        vectors = self.space_.user_vectors(replace(users, query=self._moved(users.query)), items)
+        texts = {"query": self._moved(users.query), "profile": self._moved(users.profile)}
+        vectors = self.space_.user_vectors(replace(users, **texts), items)
         scores: FloatArray = self.weights_["scale"] * (vectors @ items.T)
         if "out" in self.weights_:
             for row in np.flatnonzero(np.diff(users.history.indptr)):
@@ -281,7 +282,8 @@ class MLPRanker(Component):
         hidden = hidden.some(PAIR_USERS)
         users, items = towers.vectors()
         users, items = towers.log_scale.exp().item() * users[hidden.users], items[hidden.items]
-        lists = Lists.of(users, items, hidden.history, hidden.wanted, self.candidates)
+        clicks = np.asarray(towers.liked.sum(axis=0))[hidden.items]
+        lists = Lists.of(users, items, hidden.history, hidden.wanted, clicks, self.candidates)
         network = PairNetwork(items, self.hidden, self.dropout, np.random.default_rng(seed))
         history = train(network, lists, hidden.history, hidden.wanted, self._loop(PAIR_EPOCHS, seed, PATIENCE))
         self.report_["second stage"] = {e.number: float(e.measured or 0.0) for e in history.epochs}
@@ -305,7 +307,7 @@ class MLPRanker(Component):
         check_between("candidates", self.candidates, 0, 10**9)
         for name in ("learning_rate", "weight_decay"):
             check_between(name, getattr(self, name), 0.0, 1e3)
-        check_between("content_dropout", self.content_dropout, 0.0, 1.0)
+        check_between("content_dropout", self.content_dropout, 0.0, 0.99)
         check_between("dropout", self.dropout, 0.0, 0.99)
         if self.loss not in ("softmax", "bpr", "bce"):
             raise InvalidInputError(f'`loss` of MLPRanker must be "softmax", "bpr" or "bce"; got {self.loss!r}.')

@@ -1,14 +1,19 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_array
 
+import coldstart as cs
 from coldstart._device import best_device
 from coldstart.base import Features, Users
 from coldstart.errors import InvalidInputError, NotFittedError
 from coldstart.rankers.cosine import CosineRanker
+from coldstart.rankers.mlp.pairs import Lists, PairNetwork, known_of
 from coldstart.rankers.mlp.ranker import SCALE, MLPRanker
-from coldstart.testing import check_ranker
+from coldstart.testing import HashEncoder, check_ranker
+from coldstart.training.folds import found
 
 N_ITEMS = 24
 GROUP = np.arange(N_ITEMS) % 2
@@ -229,3 +234,282 @@ def test_no_users_have_no_scores():
 def test_a_parameter_that_is_no_whole_number_is_refused(name, value):
     with pytest.raises(InvalidInputError, match=f"`{name}` must be"):
         MLPRanker(**{name: value}).fit(ALIKE, checkerboard())
+
+
+# The second stage, and items without clicks
+
+
+MANY = {"hidden": 16, "epochs": 3, "batch_size": 256, "learning_rate": 0.01, "device": "cpu", "progress": False}
+N_MANY, COLD = 60, np.arange(50, 60)
+
+
+def many_features():
+    """Vectors that tell the group of an item only faintly, beside a style that nobody cares for."""
+    rng = np.random.default_rng(0)
+    dense = np.eye(12)[2 + rng.integers(10, size=N_MANY)] + 0.02 * rng.standard_normal((N_MANY, 12))
+    return Features((dense + 0.3 * np.eye(12)[np.arange(N_MANY) % 2]).astype(np.float32))
+
+
+def many_clicks(n_users=160, seed=0):
+    """Users like items of one group, some items far more often than others, and the last ten items never."""
+    rng = np.random.default_rng(seed)
+    chance = np.where(np.arange(N_MANY) % 2 == (np.arange(n_users) % 2)[:, None], 1.0, 0.03)
+    chance = chance * np.linspace(0.9, 0.1, N_MANY)[rng.permutation(N_MANY)]
+    chance[:, COLD] = 0
+    return csr_array((rng.random(chance.shape) < chance).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def two_stages():
+    ranker = MLPRanker(**MANY).fit(many_features(), many_clicks())
+    assert "out" in ranker.weights_
+    return ranker
+
+
+def some_users(count=6):
+    """New users, each with some likes of one group, some of them also of new items."""
+    return users(many_clicks(count, seed=1).toarray(), dim=12)
+
+
+def first_stage(ranker, said, features):
+    """What the ranker says without its second stage."""
+    alone = copy.copy(ranker)
+    alone.weights_ = {name: ranker.weights_[name] for name in ("map", "own", "scale")}
+    return alone.score(said, features)
+
+
+def with_candidates(ranker, count):
+    changed = copy.copy(ranker)
+    changed.candidates = count
+    return changed
+
+
+def test_many_clicks_train_two_stages_and_each_epoch_is_measured(two_stages):
+    assert set(two_stages.report_) == {"first stage", "second stage"}
+    for measured in two_stages.report_.values():
+        assert list(measured) == list(range(len(measured)))
+        assert len(measured) > 1
+        assert all(0 <= value <= 1 for value in measured.values())
+    assert max(two_stages.report_["second stage"].values()) > two_stages.report_["second stage"][0]
+    assert len(two_stages.report_["first stage"]) <= MANY["epochs"] + 1
+
+
+def test_few_clicks_are_not_measured_and_train_one_stage():
+    ranker = MLPRanker(**QUICK).fit(ALIKE, checkerboard())
+    assert ranker.report_ == {}
+    assert set(ranker.weights_) == {"map", "own", "scale"}
+
+
+def test_few_users_with_many_clicks_train_one_stage():
+    clicks = csr_array((np.random.default_rng(0).random((40, N_MANY)) < 0.6).astype(np.float32))
+    assert clicks.nnz > 1_000
+    ranker = MLPRanker(**MANY).fit(many_features(), clicks)
+    assert set(ranker.report_) == {"first stage"}
+    assert "out" not in ranker.weights_
+
+
+def test_without_candidates_there_is_no_second_stage(two_stages):
+    ranker = MLPRanker(candidates=0, **MANY).fit(many_features(), many_clicks())
+    assert set(ranker.report_) == {"first stage"}
+    assert set(ranker.weights_) == {"map", "own", "scale"}
+    expected = first_stage(two_stages, some_users(), many_features())
+    np.testing.assert_array_equal(ranker.score(some_users(), many_features()), expected)
+
+
+def test_training_that_finds_no_more_stops_and_leaves_the_cosine():
+    ranker = MLPRanker(**MANY | {"learning_rate": 0.0, "epochs": 9}).fit(many_features(), many_clicks())
+    assert list(ranker.report_["first stage"]) == list(ranker.report_["second stage"]) == [0, 1, 2]
+    cosine = CosineRanker().fit(many_features()).score(some_users(), many_features())
+    np.testing.assert_allclose(ranker.score(some_users(), many_features()), SCALE * cosine, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [5, 1_000])
+def test_candidates_have_the_score_of_the_network_on_pairs(two_stages, count):
+    said, features = some_users(), many_features()
+    ranker = with_candidates(two_stages, count)
+    items = ranker._items(features)
+    scale = ranker.weights_["scale"]
+    network = PairNetwork(items, 16, 0.0, np.random.default_rng(0)).eval()
+    network.load_state_dict(
+        {n: torch.from_numpy(np.asarray(ranker.weights_[n])) for n, _ in network.named_parameters()}
+    )
+    found = ranker.score(said, features)
+    for row in range(len(said)):
+        user = scale * ranker.space_.user_vectors(said, items)[[row]]
+        history = csr_array(said.history[[row]])
+        count_now = min(count, N_MANY - history.nnz)
+        lists = Lists.of(user, items, history, csr_array(history.shape), ranker.counts_, count_now)
+        known = known_of(ranker.counts_[lists.best], np.array([history.nnz]))
+        with torch.no_grad():
+            expected = network(lists._replace(known=known)).numpy()
+        np.testing.assert_allclose(found[row, lists.best[0]], expected[0], atol=1e-3)
+
+
+def test_items_beyond_the_candidates_keep_their_order_below_them(two_stages):
+    said, features = some_users(), many_features()
+    before, after = first_stage(two_stages, said, features), with_candidates(two_stages, 7).score(said, features)
+    for row, seen in enumerate(said.history.toarray() > 0):
+        order = [at for at in np.argsort(-before[row], kind="stable") if not seen[at]]
+        best, rest = order[:7], order[7:]
+        assert after[row, rest].max() <= after[row, best].min()
+        assert [at for at in np.argsort(-after[row], kind="stable") if at in rest] == rest
+    assert not np.allclose(after, before, atol=0.1)
+
+
+def test_what_a_user_knows_already_takes_no_place_among_the_candidates(two_stages):
+    """With one candidate it is the best item that is not in the history; all keep their order."""
+    said, features = some_users(), many_features()
+    before, after = first_stage(two_stages, said, features), with_candidates(two_stages, 1).score(said, features)
+    for row in range(len(said)):
+        assert np.array_equal(np.argsort(-after[row], kind="stable"), np.argsort(-before[row], kind="stable"))
+    seen = said.history.toarray() > 0
+    assert any(before[row].argmax() in np.flatnonzero(seen[row]) for row in range(len(said)))
+
+
+def test_a_user_who_knows_all_items_gets_the_first_stage(two_stages):
+    said, features = users(np.ones((1, N_MANY)), dim=12), many_features()
+    np.testing.assert_array_equal(two_stages.score(said, features), first_stage(two_stages, said, features))
+
+
+def test_a_query_without_a_history_gets_the_first_stage(two_stages):
+    features = many_features()
+    said = users(np.zeros((1, N_MANY)), dim=12, query=features.dense[[4]])
+    np.testing.assert_array_equal(two_stages.score(said, features), first_stage(two_stages, said, features))
+
+
+def test_scores_of_two_stages_do_not_depend_on_the_other_users(two_stages):
+    said, features = some_users(), many_features()
+    together = two_stages.score(said, features)
+    for row in range(len(said)):
+        alone = users(said.history.toarray()[row], dim=12)
+        np.testing.assert_allclose(two_stages.score(alone, features)[0], together[row], atol=1e-3)
+
+
+def test_two_stages_find_more_than_the_cosine(two_stages):
+    """Of what new users like, half is told."""
+    whole = many_clicks(100, seed=2).toarray()
+    told = whole * (np.random.default_rng(0).random(whole.shape) < 0.5)
+    said, wanted, features = users(told, dim=12), csr_array(whole - told), many_features()
+    measured = [
+        found(ranker.score(said, features), said.history, wanted)
+        for ranker in (CosineRanker().fit(features), two_stages)
+    ]
+    assert measured[1] > measured[0] + 0.1
+
+
+def share_of_cold_in_order(ranker, features):
+    """How often, among items that nobody clicked, one of the own group is above one of the other (AUC)."""
+    scores = ranker.score(some_users(40), features)[:, COLD]
+    own = (np.arange(40) % 2)[:, None] == COLD % 2
+    pairs = [line[mine][:, None] > line[~mine] for line, mine in zip(scores, own, strict=True)]
+    return np.mean(pairs)
+
+
+def test_items_without_a_click_are_ranked_by_what_clicks_taught_of_texts(two_stages):
+    assert share_of_cold_in_order(two_stages, many_features()) > 0.85
+    assert not two_stages.weights_["own"][COLD].any()
+    assert not two_stages.counts_[COLD].any()
+
+
+def test_clicks_of_each_item_are_counted_once_for_each_user(two_stages):
+    np.testing.assert_array_equal(two_stages.counts_, (many_clicks().toarray() > 0).sum(axis=0))
+
+
+def test_two_stages_have_the_same_bytes_under_the_same_seed(two_stages):
+    same = MLPRanker(**MANY).fit(many_features(), many_clicks())
+    assert weights_as_bytes(same) == weights_as_bytes(two_stages)
+    assert same.report_ == two_stages.report_
+    other = MLPRanker(rng=1, **MANY).fit(many_features(), many_clicks())
+    assert weights_as_bytes(other) != weights_as_bytes(two_stages)
+
+
+def changed(origin):
+    """The catalogue after a change: each item as it was, or new (-1) with the text of the first cold item."""
+    return Features(many_features().dense[np.where(origin < 0, COLD[0], origin)])
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        np.arange(N_MANY),
+        np.arange(N_MANY)[::-1],
+        np.random.default_rng(0).permutation(N_MANY),
+        np.append(np.arange(N_MANY), [-1, -1]),
+        np.r_[-1, np.arange(20, N_MANY), -1, np.arange(5)],
+    ],
+    ids=["same", "turned round", "shuffled", "added", "added and removed"],
+)
+def test_items_keep_their_scores_when_the_catalogue_changes(two_stages, origin):
+    """By a history that is still there; where all that is new is a candidate."""
+    history = np.zeros((1, N_MANY))
+    history[0, [20, 22, 24, 30]] = 1
+    before = two_stages.score(users(history, dim=12), many_features())[0]
+    now = np.where(origin >= 0, history[0][origin], 0)
+    features = changed(origin)
+    fresh = two_stages.refreshed(features, csr_array((1, len(origin)), dtype=np.float32), origin)
+    after = fresh.score(users(now, dim=12), features)[0]
+    old = (origin >= 0) & (now == 0)
+    np.testing.assert_allclose(after[old], before[origin[old]], atol=1e-3)
+    np.testing.assert_allclose(after[origin < 0], before[COLD[0]], atol=1e-3)  # as an item of that text without clicks
+
+
+def test_refreshed_leaves_the_ranker_as_it_was(two_stages):
+    before = weights_as_bytes(two_stages), two_stages.counts_.copy()
+    origin = np.append(np.arange(5), -1)
+    fresh = two_stages.refreshed(changed(origin), csr_array((1, 6), dtype=np.float32), origin)
+    assert (weights_as_bytes(two_stages), len(two_stages.counts_)) == (before[0], N_MANY)
+    assert fresh.weights_["own"].shape == (6, 12)
+    assert fresh.counts_.tolist() == [*before[1][:5], 0]
+
+
+def test_refreshing_twice_is_refreshing_once(two_stages):
+    nobody = csr_array((1, 30), dtype=np.float32)
+    first, second = np.arange(N_MANY)[::-2], np.arange(30)[::-1]
+    twice = two_stages.refreshed(changed(first), nobody, first).refreshed(changed(first[second]), nobody, second)
+    once = two_stages.refreshed(changed(first[second]), nobody, first[second])
+    assert weights_as_bytes(twice) == weights_as_bytes(once)
+    np.testing.assert_array_equal(twice.counts_, once.counts_)
+
+
+@pytest.mark.parametrize("count", [59, 61])
+def test_other_items_than_those_of_fit_need_refreshed(two_stages, count):
+    features = Features(np.ones((count, 12), dtype=np.float32))
+    with pytest.raises(
+        InvalidInputError, match=rf"must be of the 60 items that were fitted; got {count}\. Call refresh"
+    ):
+        two_stages.score(users(np.zeros((1, count)), dim=12), features)
+
+
+def test_refreshing_before_fit_says_what_to_call():
+    with pytest.raises(NotFittedError, match=r"call MLPRanker\.fit first"):
+        MLPRanker().refreshed(ALIKE, checkerboard(), np.arange(N_ITEMS))
+
+
+def test_a_tracker_gets_each_epoch():
+    noted = []
+    ranker = MLPRanker(tracker=lambda numbers, epoch: noted.append((epoch, numbers["loss"])), **QUICK)
+    ranker.fit(ALIKE, checkerboard())
+    assert [epoch for epoch, _ in noted] == [1, 2]
+    assert [loss for _, loss in noted] == ranker.losses_
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("candidates", -1), ("candidates", 2.5), ("content_dropout", 1.1), ("content_dropout", -0.1)]
+)
+def test_settings_of_two_stages_out_of_range_are_refused(name, value):
+    with pytest.raises(InvalidInputError, match=f"`{name}` must be"):
+        MLPRanker(**{name: value}).fit(ALIKE, checkerboard())
+
+
+def test_two_stages_and_what_was_measured_are_saved_with_a_recommender(tmp_path):
+    rows = {"id": list(range(N_MANY)), "title": [f"group{at % 2} style{at % 7}" for at in range(N_MANY)]}
+    pairs = many_clicks().tocoo()
+    clicks = cs.Interactions.from_frame({"u": pairs.row.tolist(), "i": pairs.col.tolist()}, user="u", item="i")
+    rec = cs.Recommender(encoder=HashEncoder(), ranker=MLPRanker(**MANY))
+    rec.fit(cs.Catalog.from_frame(rows, id="id", fields=["title"]), clicks, check=False)
+    assert "out" in rec.ranker_.weights_
+    rec.save(tmp_path / "model")
+    again = cs.load(tmp_path / "model", encoder=HashEncoder())
+    assert again.ranker_.report_ == rec.ranker_.report_
+    requests = [cs.Request(history=[1, 3, 5]), cs.Request(user=3), cs.Request(query="group1")]
+    assert again.recommend_many(requests, k=N_MANY) == rec.recommend_many(requests, k=N_MANY)
