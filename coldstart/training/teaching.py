@@ -8,6 +8,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
+from torch.nn.utils import skip_init
 
 from coldstart._arrays import IntArray, unit_rows
 from coldstart.training.language import TrainedModel
@@ -26,7 +27,7 @@ class Head(nn.Module):
         super().__init__()
         self.task, self.towers = task, task.towers(residual)
         labels = task.items.labels
-        self.labels = None if labels is None else nn.Linear(residual.up.shape[1], int(labels.max()) + 1)
+        self.labels = None if labels is None else _layer(residual.up.shape[1], int(labels.max()) + 1)
 
     def predicted(self, items: IntArray, vectors: Tensor) -> dict[str, Tensor]:
         """Return the loss of the column, if any."""
@@ -35,6 +36,14 @@ class Head(nn.Module):
         labels = torch.from_numpy(self.task.items.labels[items]).to(vectors.device)
         total = cross_entropy(self.labels(vectors), labels, ignore_index=-1, reduction="sum")
         return {"predict": total / (labels >= 0).sum().clamp(min=1)}
+
+
+def _layer(dim: int, count: int) -> nn.Linear:
+    """A linear layer that says the same of all, and draws no random number."""
+    layer: nn.Linear = skip_init(nn.Linear, dim, count)  # type: ignore[no-untyped-call]
+    for weight in layer.parameters():
+        nn.init.zeros_(weight)
+    return layer
 
 
 def teach_map(task: Task, kind: Kind, rank: int, loop: Loop, extras: Mapping[str, Any]) -> tuple[ResidualMap, History]:
@@ -72,7 +81,7 @@ def teach_model(
     head = Head(task, residual)
     network = nn.ModuleDict({"model": model, "head": head})
     if objective == "classification":
-        network["pair"] = nn.Linear(task.items.vectors.shape[1], 1)
+        network["pair"] = _layer(task.items.vectors.shape[1], 1)
     towers, mean = head.towers, torch.from_numpy(task.items.mean)
 
     def encoded(items: IntArray) -> Tensor:
@@ -126,9 +135,9 @@ def _liked_or_not(layer: nn.Module, model: TrainedModel, task: Task, batch: Batc
         ]
     )
     others = uniform(csr_array(task.positives.known[:, :n_items]), batch.users, 1, rng)[:, 0]
-    texts = task.items.texts
+    texts, between = task.items.texts, model.model.tokenizer.sep_token or "\n"
     both = [
-        f"{'. '.join(texts[a])} [SEP] {'. '.join(texts[b])}"
+        f"{'. '.join(texts[a])} {between} {'. '.join(texts[b])}"
         for second in (batch.items, others)
         for a, b in zip(first, second, strict=True)
     ]
