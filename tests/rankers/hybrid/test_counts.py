@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldstart.rankers.hybrid.counts import popularity_weight, unseen_odds
+from coldstart.rankers.hybrid.counts import foretold, popularity_weight, unseen_odds
 
 
 def test_the_weight_of_popularity_goes_by_the_logarithm_of_the_clicks_and_stays_flat_outside():
@@ -43,3 +43,13 @@ class TestUnseen:
         found = unseen_odds(np.array(counts, dtype=int))
         assert np.isfinite(found)
         assert found <= 0.0
+
+
+class TestForetold:
+    def test_a_third_of_what_a_text_foretells_counts_beside_few_clicks_and_nothing_beside_many(self):
+        counts = np.array([1.0, 10.0, 11.0, 500.0], dtype=np.float32)
+        found = foretold(counts, np.zeros(4, dtype=np.float32))
+        np.testing.assert_allclose(found, [1 / np.e, 1 / np.e, 0.0, 0.0], rtol=1e-6)
+
+    def test_what_the_text_has_said_already_is_not_said_twice(self):
+        assert foretold(np.ones(1, dtype=np.float32), np.ones(1, dtype=np.float32)).tolist() == [0.0]

@@ -9,7 +9,7 @@ from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.hybrid import raw as raw_module
 from coldstart.rankers.hybrid.calibration import FLOOR, Calibration, level
 from coldstart.rankers.hybrid.counts import YOUNG, clicks_of, popularity
-from coldstart.rankers.hybrid.experts import Experts, Settings
+from coldstart.rankers.hybrid.experts import Experts, Settings, blended, text_part
 from coldstart.rankers.hybrid.raw import Collaborative, Content, Raw
 from coldstart.training.folds import HELD
 
@@ -387,3 +387,25 @@ def test_what_was_there_and_not_clicked_is_expected_to_get_less_and_what_comes_l
     grown = experts.moved(np.vstack([vectors, vectors[cold[:1]]]), np.append(np.arange(world.n_items), -1))
     odds = grown.log_odds(csr_array(np.hstack([world.clicks.toarray(), np.zeros((90, 1))])))
     np.testing.assert_allclose(odds[:, -1] - odds[:, cold[0]], 1.5, atol=1e-3)
+
+
+class TestBlended:
+    NOBODY, ALL = (np.full(1, share, dtype=np.float32) for share in (0.0, 1.0))
+    PART = np.full(1, 0.37, dtype=np.float32)
+
+    def blended(self, by_clicks, by_text, share, foretold):
+        return blended(np.array([[by_clicks]], "f4"), np.array([[by_text]], "f4"), share, foretold).item()
+
+    def test_few_clicks_that_say_much_are_not_talked_down_by_text(self):
+        assert self.blended(3.0, -8.0, self.NOBODY, self.PART) == pytest.approx(3.0, abs=1e-3)
+
+    def test_few_clicks_that_say_nothing_leave_an_item_what_its_text_foretells(self):
+        assert self.blended(-30.0, 2.0, self.NOBODY, self.PART) == pytest.approx(2.0 + np.log(0.37), abs=1e-3)
+
+    def test_without_a_part_foretold_it_is_the_mean(self):
+        assert self.blended(1.0, 3.0, self.NOBODY + 0.25, self.NOBODY) == pytest.approx(1.5)
+
+    def test_text_has_said_all_or_nothing_at_the_ends(self):
+        clicks, text = np.array([[3.0, -30.0]], "f4"), np.array([[-8.0, 2.0]], "f4")
+        assert np.allclose(text_part(clicks, text, self.NOBODY, self.PART), [[0.0, 1.0]], atol=1e-3)
+        assert np.allclose(text_part(clicks, text, self.ALL, self.NOBODY), 1.0)
