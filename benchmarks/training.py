@@ -47,23 +47,42 @@ class Timed:
         return self.recommender.recommend_many(requests, **options)
 
 
+def kept(key: str, measure: Callable[[], tuple[cs.Report, float]]) -> tuple[cs.Report, float]:
+    """Return a report and seconds of training, measured once: delete .cache/training to measure anew."""
+    place = PLACE / "".join(c if c.isalnum() else "-" for c in key)
+    if not place.with_suffix(".seconds").exists():
+        report, seconds = measure()
+        report.save(place)
+        place.with_suffix(".seconds").write_text(str(seconds))
+    report, seconds = cs.Report.load(place), float(place.with_suffix(".seconds").read_text())
+    print(key, [round(report.value("ndcg", K, group), 4) for group in GROUPS], round(seconds), flush=True)
+    return report, seconds
+
+
+def asked(recommender: cs.Recommender, splits: Sequence[cs.splits.Split]) -> tuple[cs.Report, float]:
+    """Return the report of a recommender and the seconds it took to fit it to one split."""
+    timed = Timed(recommender)
+    report = cs.evaluate(timed, splits, K, GROUPS, progress=False)
+    return report, timed.seconds / len(splits)
+
+
 def compared(
-    methods: dict[str, Callable[[], cs.Recommender]], splits: Sequence[cs.splits.Split], to: str
+    methods: dict[str, Callable[[], cs.Recommender]], splits: Sequence[cs.splits.Split], to: str, where: str
 ) -> tuple[list[str], list[list[str]]]:
     """Return a table of N@20 by group, the differences to one method among them with intervals, and seconds to fit."""
-    reports, seconds = {}, {}
-    for name, make in methods.items():
-        timed = Timed(make())
-        reports[name] = cs.evaluate(timed, splits, K, GROUPS, name=name, progress=False)
-        seconds[name] = timed.seconds / len(splits)
-        print(name, [round(reports[name].value("ndcg", K, group), 4) for group in GROUPS], flush=True)
-    rows = []
-    for name, report in reports.items():
+    found = {name: kept(f"{where} {name}", lambda m=make: asked(m(), splits)) for name, make in methods.items()}
+    base, rows = found[to][0], []
+    for name, (report, seconds) in found.items():
         values = [f"{report.value('ndcg', K, group):.4f}" for group in GROUPS]
-        found = [] if name == to else report.compare(reports[to], ["ndcg"], K).rows
-        differences = [f"{row.difference:+.4f} [{row.low:+.4f}, {row.high:+.4f}]" for row in found] or [""] * 3
-        rows.append([name, *values, *differences, f"{seconds[name]:.0f}"])
+        rows.append([name, *values, *_against(report, base), f"{seconds:.0f}"])
     return ["method", *GROUPS, *(f"{group} against {to}" for group in GROUPS), "s"], rows
+
+
+def _against(report: cs.Report, base: cs.Report) -> list[str]:
+    if report is base:
+        return [""] * len(GROUPS)
+    rows = {row.group: row for row in report.compare(base, ["ndcg"], K).rows}
+    return [f"{rows[g].difference:+.4f} [{rows[g].low:+.4f}, {rows[g].high:+.4f}]" for g in GROUPS]
 
 
 def mlp() -> str:
@@ -79,7 +98,7 @@ def mlp() -> str:
             methods[f"MLPRanker, rng={seed}"] = lambda seed=seed: ours(
                 ranker=cs.MLPRanker(rng=seed, progress=False), fuser=cs.WeightedFuser()
             )
-        parts.append(f"**{name}**\n\n{table(*compared(methods, splits, 'CosineRanker'))}")
+        parts.append(f"**{name}**\n\n{table(*compared(methods, splits, 'CosineRanker', f'mlp {name}'))}")
     lead = f"N@{K}; both with learned field weights. Differences with paired 95 % intervals; s: seconds to fit a split."
     return "\n\n".join(["### MLPRanker", lead, *parts])
 
@@ -95,7 +114,9 @@ def fusers() -> str:
     parts = []
     for name in (FILMS, OFFICE):
         methods = {k: lambda f=f: ours(ranker=cs.CosineRanker(), fuser=f()) for k, f in kinds.items()}
-        parts.append(f"**{name}**, 3 splits\n\n{table(*compared(methods, item_cold(name), 'equal weights'))}")
+        parts.append(
+            f"**{name}**, 3 splits\n\n{table(*compared(methods, item_cold(name), 'equal weights', f'fusers {name}'))}"
+        )
     films, clicks, relevant = read_catalog(FILMS), read_clicks(FILMS), typed_tags()
     tags, rows = reporting_half(relevant), []
     for kind, fuser in kinds.items():
@@ -112,65 +133,67 @@ def titles(split: cs.splits.Split) -> cs.splits.Split:
     return replace(split, catalog=cs.Catalog(catalog.ids, ("title",), catalog.columns, catalog.id_name))
 
 
-def tuned(split: cs.splits.Split, folder: Path, **options: Any) -> tuple[cs.testing.Encoder, float]:
-    """Return a tuned encoder and the seconds it took."""
-    started = time.perf_counter()
-    where = {} if options.get("method", "adapter") == "adapter" else {"folder": folder}
-    found = cs.finetune(encoder(), split.catalog, split.train, progress=False, **where, **options)
-    return found, time.perf_counter() - started
-
-
 TUNINGS = {
     "adapter": {},
     "adapter, rng=1": {"rng": 1},
     "adapter, rng=2": {"rng": 2},
-    "adapter, mlp of 256": {"kind": "mlp", "rank": 256},
     "last two layers below it, anchored": {"method": "last-layers"},
     "the same, no anchor": {"method": "last-layers", "anchor": 0.0},
     "LoRA of rank 16 below it, anchored": {"method": "lora"},
 }
+BELOW = ("adapter", "last two layers below it, anchored")
+"""What is measured below HybridRanker, too."""
 
 
 def finetune() -> str:
     """Return tuned encoders beside the untuned one, by the cosine of titles, and below HybridRanker."""
     parts = []
-    for name, split in (("citeulike-a", published("coldrec")[0]), (OFFICE, titles(item_cold(OFFICE)[0]))):
-        reports, rows = {}, []
-
-        def measured(label: str, found: Any, seconds: float, split: Any = split, **options: Any) -> None:
-            rec = Timed(cs.Recommender(found, ranker=cs.CosineRanker(**options)))
-            reports[label] = cs.evaluate(rec, split, K, GROUPS, name=label, progress=False)  # noqa: B023
-            rows.append([label, f"{seconds:.0f}"])  # noqa: B023
-            print(label, [round(reports[label].value("ndcg", K, g), 4) for g in GROUPS], round(seconds), flush=True)  # noqa: B023
-
-        measured("untuned", encoder(), 0.0, center=False)
-        measured("untuned, centred", encoder(), 0.0)
-        folders = Path(tempfile.mkdtemp())
-        hybrid = {"untuned": encoder()}
-        for at, (label, options) in enumerate(TUNINGS.items()):
-            found, seconds = tuned(split, folders / str(at), **options)
-            measured(label, found, seconds, center=False)
-            if label in ("adapter", "last two layers below it, anchored"):
-                hybrid[label] = found
-        lines = []
-        for label, seconds in rows:
-            report = reports[label]
-            found = [] if label == "untuned, centred" else report.compare(reports["untuned, centred"], ["ndcg"], K).rows
-            cold = next((row for row in found if row.group == "cold"), None)
-            against = "" if cold is None else f"{cold.difference:+.4f} [{cold.low:+.4f}, {cold.high:+.4f}]"
-            lines.append([label, *(f"{report.value('ndcg', K, g):.4f}" for g in GROUPS), against, seconds])
-        head = ["vectors", *GROUPS, "cold against untuned, centred", "s"]
-        parts.append(f"**{name}**, titles, cosine\n\n{table(head, lines)}")
-        lines = []
-        for label, found in hybrid.items():
-            rec = Timed(cs.Recommender(found))
-            report = cs.evaluate(rec, split, K, GROUPS, progress=False)
-            lines.append([label, *(f"{report.value('ndcg', K, g):.4f}" for g in GROUPS)])
-            print("HybridRanker", lines[-1], flush=True)
-        parts.append(f"The same vectors below `HybridRanker`:\n\n{table(['vectors', *GROUPS], lines)}")
-        shutil.rmtree(folders)
+    for name, split in ((OFFICE, titles(item_cold(OFFICE)[0])), ("citeulike-a", published("coldrec")[0])):
+        plain = cs.CosineRanker(center=False)
+        found = {
+            "untuned": kept(f"{name} untuned", lambda s=split, p=plain: asked(ours(ranker=p), [s])),
+            "untuned, centred": kept(f"{name} centred", lambda s=split: asked(ours(ranker=cs.CosineRanker()), [s])),
+        }
+        hybrid = {"untuned": kept(f"{name} hybrid untuned", lambda s=split: asked(ours(), [s]))}
+        for label, options in TUNINGS.items():
+            tuned = Tuned(split, options)
+            found[label] = kept(f"{name} {label}", lambda t=tuned: t.asked(cs.CosineRanker(center=False)))
+            if label in BELOW:
+                hybrid[label] = kept(f"{name} hybrid {label}", lambda t=tuned: t.asked(cs.HybridRanker()))
+        head = ["vectors", *GROUPS, *(f"{group} against untuned, centred" for group in GROUPS), "s"]
+        parts.append(f"**{name}**, titles, cosine\n\n{table(head, _lines(found, 'untuned, centred'))}")
+        head = ["vectors", *GROUPS, *(f"{group} against untuned" for group in GROUPS)]
+        lines = [line[:-1] for line in _lines(hybrid, "untuned")]
+        parts.append(f"The same vectors below `HybridRanker`:\n\n{table(head, lines)}")
     lead = f"N@{K}. Items of the cold test are unseen in training. s: seconds of tuning, the map included."
     return "\n\n".join(["### Tuning the encoder on clicks", lead, *parts])
+
+
+class Tuned:
+    """An encoder that is tuned when it is first asked for."""
+
+    def __init__(self, split: cs.splits.Split, options: dict[str, Any]) -> None:
+        self.split, self.options, self.encoder = split, options, None
+
+    def asked(self, ranker: Any) -> tuple[cs.Report, float]:
+        """Return the report of a ranker on its vectors, and the seconds of tuning."""
+        if self.encoder is None:
+            folder, started = Path(tempfile.mkdtemp()), time.perf_counter()
+            where = {} if self.options.get("method", "adapter") == "adapter" else {"folder": folder / "model"}
+            found = cs.finetune(
+                encoder(), self.split.catalog, self.split.train, progress=False, **where, **self.options
+            )
+            self.seconds = time.perf_counter() - started
+            self.encoder = cs.CachedEncoder(found, folder / "vectors")
+        return asked(cs.Recommender(self.encoder, ranker=ranker), [self.split])[0], self.seconds
+
+
+def _lines(found: dict[str, tuple[cs.Report, float]], to: str) -> list[list[str]]:
+    base = found[to][0]
+    return [
+        [label, *(f"{report.value('ndcg', K, g):.4f}" for g in GROUPS), *_against(report, base), f"{seconds:.0f}"]
+        for label, (report, seconds) in found.items()
+    ]
 
 
 def pretrain() -> str:
@@ -188,7 +211,7 @@ def pretrain() -> str:
         )
         seconds[positives] = time.perf_counter() - started
         methods[f'positives="{positives}"'] = lambda found=found: cs.Recommender(found, ranker=cs.CosineRanker())
-    head, rows = compared(methods, [split], "untuned")
+    head, rows = compared(methods, [split], "untuned", "pretrain")
     shutil.rmtree(folder)
     lead = f"N@{K} of the cosine of title and description on {OFFICE}, one split; one pass over the items took "
     lead += ", ".join(f"{value:.0f} s ({name})" for name, value in seconds.items()) + "."
@@ -219,7 +242,7 @@ def regularisation() -> str:
         [
             "### What keeps MLPRanker from learning by heart",
             f"N@{K} on {FILMS}, one split.",
-            table(*compared(methods, item_cold(FILMS)[:1], "MLPRanker")),
+            table(*compared(methods, item_cold(FILMS)[:1], "MLPRanker", "regularisation")),
         ]
     )
 
