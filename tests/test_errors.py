@@ -11,6 +11,7 @@ from coldstart.errors import (
     MissingExtraError,
     NotFittedError,
     SavedFolderError,
+    TrainingError,
     UnknownIdError,
     WeightsNotFoundError,
 )
@@ -23,6 +24,7 @@ BUILT_IN = [
     (MissingExtraError, ImportError),
     (WeightsNotFoundError, OSError),
     (SavedFolderError, ValueError),
+    (TrainingError, ArithmeticError),
 ]
 EVERY = sorted({error for error, _ in BUILT_IN}, key=lambda error: error.__name__)
 
