@@ -145,7 +145,7 @@ BELOW = {OFFICE: ("adapter", "last two layers below it, anchored"), "citeulike-a
 """What is measured below HybridRanker, too."""
 
 TRIED = {OFFICE: list(TUNINGS)[:4], "citeulike-a": list(TUNINGS)[:5]}
-"""Trained language models take a quarter of an hour each; LoRA is left out."""
+"""Trained language models take a quarter of an hour each on one core; LoRA is left out."""
 
 
 def finetune() -> str:
