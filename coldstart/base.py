@@ -106,7 +106,9 @@ class Ranker(Protocol):
     the catalogue and clicks as they are now, where item j was item ``origin[j]`` before, or is new (-1). Optional:
     ``answers_nobody = True`` for those that rank also for someone of whom nothing is known; ``reads_words = True`` for
     those that want the features' ``sparse`` and ``joined`` rows, which are not made for others; ``scores_in_threads =
-    True`` for those whose ``score`` may be called from several threads at once.
+    True`` for those whose ``score`` may be called from several threads at once. Optional: ``best(users, features, k,
+    allow, exclude) -> Hits | None`` for those that find the best items of some users without a score of every item;
+    None where they cannot.
     """
 
     def fit(self, features: Features, clicks: Csr | None = None) -> Self:

@@ -46,7 +46,9 @@ class Request:
         if self.user is not None:
             object.__setattr__(self, "user", checked_ids([self.user], "user")[0])
         for name in ("history", "disliked", "exclude"):
-            object.__setattr__(self, name, id_tuple(getattr(self, name), name))
+            ids = getattr(self, name)
+            if not isinstance(ids, tuple) or ids:
+                object.__setattr__(self, name, id_tuple(ids, name))
         if isinstance(self.profile, Mapping):
             cells = {k: v for k, v in self.profile.items() if not is_missing(v)}
             object.__setattr__(self, "profile", ". ".join(f"{k}: {v}" for k, v in cells.items()))

@@ -68,7 +68,14 @@ def top_k(
     else:
         rows = list(chain.from_iterable(map(part, parts)))
     positions = [best if allow is None else allow[best] for best, _ in rows]
-    return _as_hits(positions, [scores for _, scores in rows], k)
+    return as_hits(positions, [scores for _, scores in rows], k)
+
+
+def as_hits(positions: list[IntArray], scores: list[FloatArray], k: int) -> Hits:
+    """Return rows as two arrays where each has ``k``, else as they are."""
+    if positions and all(len(row) == k for row in positions):
+        return Hits(np.stack(positions), np.stack(scores))
+    return Hits(positions, scores)
 
 
 def as_positions(values: Any, n_items: int, name: str) -> IntArray:
@@ -129,9 +136,3 @@ def _best(line: FloatArray, low: np.float32, k: int) -> tuple[IntArray, FloatArr
     candidates = np.flatnonzero(line >= low)
     order = candidates[np.argsort(-line[candidates], kind="stable")[:k]]
     return order, line[order]
-
-
-def _as_hits(positions: list[IntArray], scores: list[FloatArray], k: int) -> Hits:
-    if positions and all(len(row) == k for row in positions):
-        return Hits(np.stack(positions), np.stack(scores))
-    return Hits(positions, scores)

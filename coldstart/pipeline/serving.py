@@ -52,10 +52,11 @@ def answer(fitted: Fitted, requests: Sequence[Request], k: int | None, filters: 
     rows = _rank(fitted, requests, users, k, allow, excluded)
     ids = fitted.catalog.ids
     titles = fitted.catalog.columns[fitted.catalog.fields[0]]
+    shown = {at for positions, _ in rows for at in positions.tolist()}
     return Recommendations(
         [[ids[at] for at in positions] for positions, _ in rows],
         [scores.tolist() for _, scores in rows],
-        {ids[at]: str(titles[at]) for positions, _ in rows for at in positions if titles[at] is not None},
+        {ids[at]: str(titles[at]) for at in shown if titles[at] is not None},
         cache(partial(experts_of, fitted, users, [positions for positions, _ in rows])),
     )
 
@@ -188,7 +189,9 @@ def _ranked(fitted: Fitted, users: Users, k: int, allow: IntArray | None, exclud
     if fitted.index is not None:
         vectors = cast(VectorRanker, ranker).user_vectors(users, fitted.items)
         return fitted.index.search(vectors, k, allow, excluded)
-    return scored(ranker, users, fitted.features, k, allow, excluded)
+    best: Any = getattr(ranker, "best", None)
+    found: Hits | None = best and best(users, fitted.features, k, allow, excluded)
+    return found or scored(ranker, users, fitted.features, k, allow, excluded)
 
 
 def scored(

@@ -1,7 +1,6 @@
 """From what a user liked to a score of every item."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array, hstack
@@ -11,7 +10,7 @@ from coldstart._component import Component
 from coldstart.rankers.hybrid.als import PriorALS
 
 MOST_WHOLE = 4_096
-"""Items up to which weights are saved in four bytes each; above in two, which the saved ones are rounded to."""
+"""Items up to which weights are kept in four bytes each; above in two, which are half as many to read for a score."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +20,7 @@ class Answers(Component):
     Attributes
     ----------
     weights : ndarray or csr_array of shape (n, q)
-        How much each like counts for each item.
+        How much each like counts for each item; float16 where there are more than ``MOST_WHOLE`` rows.
     als : PriorALS or None
         Where items are too many to hold all weights.
     factors : ndarray of shape (rank, q) or None
@@ -32,24 +31,15 @@ class Answers(Component):
     factors: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        if self.weights.dtype == np.float16:
-            object.__setattr__(self, "weights", self.weights.astype(np.float32))
-        elif self._large:
-            for block in blocks(len(self.weights), 1024):  # in place: what is saved is what is used
-                self.weights[block] = self.weights[block].astype(np.float16)
+        if isinstance(self.weights, np.ndarray) and len(self.weights) > MOST_WHOLE:
+            object.__setattr__(self, "weights", self.weights.astype(np.float16, copy=False))
         if self.factors is not None:
             object.__setattr__(self, "factors", np.ascontiguousarray(self.factors))
 
-    @property
-    def _large(self) -> bool:
-        return isinstance(self.weights, np.ndarray) and len(self.weights) > MOST_WHOLE
-
-    def get_params(self) -> dict[str, Any]:
-        """Return what is saved."""
-        return {**super().get_params(), "weights": self.weights.astype(np.float16) if self._large else self.weights}
-
     def scores(self, rows: Csr) -> FloatArray:
         """Return scores (m, q) of histories (m, n)."""
+        if self.weights.dtype == np.float16:
+            return _weighed(rows, self.weights)
         scores = rows @ self.weights
         if self.als is None or self.factors is None:
             return np.asarray(scores, dtype=np.float32)
@@ -72,10 +62,12 @@ class Answers(Component):
         ``near`` are the weights (n, n_new) of the neighbours, whose own scores are the first n columns.
         """
         n_items = self.weights.shape[0]
-        weights = boost * (self.weights[:, :n_items] @ near) + near
+        own = self.weights[:, :n_items]
         if self.als is None or self.factors is None:
-            return replace(self, weights=np.asarray(weights, dtype=np.float32))
-        return replace(self, weights=csr_array(weights), factors=boost * (self.factors[:, :n_items] @ near))
+            weights = [boost * (own[block].astype(np.float32) @ near) + near[block] for block in blocks(n_items, 1024)]
+            return replace(self, weights=np.vstack(weights).astype(np.float32))
+        weights = csr_array(boost * (own @ near) + near)
+        return replace(self, weights=weights, factors=boost * (self.factors[:, :n_items] @ near))
 
     def grown(self, kept: IntArray, new: "Answers") -> "Answers":
         """Return the columns ``kept``, and then the new ones."""
@@ -84,3 +76,16 @@ class Answers(Component):
         factors = np.hstack([self.factors[:, kept], new.factors]).astype(np.float32)
         weights = csr_array(hstack([self.weights[:, kept], new.weights], format="csr"), dtype=np.float32)
         return replace(self, weights=weights, factors=factors)
+
+
+def _weighed(rows: Csr, weights: AnyArray) -> FloatArray:
+    """Sparse rows (m, n) times weights (n, q) of two bytes, summed in four."""
+    import torch
+
+    kinds = ((rows.indices, np.int64), (rows.indptr[:-1], np.int64), (rows.data, np.float16))
+    at, start, counts = (torch.from_numpy(part.astype(kind)) for part, kind in kinds)
+    bags = torch.nn.functional.embedding_bag(
+        at, torch.from_numpy(weights), start, mode="sum", per_sample_weights=counts
+    )
+    scores: FloatArray = bags.float().numpy()
+    return scores

@@ -79,15 +79,18 @@ class Calibration(Component):
         return logits
 
     def of_new(
-        self, scores: FloatArray, levels: Levels, counts: FloatArray, crowd: FloatArray, out: FloatArray | None = None
+        self, scores: FloatArray, of_users: FloatArray, of_items: FloatArray, out: FloatArray | None = None
     ) -> FloatArray:
-        """Return log-odds (m, n) of items without clicks, alike; the users' ``levels`` and ``counts`` are (m, 1)."""
+        """Return log-odds (m, n) of items without clicks, alike, from what is ``of_users`` (m, 1) and ``of_items``."""
         logits = _logs(scores, out)
         logits *= np.float32(self.new)
-        logits += self._of_users(levels, counts)
-        if self.crowd:
-            logits += np.float32(self.crowd) * crowd
+        logits += of_users
+        logits += of_items
         return logits
+
+    def of_crowd(self, crowd: FloatArray) -> FloatArray:
+        """Return what the crowd of each new item (n,) adds to its log-odds."""
+        return np.asarray(np.float32(self.crowd) * crowd, dtype=np.float32)
 
     @classmethod
     def learn(
@@ -145,11 +148,11 @@ class Calibration(Component):
             found = minimize(loss, found, jac=True, method="L-BFGS-B", bounds=BOUNDS).x
         of_known, of_new, of_crowd, of_level, of_new_level, of_count, intercept = (float(weight) for weight in found)
         learned = cls(of_known, of_new, of_level, of_new_level, of_count, of_crowd, intercept)
-        usual = float(np.median(learned._of_users(levels, counts)))
+        usual = float(np.median(learned.of_users(levels, counts)))
         return replace(learned, least=float(np.quantile(counts, FEWEST)), usual=usual)
 
-    def _of_users(self, levels: Levels, counts: FloatArray) -> FloatArray:
-        """What is of each user in the log-odds of new items, (m, 1)."""
+    def of_users(self, levels: Levels, counts: FloatArray) -> FloatArray:
+        """Return what is of each user in the log-odds of new items, (m, 1), from ``levels`` and clicks (m, 1)."""
         weights = [self.known_level, self.new_level, self.count, self.intercept]
         found = np.where(counts[:, 0] < self.least, self.usual, _of_users(levels, counts) @ weights)
         return np.asarray(found, dtype=np.float32)[:, None]

@@ -142,8 +142,8 @@ def _calibrated(
     spoken = np.flatnonzero(counts[raw.young])
     at, mean = np.searchsorted(raw.warm, raw.young[spoken]), float(counts[raw.warm].mean())
     odds = chosen.calibration.of_known(by_clicks)
-    said = chosen.calibration.of_new(by_text[:, spoken], levels, users, crowd[spoken])
-    said += to_come(counts[raw.young[spoken]], mean)
+    of_items = chosen.calibration.of_crowd(crowd[spoken]) + to_come(counts[raw.young[spoken]], mean)
+    said = chosen.calibration.of_new(by_text[:, spoken], chosen.calibration.of_users(levels, users), of_items)
     came_to = {}
     for value in few:
         mixed = odds.copy()

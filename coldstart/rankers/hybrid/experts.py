@@ -181,23 +181,27 @@ class Experts(Component):
 
         Up to a number that all items of a user share. ``popular`` multiplies what popularity is worth.
         """
-        scores, levels = self._relative(history)
-        by_clicks, by_text = self._calibrate(scores, levels, clicks_of(history), popular)
-        scores[:, self._few.known] = blended(by_clicks, by_text, self._few.share, self._few.foretold)
+        scores, levels = self.shares(history, popular)
+        by_clicks, by_text = self._calibrate(scores, levels, clicks_of(history))
+        scores[:, self.few.known] = blended(by_clicks, by_text, self.few.share, self.few.foretold)
         return self._placed(scores)
 
-    def _calibrate(
-        self, scores: FloatArray, levels: Levels, users: FloatArray, popular: float
-    ) -> tuple[FloatArray, FloatArray]:
-        """Turn what ``_relative`` returns into log-odds, in place; return those of items with few clicks, of both."""
-        calibration, few = self.settings.calibration, self._few
+    def shares(self, history: Csr, popular: float = 1.0) -> tuple[FloatArray, Levels]:
+        """Return scores as shares of the users' levels, popularity added to those by clicks, and the levels.
+
+        The columns (m, n_known + n_young) are the ``known`` items by their clicks, then the ``young`` by their text.
+        """
+        scores, levels = self._relative(history)
+        scores[:, : len(self.known)] += self._by_popularity(clicks_of(history), popular)
+        return scores, levels
+
+    def _calibrate(self, scores: FloatArray, levels: Levels, users: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Turn ``shares`` into log-odds, in place; return those of items with few clicks, of both."""
+        calibration = self.settings.calibration
         known, said = np.split(scores, [len(self.known)], axis=1)
-        known += self._by_popularity(users, popular)
         calibration.of_known(known, out=known)
-        calibration.of_new(said, levels, users, self.crowd, out=said)
-        if self.settings.unseen:
-            said += np.float32(self.settings.unseen) * (self.old & (self.counts == 0))[self.young]
-        return known[:, few.known], said[:, few.young] + few.to_come
+        calibration.of_new(said, calibration.of_users(levels, users), self.of_text, out=said)
+        return known[:, self.few.known], said[:, self.few.young]
 
     def liked_along(self, likes: Csr) -> FloatArray:
         """Return how much the items with clicks are liked by who likes these (m, n), as shares of the best 20."""
@@ -212,8 +216,9 @@ class Experts(Component):
         n_known, users = len(self.known), clicks_of(history)
         clicks, many = np.maximum(scores[:, :n_known], FLOOR), self._by_popularity(users, popular)
         of_text[:, n_known:] = 1.0
-        of_text[:, self._few.known] = text_part(
-            *self._calibrate(scores, levels, users, popular), self._few.share, self._few.foretold
+        scores[:, :n_known] += self._by_popularity(users, popular)
+        of_text[:, self.few.known] = text_part(
+            *self._calibrate(scores, levels, users), self.few.share, self.few.foretold
         )
         of_clicks[:, :n_known] = (1.0 - of_text[:, :n_known]) * clicks / (clicks + many)
         of_many[:, :n_known] = (1.0 - of_text[:, :n_known]) * many / (clicks + many)
@@ -247,7 +252,15 @@ class Experts(Component):
         return float(self.counts.sum() / max(np.count_nonzero(self.counts), 1))
 
     @cached_property
-    def _few(self) -> "Few":
+    def of_text(self) -> FloatArray:
+        """What is of each young item in its log-odds by text, (n_young,)."""
+        added = self.settings.calibration.of_crowd(self.crowd)
+        added += np.float32(self.settings.unseen) * (self.old & (self.counts == 0))[self.young]
+        added[self.few.young] += self.few.to_come
+        return added
+
+    @cached_property
+    def few(self) -> "Few":
         """The young items with clicks.
 
         One that has risen is known to be new: it goes on as such, where one of the fit may have been there for long.
@@ -328,7 +341,9 @@ def blended(by_clicks: FloatArray, by_text: FloatArray, share: FloatArray, foret
     clicks that are few say whom an item is for, not whom it is not for.
     """
     mean = by_clicks * (1.0 - share) + by_text * share
-    return np.asarray(np.logaddexp(mean, by_text + _log(foretold)), dtype=np.float32)
+    added = by_text + _log(foretold)
+    high = np.maximum(mean, added)
+    return np.asarray(high + np.log(1.0 + np.exp(-np.abs(mean - added))), dtype=np.float32)
 
 
 def text_part(by_clicks: FloatArray, by_text: FloatArray, share: FloatArray, foretold: FloatArray) -> FloatArray:

@@ -1,6 +1,7 @@
 """Words, meaning and clicks in one score, from no click to many."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -10,12 +11,13 @@ from typing_extensions import Self
 
 from coldstart._arrays import Csr, FloatArray, IntArray, Rng, check_between, generator, unit_rows
 from coldstart._component import Component
-from coldstart.base import Features, Users
+from coldstart.base import Features, Hits, Users
 from coldstart.errors import InvalidInputError
 from coldstart.rankers.hybrid.calibration import level
 from coldstart.rankers.hybrid.choosing import ALS, EXACT, Grid, Report, choose, likeness
 from coldstart.rankers.hybrid.counts import unseen_odds
 from coldstart.rankers.hybrid.experts import Experts, Settings
+from coldstart.rankers.hybrid.finding import Finder
 from coldstart.rankers.hybrid.raw import Collaborative, Content
 from coldstart.rankers.hybrid.reading import Asked, Reading
 from coldstart.rankers.hybrid.space import Space
@@ -135,6 +137,7 @@ class HybridRanker(Component):
     experts_: Experts | None
     space_: Space
     _read: tuple[Features, Reading] | None = None
+    _finder: Finder | None = None
 
     def __init__(
         self,
@@ -196,6 +199,20 @@ class HybridRanker(Component):
             dislikes = np.maximum((users.disliked @ reading.vectors) @ reading.vectors.T, 0.0)
             scores = scores - dislikes * np.float32(DISLIKED if self.experts_ is not None else DISLIKED_COSINE)
         return np.asarray(scores, dtype=np.float32)
+
+    def best(
+        self, users: Users, features: Features, k: int, allow: IntArray | None, exclude: Sequence[IntArray]
+    ) -> Hits | None:
+        """Return the ``k`` items with the best ``score`` without weighing all; None where texts or dislikes count.
+
+        ``allow`` are the only items to return, and ``exclude`` has those never to return to each user.
+        """
+        reading = self._reading(features)
+        if self.experts_ is None or users.disliked.nnz or reading.asked(users, TEXT_WEIGHTS) is not None:
+            return None
+        if self._finder is None or self._finder.experts is not self.experts_:
+            self._finder = Finder.of(self.experts_)
+        return self._finder.best(_liked(users.history), k, allow, exclude, self.popularity, self.novelty)
 
     def voices(self, users: Users, features: Features) -> FloatArray:
         """Return how much each of ``experts`` has said of each item in ``score``, shape (4, m, n), sums of 1."""

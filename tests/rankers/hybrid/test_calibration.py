@@ -8,13 +8,17 @@ from hypothesis import strategies as st
 from coldstart.rankers.hybrid.calibration import FLOOR, Calibration, level
 
 
+def of_new(calibration, scores, levels, counts, crowd):
+    return calibration.of_new(scores, calibration.of_users(levels, counts), calibration.of_crowd(crowd))
+
+
 def simulated(true, n_users=20_000, n_items=20, seed=0):
     """Candidates of users, half of the items known and half new, clicked by the odds that ``true`` gives them."""
     rng = np.random.default_rng(seed)
     scores = np.maximum(np.exp(rng.normal(-1.0, 1.0, (2, n_users, n_items))), FLOOR)
     levels = tuple(np.exp(rng.normal(-2.0, 1.0, (2, n_users, 1))))
     counts, crowd = rng.integers(1, 50, (n_users, 1)).astype(float), rng.random((n_users, n_items))
-    odds = np.hstack([true.of_known(scores[0]), true.of_new(scores[1], levels, counts, crowd)])
+    odds = np.hstack([true.of_known(scores[0]), of_new(true, scores[1], levels, counts, crowd)])
     clicked = np.argmax(odds + rng.gumbel(size=odds.shape), axis=1)[:, None] == np.arange(2 * n_items)
     items = np.arange(n_users * n_items).reshape(n_users, n_items)  # of its own for every pair
     return (scores[0], clicked[:, :n_items]), (scores[1], clicked[:, n_items:]), levels, counts, crowd, items
@@ -48,7 +52,7 @@ def test_a_user_with_many_clicks_counts_as_much_as_one_with_one():
     known[1][:], new[1][:] = False, False
     known[1][0, :20], new[1][1, 0] = True, True  # one found twenty known items, the other a single new one
     once = replace(Calibration.learn(known, new, levels, counts, crowd, items), least=0.0)
-    odds = np.hstack([once.of_known(known[0]), once.of_new(new[0], levels, counts, crowd)])
+    odds = np.hstack([once.of_known(known[0]), of_new(once, new[0], levels, counts, crowd)])
     chances = np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)
     assert chances[:, known[0].shape[1] :].sum() == pytest.approx(1.0, abs=0.05)
 
@@ -81,7 +85,7 @@ def test_a_higher_score_never_has_lower_odds(scores, slope, intercept):
     calibration = Calibration(slope, slope, 0.3, 0.3, 0.2, -1.0, intercept)
     one = np.ones((1, 1))
     crowd = np.full(scores.shape[1], 0.5)
-    for odds in (calibration.of_known(scores), calibration.of_new(scores, (0.1 * one, one), one, crowd)):
+    for odds in (calibration.of_known(scores), of_new(calibration, scores, (0.1 * one, one), one, crowd)):
         assert np.all(np.diff(odds[0]) >= 0)
         assert np.isfinite(odds).all()
 
@@ -90,7 +94,7 @@ def test_the_odds_are_those_of_the_formula_row_by_row():
     calibration = Calibration(2.0, 3.0, 0.5, -0.5, 0.25, -2.0, -1.0)
     scores = np.array([[1.0, 4.0], [0.5, -3.0]])
     levels = (np.array([[1.0], [0.2]]), np.array([[1.0], [0.4]]))
-    found = calibration.of_new(scores, levels, np.array([[0.0], [9.0]]), np.array([0.0, 0.5]))
+    found = of_new(calibration, scores, levels, np.array([[0.0], [9.0]]), np.array([0.0, 0.5]))
     of_second = 0.5 * np.log(0.2) - 0.5 * np.log(0.4) + 0.25 * np.log(10) - 1.0
     expected = [[-1.0, 3 * np.log(4) - 2.0], [3 * np.log(0.5) + of_second, 3 * np.log(FLOOR) + of_second - 1.0]]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
@@ -101,7 +105,7 @@ def test_the_odds_are_those_of_the_formula_row_by_row():
 def test_by_default_the_odds_are_the_logarithm_of_the_share_of_the_level():
     scores, one = np.array([[1.0, 0.5]]), np.ones((1, 1))
     np.testing.assert_allclose(Calibration().of_known(scores), np.log(scores), atol=1e-6)
-    found = Calibration().of_new(scores, (7 * one, 5 * one), 3 * one, np.array([0.3, 0.9]))
+    found = of_new(Calibration(), scores, (7 * one, 5 * one), 3 * one, np.array([0.3, 0.9]))
     np.testing.assert_allclose(found, np.log(scores), atol=1e-6)
 
 
@@ -127,7 +131,7 @@ def test_users_with_fewer_clicks_than_those_it_was_learned_from_count_as_usual()
     learned = Calibration.learn(known, new, levels, counts + 9, crowd, items)
     assert learned.least >= 10
     one, scores = np.ones((3, 1)), np.ones((3, 1))
-    odds = learned.of_new(scores, (np.array([[1e-3], [1.0], [1e3]]), one), 2 * one, np.zeros(1))
+    odds = of_new(learned, scores, (np.array([[1e-3], [1.0], [1e3]]), one), 2 * one, np.zeros(1))
     assert odds[:, 0].tolist() == pytest.approx([learned.usual] * 3, abs=1e-5)
-    odds = learned.of_new(scores, (np.array([[1e-3], [1.0], [1e3]]), one), 30 * one, np.zeros(1))
+    odds = of_new(learned, scores, (np.array([[1e-3], [1.0], [1e3]]), one), 30 * one, np.zeros(1))
     assert np.all(np.diff(odds[:, 0]) > 1.0)

@@ -65,7 +65,9 @@ def test_odds_are_those_of_the_exact_scores(world, method):
     expected[:, raw.warm] = calibration.of_known(by_clicks)
     cosines = texts_of(world)[raw.young] @ texts_of(world)[raw.warm].T
     crowd = np.maximum(np.sort(cosines, axis=1)[:, -50:], 0.0).mean(axis=1)
-    said = calibration.of_new(by_text, levels, clicks_of(world.clicks), crowd)
+    said = calibration.of_new(
+        by_text, calibration.of_users(levels, clicks_of(world.clicks)), calibration.of_crowd(crowd)
+    )
     to_come = np.log((counts + 0.5) * HELD / (1 - HELD) / counts[counts > 0].mean())
     for at, item in enumerate(raw.young):
         share = few**2 / (few**2 + counts[item] ** 2)

@@ -1,0 +1,188 @@
+"""The best items of each user, without the log-odds of all the others."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray, blocks, in_rows, near_largest, positions_of
+from coldstart.base import Hits
+from coldstart.index.topk import as_hits
+from coldstart.rankers.hybrid.calibration import FLOOR
+from coldstart.rankers.hybrid.counts import FORETOLD, clicks_of
+from coldstart.rankers.hybrid.experts import Experts, blended
+
+ADDED = np.float32(np.log1p(FORETOLD) + 1e-3)
+"""Log-odds that an item may stand above the larger of those by its clicks and by its text, see ``blended``."""
+
+BLOCK = 64
+"""Histories at a time: their scores stay near the processor."""
+
+STEEPEST = 60.0
+"""Log of a score, above which it is no float32 any more."""
+
+LOWEST = np.finfo(np.float32).min
+"""All but what is hidden is above."""
+
+
+class Weighed(NamedTuple):
+    """Items of each row in ascending order, and their log-odds; -1 and -inf where a row has no more, (m, most)."""
+
+    items: IntArray
+    odds: FloatArray
+
+    def best(self, k: int) -> list[tuple[IntArray, FloatArray]]:
+        """Return the k best items of each row, those of equal odds in their order, and their odds."""
+        order = np.argsort(-self.odds, axis=1, kind="stable")[:, :k]
+        items, odds = np.take_along_axis(self.items, order, axis=1), np.take_along_axis(self.odds, order, axis=1)
+        return [(row[row >= 0], best[row >= 0]) for row, best in zip(items, odds, strict=True)]
+
+    def at_rank(self, k: int) -> FloatArray:
+        """Return the k-th best odds of each row, -inf where there are fewer, shape (m, 1)."""
+        most = self.odds.shape[1]
+        if most < k:
+            return np.full((len(self.odds), 1), -np.inf, dtype=np.float32)
+        return np.partition(self.odds, most - k, axis=1)[:, most - k, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Finder:
+    """Find what ``Experts.log_odds`` puts first.
+
+    An item's log-odds are at most ``ADDED`` above the larger of its two parts, and both grow with the scores. So a few
+    items that score high are weighed; the k-th best of them is the bar; and of all others only those are weighed that
+    come near to it by a part: some dozens for each user.
+
+    Attributes
+    ----------
+    experts : Experts
+    known, text : ndarray of shape (n_items,)
+        Columns of an item's scores by clicks and by text, or -1.
+    items : ndarray of shape (n_columns,)
+        The item of each column, or -1 where it was taken out.
+    added : ndarray of shape (n_items,)
+        To the log-odds by text.
+    share, foretold : ndarray of shape (n_items,)
+        Of items that have both, see ``blended``.
+    """
+
+    experts: Experts
+    known: IntArray
+    text: IntArray
+    items: IntArray
+    added: FloatArray
+    share: FloatArray
+    foretold: FloatArray
+
+    @classmethod
+    def of(cls, experts: Experts) -> "Finder":
+        """Note where the items stand."""
+        few, there = experts.few, np.flatnonzero(experts.known >= 0)
+        known, text = np.full((2, len(experts.counts)), -1, dtype=np.int64)
+        known[experts.known[there]] = there
+        text[experts.young] = len(experts.known) + np.arange(len(experts.young))
+        added, share, foretold = np.zeros((3, len(experts.counts)), dtype=np.float32)
+        added[experts.young] = experts.of_text
+        both = experts.young[few.young]
+        share[both], foretold[both] = few.share, few.foretold
+        return cls(experts, known, text, np.append(experts.known, experts.young), added, share, foretold)
+
+    def best(
+        self, history: Csr, k: int, allow: IntArray | None, exclude: Sequence[IntArray], popular: float, novelty: float
+    ) -> Hits:
+        """Return the ``k`` best items for each history (m, n) and their log-odds; fewer where fewer are left.
+
+        ``allow`` are the only items to return, ``exclude`` those that are left out of each row; equal log-odds are in
+        order of the items. ``novelty`` is added to the log-odds of items without clicks.
+        """
+        fresh = (
+            replace(self, added=np.where(self.known < 0, self.added + np.float32(novelty), self.added))
+            if novelty
+            else self
+        )
+
+        def found(block: slice) -> list[tuple[IntArray, FloatArray]]:
+            return fresh._found(csr_array(history[block]), k, allow, exclude[block], popular)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            rows = list(chain.from_iterable(pool.map(found, blocks(history.shape[0], BLOCK))))
+        return as_hits([items for items, _ in rows], [odds for _, odds in rows], k)
+
+    def _found(
+        self, history: Csr, k: int, allow: IntArray | None, exclude: Sequence[IntArray], popular: float
+    ) -> list[tuple[IntArray, FloatArray]]:
+        """Items and log-odds of one block of histories."""
+        scores, levels = self.experts.shares(history, popular)
+        of_users = self.experts.settings.calibration.of_users(levels, clicks_of(history))
+        self._hide(scores, allow, exclude)
+        likely = self._weighed(scores, of_users, self._near_top(scores, k))
+        reaching = self._reaching(scores, of_users, likely.at_rank(k) - ADDED)
+        return self._weighed(scores, of_users, reaching).best(k)
+
+    def _hide(self, scores: FloatArray, allow: IntArray | None, exclude: Sequence[IntArray]) -> None:
+        """Put what must not come back below everything else."""
+        gone = self.items < 0
+        if allow is not None:
+            gone |= ~np.isin(self.items, allow)
+        if gone.any():
+            scores[:, gone] = -np.inf
+        rows, items = np.repeat(np.arange(len(exclude)), [len(row) for row in exclude]), np.concatenate(exclude)
+        for columns in (self.known[items], self.text[items]):
+            scores[rows[columns >= 0], columns[columns >= 0]] = -np.inf
+
+    def _near_top(self, scores: FloatArray, k: int) -> tuple[IntArray, IntArray]:
+        """Rows and columns of about the k best by clicks and by text."""
+        found = []
+        for first, part in zip((0, len(self.experts.known)), self._parts(scores), strict=True):
+            if not part.shape[1]:
+                continue
+            rows, columns = near_largest(part, min(k, part.shape[1]))
+            there = part[rows, columns] >= LOWEST
+            found.append((rows[there], first + columns[there]))
+        rows, columns = map(np.concatenate, zip(*found, strict=True))
+        return rows, columns
+
+    def _reaching(self, scores: FloatArray, of_users: FloatArray, bar: FloatArray) -> tuple[IntArray, IntArray]:
+        """Rows and columns whose log-odds by clicks or by text reach the bar (m, 1)."""
+        calibration, reached = self.experts.settings.calibration, np.empty(scores.shape, dtype=bool)
+        by_clicks, by_text = self._parts(scores)
+        at_clicks, at_text = self._parts(reached)
+        np.greater_equal(by_clicks, _least(bar, calibration.known), out=at_clicks)
+        added, slope = self.added[self.experts.young], np.float32(calibration.new)
+        if np.abs(added).max(initial=0.0) < STEEPEST * slope:
+            lift = np.exp(added / slope)
+            np.greater_equal(by_text * lift, _least(bar - of_users, slope, lift.max(initial=1.0)), out=at_text)
+        else:
+            np.greater_equal(by_text, LOWEST, out=at_text)
+        return positions_of(reached)
+
+    def _parts(self, columns: AnyArray) -> tuple[AnyArray, AnyArray]:
+        n_known = len(self.experts.known)
+        return columns[:, :n_known], columns[:, n_known:]
+
+    def _weighed(self, scores: FloatArray, of_users: FloatArray, found: tuple[IntArray, IntArray]) -> Weighed:
+        """The items of rows and columns, as ``Experts.log_odds`` weighs them."""
+        n_items, calibration = len(self.known), self.experts.settings.calibration
+        rows, items = np.divmod(np.unique(found[0] * n_items + self.items[found[1]]), n_items)
+        known, text = self.known[items], self.text[items]
+        by_clicks = calibration.of_known(scores[rows, known])
+        by_text = calibration.of_new(scores[rows, text], of_users[rows, 0], self.added[items])
+        odds = np.where(known < 0, by_text, by_clicks)
+        both = np.flatnonzero((known >= 0) & (text >= 0))
+        at = items[both]
+        odds[both] = blended(by_clicks[both], by_text[both], self.share[at], self.foretold[at])
+        lines = (in_rows(rows, part, len(scores), end) for part, end in ((items, -1), (odds, -np.inf)))
+        return Weighed(*lines)
+
+
+def _least(bar: FloatArray, slope: float | np.float32, lift: float = 1.0) -> FloatArray:
+    """The scores (m, 1) that come to the bar; where those at the floor do, all do."""
+    if slope * STEEPEST < 1.0:
+        return np.full_like(bar, LOWEST)
+    least = np.exp(np.minimum(bar / np.float32(slope), np.float32(STEEPEST)))
+    return np.where(least <= FLOOR * np.float32(lift), LOWEST, least).astype(np.float32)
