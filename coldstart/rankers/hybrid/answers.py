@@ -1,6 +1,9 @@
 """From what a user liked to a score of every item."""
 
+import warnings
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_array, hstack
@@ -8,6 +11,9 @@ from scipy.sparse import csr_array, hstack
 from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray, blocks
 from coldstart._component import Component
 from coldstart.rankers.hybrid.als import PriorALS
+
+if TYPE_CHECKING:
+    import torch
 
 MOST_WHOLE = 4_096
 """Items up to which weights are kept in four bytes each; above in two, which are half as many to read for a score."""
@@ -39,7 +45,7 @@ class Answers(Component):
     def scores(self, rows: Csr) -> FloatArray:
         """Return scores (m, q) of histories (m, n)."""
         if self.weights.dtype == np.float16:
-            return _weighed(rows, self.weights)
+            return self._of_two_bytes(rows)
         scores = rows @ self.weights
         if self.als is None or self.factors is None:
             return np.asarray(scores, dtype=np.float32)
@@ -77,15 +83,21 @@ class Answers(Component):
         weights = csr_array(hstack([self.weights[:, kept], new.weights], format="csr"), dtype=np.float32)
         return replace(self, weights=weights, factors=factors)
 
+    def _of_two_bytes(self, rows: Csr) -> FloatArray:
+        """Rows times weights: a row of weights is read for each like, and summed in four bytes."""
+        import torch
 
-def _weighed(rows: Csr, weights: AnyArray) -> FloatArray:
-    """Sparse rows (m, n) times weights (n, q) of two bytes, summed in four."""
-    import torch
+        kinds = ((rows.indices, np.int64), (rows.indptr[:-1], np.int64), (rows.data, np.float16))
+        at, start, counts = (torch.from_numpy(part.astype(kind)) for part, kind in kinds)
+        bags = torch.nn.functional.embedding_bag(at, self._table, start, mode="sum", per_sample_weights=counts)
+        scores: FloatArray = bags.float().numpy()
+        return scores
 
-    kinds = ((rows.indices, np.int64), (rows.indptr[:-1], np.int64), (rows.data, np.float16))
-    at, start, counts = (torch.from_numpy(part.astype(kind)) for part, kind in kinds)
-    bags = torch.nn.functional.embedding_bag(
-        at, torch.from_numpy(weights), start, mode="sum", per_sample_weights=counts
-    )
-    scores: FloatArray = bags.float().numpy()
-    return scores
+    @cached_property
+    def _table(self) -> "torch.Tensor":
+        """The weights as torch sees them, in the same memory."""
+        import torch
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # those of a saved file cannot be written to, and are not
+            return torch.from_numpy(self.weights)

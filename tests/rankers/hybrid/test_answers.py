@@ -75,6 +75,14 @@ class TestWhole:
         np.testing.assert_array_equal(taken.weights[:, 4:6], more.weights)
         assert grown.weights.dtype == taken.weights.dtype == np.float16
 
+    def test_weights_of_a_file_that_cannot_be_written_to_are_used_as_they_lie(self, monkeypatch):
+        monkeypatch.setattr(module, "MOST_WHOLE", 29)
+        weights = drawn().astype(np.float16)
+        weights.flags.writeable = False
+        answers = Answers(weights)
+        assert np.shares_memory(answers._table.numpy(), weights)
+        assert answers.scores(liked(30)).tobytes() == Answers(drawn()).scores(liked(30)).tobytes()
+
     def test_the_most_that_is_whole_is_whole(self, monkeypatch):
         monkeypatch.setattr(module, "MOST_WHOLE", 30)
         np.testing.assert_array_equal(Answers(drawn()).weights, drawn())
