@@ -52,7 +52,8 @@ class Calibration(Component):
     Of an item with clicks: known log(score / level). Of one without: new log(score / level) + known_level log(level
     by clicks) + new_level log(level by text) + count log(1 + m) + crowd c + intercept, for a user with m clicks and an
     item whose nearest neighbours are as near as c: where many items are alike, one is easily taken for another. What is
-    of the user is ``usual`` for those with fewer than ``least`` clicks: nothing was learned of such.
+    of the user is ``usual`` for those with fewer than ``least`` clicks: nothing was learned of such. It is no more than
+    that for strangers: it was learned of users most of whose clicks were known, who had more of their next on new items.
 
     Attributes
     ----------
@@ -79,12 +80,24 @@ class Calibration(Component):
         return logits
 
     def of_new(
-        self, scores: FloatArray, levels: Levels, counts: FloatArray, crowd: FloatArray, out: FloatArray | None = None
+        self,
+        scores: FloatArray,
+        levels: Levels,
+        counts: FloatArray,
+        crowd: FloatArray,
+        out: FloatArray | None = None,
+        strangers: BoolArray | None = None,
     ) -> FloatArray:
-        """Return log-odds (m, n) of items without clicks, alike; the users' ``levels`` and ``counts`` are (m, 1)."""
+        """Return log-odds (m, n) of items without clicks, alike; the users' ``levels`` and ``counts`` are (m, 1).
+
+        ``strangers`` (m,) are users who were not learned from; None when nobody is.
+        """
         logits = _logs(scores, out)
         logits *= np.float32(self.new)
-        logits += self._of_users(levels, counts)
+        of_users = self._of_users(levels, counts)
+        if strangers is not None and self.least:
+            np.minimum(of_users, np.float32(self.usual), out=of_users, where=strangers[:, None])
+        logits += of_users
         if self.crowd:
             logits += np.float32(self.crowd) * crowd
         return logits

@@ -176,25 +176,26 @@ class Experts(Component):
         counts[risen] = now[risen]
         return replace(self, risen=risen, counts=counts, answers=self.answers.taking_in(len(self.warm), columns))
 
-    def log_odds(self, history: Csr, popular: float = 1.0) -> FloatArray:
+    def log_odds(self, history: Csr, popular: float = 1.0, strangers: BoolArray | None = None) -> FloatArray:
         """Return log-odds of a click on every item, (m, n), for histories (m, n) of weights up to 1.
 
-        Up to a number that all items of a user share. ``popular`` multiplies what popularity is worth.
+        Up to a number that all items of a user share. ``popular`` multiplies what popularity is worth; ``strangers`` as
+        of ``Calibration.of_new``.
         """
         scores, levels = self._relative(history)
-        by_clicks, by_text = self._calibrate(scores, levels, clicks_of(history), popular)
+        by_clicks, by_text = self._calibrate(scores, levels, clicks_of(history), popular, strangers)
         scores[:, self._few.known] = blended(by_clicks, by_text, self._few.share, self._few.foretold)
         return self._placed(scores)
 
     def _calibrate(
-        self, scores: FloatArray, levels: Levels, users: FloatArray, popular: float
+        self, scores: FloatArray, levels: Levels, users: FloatArray, popular: float, strangers: BoolArray | None
     ) -> tuple[FloatArray, FloatArray]:
         """Turn what ``_relative`` returns into log-odds, in place; return those of items with few clicks, of both."""
         calibration, few = self.settings.calibration, self._few
         known, said = np.split(scores, [len(self.known)], axis=1)
         known += self._by_popularity(users, popular)
         calibration.of_known(known, out=known)
-        calibration.of_new(said, levels, users, self.crowd, out=said)
+        calibration.of_new(said, levels, users, self.crowd, out=said, strangers=strangers)
         if self.settings.unseen:
             said += np.float32(self.settings.unseen) * (self.old & (self.counts == 0))[self.young]
         return known[:, few.known], said[:, few.young] + few.to_come
@@ -205,16 +206,15 @@ class Experts(Component):
         scores[:, len(self.known) :] = 0.0
         return self._placed(np.maximum(scores, 0.0))
 
-    def voices(self, history: Csr, popular: float = 1.0) -> FloatArray:
+    def voices(self, history: Csr, popular: float = 1.0, strangers: BoolArray | None = None) -> FloatArray:
         """Return how much text, clicks and popularity each have said in ``log_odds``, shape (3, m, n), sums of 1."""
         scores, levels = self._relative(history)
         of_text, of_clicks, of_many = voices = np.zeros((3, *scores.shape), dtype=np.float32)
         n_known, users = len(self.known), clicks_of(history)
         clicks, many = np.maximum(scores[:, :n_known], FLOOR), self._by_popularity(users, popular)
         of_text[:, n_known:] = 1.0
-        of_text[:, self._few.known] = text_part(
-            *self._calibrate(scores, levels, users, popular), self._few.share, self._few.foretold
-        )
+        calibrated = self._calibrate(scores, levels, users, popular, strangers)
+        of_text[:, self._few.known] = text_part(*calibrated, self._few.share, self._few.foretold)
         of_clicks[:, :n_known] = (1.0 - of_text[:, :n_known]) * clicks / (clicks + many)
         of_many[:, :n_known] = (1.0 - of_text[:, :n_known]) * many / (clicks + many)
         return np.stack([self._placed(voice) for voice in voices])

@@ -204,7 +204,7 @@ class HybridRanker(Component):
         voices = np.zeros((len(self.experts), len(users), len(features)), dtype=np.float32)
         voices[1] = 1.0
         if self.experts_ is not None:
-            voices[1:] = self.experts_.voices(_liked(users.history), self.popularity)
+            voices[1:] = self.experts_.voices(_liked(users.history), self.popularity, users.strangers)
         if asked is not None:
             parts = self._parts(self._by_history(users, reading), users, asked)
             said = asked.total.any(axis=1, keepdims=True) & (parts.sum(axis=0) > 0)
@@ -297,7 +297,7 @@ class HybridRanker(Component):
         if self.experts_ is None:
             taste = unit_rows(np.asarray(users.history @ reading.vectors, dtype=np.float32))
             return np.asarray(taste @ reading.vectors.T, dtype=np.float32)
-        odds = self.experts_.log_odds(_liked(users.history), self.popularity)
+        odds = self.experts_.log_odds(_liked(users.history), self.popularity, users.strangers)
         if self.novelty:
             odds[:, self.experts_.counts == 0] += np.float32(self.novelty)
         return odds
