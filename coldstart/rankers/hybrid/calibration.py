@@ -53,7 +53,7 @@ class Calibration(Component):
     by clicks) + new_level log(level by text) + count log(1 + m) + crowd c + intercept, for a user with m clicks and an
     item whose nearest neighbours are as near as c: where many items are alike, one is easily taken for another. What is
     of the user is ``usual`` for those with fewer than ``least`` clicks: nothing was learned of such. It is no more than
-    that for strangers: it was learned of users most of whose clicks were known, who had more of their next on new items.
+    that for strangers: users were learned from most of whose clicks were known, so that more of their next were new.
 
     Attributes
     ----------
