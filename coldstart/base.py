@@ -53,12 +53,15 @@ class Users:
         Weights of liked and of disliked items.
     query, profile : Features of m rows
         The texts in the space of the items; zero rows where a request has none.
+    strangers : ndarray of shape (m,), bool, or None
+        Who is no known user, only what the request tells; None when all are known.
     """
 
     history: Csr
     disliked: Csr
     query: Features
     profile: Features
+    strangers: BoolArray | None = None
 
     def __len__(self) -> int:
         return len(self.query)

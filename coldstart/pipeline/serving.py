@@ -91,6 +91,7 @@ def read_users(fitted: Fitted, requests: Sequence[Request]) -> Users:
         disliked=_membership(fitted, [r.disliked for r in requests], "disliked"),
         query=_place_texts(fitted, [r.query for r in requests]),
         profile=_place_texts(fitted, [cast("str | None", r.profile) for r in requests]),
+        strangers=np.array([r.user is None for r in requests], dtype=bool),
     )
 
 
@@ -263,4 +264,5 @@ def _says(texts: Features, row: int) -> bool:
 
 def pick(users: Users, rows: Any) -> Users:
     """Some users of a batch."""
-    return Users(users.history[rows], users.disliked[rows], users.query[rows], users.profile[rows])
+    strangers = None if users.strangers is None else users.strangers[rows]
+    return Users(users.history[rows], users.disliked[rows], users.query[rows], users.profile[rows], strangers)

@@ -59,11 +59,15 @@ def cut(
     return Fold(train, kept_back, without, csr_array(clicks[away]))
 
 
-def found(scores: FloatArray, history: Csr, wanted: Csr) -> float:
-    """Return the mean NDCG@20 of scores (m, n), the history left out."""
+def found(scores: FloatArray, history: Csr, wanted: Csr, by_wanted: bool = False) -> float:
+    """Return the mean NDCG@20 of scores (m, n), the history left out.
+
+    Users count the same or, ``by_wanted``, by how many of the clicks that are wanted fit in a list.
+    """
     unseen = np.where(history.toarray() > 0, -np.inf, scores)
     k = min(K, unseen.shape[1])
     top = np.argpartition(-unseen, k - 1, axis=1)[:, :k]
     order = np.take_along_axis(top, np.argsort(-np.take_along_axis(unseen, top, axis=1), axis=1, kind="stable"), axis=1)
     relevant = [row.tolist() for row in np.split(wanted.indices, wanted.indptr[1:-1])]
-    return float(np.nanmean(ndcg(order, relevant, K)))
+    values, fits = ndcg(order, relevant, K), np.minimum(np.diff(wanted.indptr), K)
+    return float(np.nansum(values * fits) / max(fits.sum(), 1)) if by_wanted else float(np.nanmean(values))

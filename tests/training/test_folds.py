@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from coldstart.training import folds
-from coldstart.training.folds import cut
+from coldstart.training.folds import cut, found
 
 
 def drawn(seed=0, shape=(60, 40)):
@@ -69,3 +69,12 @@ def test_one_user_with_one_click_stays():
     assert fold.train.nnz + fold.held.nnz == 1
     assert fold.strangers.shape == (0, 1)
     assert not fold.cold.any()
+
+
+def test_users_count_the_same_or_by_how_many_of_the_clicks_wanted_fit_in_a_list():
+    scores = np.tile(-np.arange(60, dtype=np.float32), (3, 1))
+    wanted = np.zeros((3, 60))
+    wanted[0, 0], wanted[1, -5:], wanted[2, -40:] = 1.0, 1.0, 1.0  # found first; not found; those of places 21 to 60
+    nobody = csr_array(wanted.shape)
+    assert found(scores, nobody, csr_array(wanted)) == pytest.approx(1 / 3)
+    assert found(scores, nobody, csr_array(wanted), by_wanted=True) == pytest.approx(1 / 26)

@@ -52,7 +52,8 @@ class Calibration(Component):
     Of an item with clicks: known log(score / level). Of one without: new log(score / level) + known_level log(level
     by clicks) + new_level log(level by text) + count log(1 + m) + crowd c + intercept, for a user with m clicks and an
     item whose nearest neighbours are as near as c: where many items are alike, one is easily taken for another. What is
-    of the user is ``usual`` for those with fewer than ``least`` clicks: nothing was learned of such.
+    of the user is ``usual`` for those with fewer than ``least`` clicks: nothing was learned of such. It is no more than
+    that for strangers: users were learned from most of whose clicks were known, so that more of their next were new.
 
     Attributes
     ----------
@@ -151,10 +152,15 @@ class Calibration(Component):
         usual = float(np.median(learned.of_users(levels, counts)))
         return replace(learned, least=float(np.quantile(counts, FEWEST)), usual=usual)
 
-    def of_users(self, levels: Levels, counts: FloatArray) -> FloatArray:
-        """Return what is of each user in the log-odds of new items, (m, 1), from ``levels`` and clicks (m, 1)."""
+    def of_users(self, levels: Levels, counts: FloatArray, strangers: BoolArray | None = None) -> FloatArray:
+        """Return what is of each user in the log-odds of new items, (m, 1), from ``levels`` and clicks (m, 1).
+
+        ``strangers`` (m,) are users who were not learned from; None when nobody is.
+        """
         weights = [self.known_level, self.new_level, self.count, self.intercept]
         found = np.where(counts[:, 0] < self.least, self.usual, _of_users(levels, counts) @ weights)
+        if strangers is not None and self.least:
+            found = np.where(strangers, np.minimum(found, self.usual), found)
         return np.asarray(found, dtype=np.float32)[:, None]
 
 

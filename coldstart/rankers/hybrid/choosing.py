@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
+from scipy.stats import gmean
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray
 from coldstart.rankers.hybrid.calibration import Calibration, level
@@ -23,8 +24,13 @@ EXACT: Grid = (("l2", (10.0, 30.0, 100.0, 200.0, 400.0)), ("prior", (0.5, 1.0, 2
 ALS: Grid = (("unobserved", (10.0, 20.0)),)
 """What is searched, one setting after the other."""
 
-POPULARITY = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
+POPULARITY = (0.0, 0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 4.0)
+"""What popularity adds for a user of one click; for one of k clicks it is a k-th of that."""
+
 TOLD = (1, 2, 3, 5, 10)
+REPEATS = 5
+"""How often, at most, other clicks are told of the same users."""
+
 ASKED = 1_000
 ALIKE = 4_000
 """Items with clicks by which ways to place items are compared."""
@@ -48,10 +54,10 @@ def choose(
         return start, {}  # nobody is left to ask
     best, model, report = _collaborative(fold, vectors[warm], warm, start.collaborative, grid)
     chosen = replace(start, collaborative=best)
-    report["popularity"] = _popularity(model, fold, warm)
-    if report["popularity"]:
-        pairs = tuple((float(told), _least(by_weight)) for told, by_weight in report["popularity"].items())
-        chosen = replace(chosen, popularity=(*pairs, (2 * pairs[-1][0], 0.0)))  # who is known well needs none
+    report["popularity"] = came_to = _popularity(model, fold, warm)
+    if came_to:
+        best_told = max(came_to, key=lambda weight: came_to[weight])
+        chosen = replace(chosen, popularity=_falling(_least(came_to)), popularity_told=_falling(best_told))
     raw = Raw.of(fold.train, vectors, best, content, any(few), model)
     crowd = crowding(nearest(vectors[raw.warm], vectors[raw.young]))
     chosen, report["few"] = _calibrated(raw, crowd, fold, chosen, few)
@@ -92,19 +98,30 @@ def _collaborative(
     return best, model or best.fitted(columns, vectors), report
 
 
-def _popularity(model: Model, fold: Fold, warm: IntArray) -> dict[float, dict[float, float]]:
-    """By the number of clicks told of users who were taken away, what each weight comes to."""
+def _popularity(model: Model, fold: Fold, warm: IntArray) -> dict[float, float]:
+    """What each weight comes to for users who were taken away, in the geometric mean over the numbers of clicks told.
+
+    Users count by what there is to find, or else the many who are soon gone would speak for those who stay.
+    """
     rng = np.random.default_rng(0)
     strangers = csr_array(fold.strangers[:, warm])
+    repeats = min(max(ASKED // max(strangers.shape[0], 1), 1), REPEATS)
     popular = popularity(np.asarray(fold.train.sum(axis=0))[warm])
-    report: dict[float, dict[float, float]] = {}
+    came_to = []
     for told in TOLD:
-        history, wanted = _told(strangers, told, rng)
-        if history.shape[0] >= FEWEST:
+        parts = [_told(strangers, told, rng) for _ in range(repeats)]
+        if parts[0][0].shape[0] >= FEWEST:
+            history, wanted = (csr_array(vstack(part, format="csr")) for part in zip(*parts, strict=True))
             scores = model.scores(history)
-            shares = scores / level(scores)
-            report[told] = {w: found(shares + np.float32(w) * popular, history, wanted) for w in POPULARITY}
-    return report
+            scores /= level(scores)
+            weights = [np.float32(weight / told) for weight in POPULARITY]
+            came_to.append([found(scores + w * popular, history, wanted, by_wanted=True) for w in weights])
+    return dict(zip(POPULARITY, gmean(came_to, axis=0).tolist(), strict=True)) if came_to else {}
+
+
+def _falling(weight: float) -> tuple[tuple[float, float], ...]:
+    """Popularity by the clicks of a user, falling with them; who is known well needs none."""
+    return (*((float(told), weight / told) for told in TOLD), (2.0 * TOLD[-1], 0.0))
 
 
 def _calibrated(

@@ -28,8 +28,9 @@ class Settings(Component):
     ----------
     collaborative : Collaborative
         The expert on clicks.
-    popularity : tuple of (float, float)
-        Pairs of a user's clicks and what the most popular items get added to their relative scores then.
+    popularity, popularity_told : tuple of (float, float)
+        Pairs of a user's clicks and what the most popular items get added to their relative scores then; of users who
+        were learned from, and of strangers who tell some clicks.
     calibration : Calibration
         From scores to log-odds.
     unseen : float
@@ -42,6 +43,7 @@ class Settings(Component):
 
     collaborative: Collaborative = field(default_factory=Collaborative)
     popularity: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
+    popularity_told: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
     calibration: Calibration = field(default_factory=Calibration)
     unseen: float = 0.0
     level: float = 1.0
@@ -176,31 +178,35 @@ class Experts(Component):
         counts[risen] = now[risen]
         return replace(self, risen=risen, counts=counts, answers=self.answers.taking_in(len(self.warm), columns))
 
-    def log_odds(self, history: Csr, popular: float = 1.0) -> FloatArray:
+    def log_odds(self, history: Csr, popular: float = 1.0, strangers: BoolArray | None = None) -> FloatArray:
         """Return log-odds of a click on every item, (m, n), for histories (m, n) of weights up to 1.
 
-        Up to a number that all items of a user share. ``popular`` multiplies what popularity is worth.
+        Up to a number that all items of a user share. ``popular`` multiplies what popularity is worth; ``strangers``
+        (m,) are users who were not learned from.
         """
-        scores, levels = self.shares(history, popular)
-        by_clicks, by_text = self._calibrate(scores, levels, clicks_of(history))
+        scores, of_users = self.shares(history, popular, strangers)
+        by_clicks, by_text = self._calibrate(scores, of_users)
         scores[:, self.few.known] = blended(by_clicks, by_text, self.few.share, self.few.foretold)
         return self._placed(scores)
 
-    def shares(self, history: Csr, popular: float = 1.0) -> tuple[FloatArray, Levels]:
-        """Return scores as shares of the users' levels, popularity added to those by clicks, and the levels.
+    def shares(
+        self, history: Csr, popular: float = 1.0, strangers: BoolArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return scores as shares of the users' levels, popularity added, and what is of users in new items' log-odds.
 
         The columns (m, n_known + n_young) are the ``known`` items by their clicks, then the ``young`` by their text.
         """
         scores, levels = self._relative(history)
-        scores[:, : len(self.known)] += self._by_popularity(clicks_of(history), popular)
-        return scores, levels
+        users = clicks_of(history)
+        scores[:, : len(self.known)] += self._by_popularity(users, popular, strangers)
+        return scores, self.settings.calibration.of_users(levels, users, strangers)
 
-    def _calibrate(self, scores: FloatArray, levels: Levels, users: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _calibrate(self, scores: FloatArray, of_users: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Turn ``shares`` into log-odds, in place; return those of items with few clicks, of both."""
         calibration = self.settings.calibration
         known, said = np.split(scores, [len(self.known)], axis=1)
         calibration.of_known(known, out=known)
-        calibration.of_new(said, calibration.of_users(levels, users), self.of_text, out=said)
+        calibration.of_new(said, of_users, self.of_text, out=said)
         return known[:, self.few.known], said[:, self.few.young]
 
     def liked_along(self, likes: Csr) -> FloatArray:
@@ -209,17 +215,15 @@ class Experts(Component):
         scores[:, len(self.known) :] = 0.0
         return self._placed(np.maximum(scores, 0.0))
 
-    def voices(self, history: Csr, popular: float = 1.0) -> FloatArray:
+    def voices(self, history: Csr, popular: float = 1.0, strangers: BoolArray | None = None) -> FloatArray:
         """Return how much text, clicks and popularity each have said in ``log_odds``, shape (3, m, n), sums of 1."""
-        scores, levels = self._relative(history)
+        scores, of_users = self.shares(history, popular, strangers)
         of_text, of_clicks, of_many = voices = np.zeros((3, *scores.shape), dtype=np.float32)
-        n_known, users = len(self.known), clicks_of(history)
-        clicks, many = np.maximum(scores[:, :n_known], FLOOR), self._by_popularity(users, popular)
+        n_known = len(self.known)
+        many = self._by_popularity(clicks_of(history), popular, strangers)
+        clicks = np.maximum(scores[:, :n_known] - many, FLOOR)
         of_text[:, n_known:] = 1.0
-        scores[:, :n_known] += self._by_popularity(users, popular)
-        of_text[:, self.few.known] = text_part(
-            *self._calibrate(scores, levels, users), self.few.share, self.few.foretold
-        )
+        of_text[:, self.few.known] = text_part(*self._calibrate(scores, of_users), self.few.share, self.few.foretold)
         of_clicks[:, :n_known] = (1.0 - of_text[:, :n_known]) * clicks / (clicks + many)
         of_many[:, :n_known] = (1.0 - of_text[:, :n_known]) * many / (clicks + many)
         return np.stack([self._placed(voice) for voice in voices])
@@ -303,9 +307,13 @@ class Experts(Component):
         few_to_tell = len(self._new) < TOP
         return by_click, np.float32(self.settings.level) * by_click if few_to_tell else level(by_text[:, self._new])
 
-    def _by_popularity(self, users: FloatArray, popular: float) -> FloatArray:
+    def _by_popularity(self, users: FloatArray, popular: float, strangers: BoolArray | None) -> FloatArray:
         """What popularity adds to the relative scores of users with so many clicks: (m, n_known), or (m, 1) of 0."""
-        weights = np.float32(popular) * popularity_weight(self.settings.popularity, users)
+        weights = popularity_weight(self.settings.popularity, users)
+        if strangers is not None:
+            told = popularity_weight(self.settings.popularity_told, users)
+            weights = np.where(strangers[:, None], told, weights)
+        weights = np.float32(popular) * weights
         return weights * self.popular if weights.any() else weights
 
     def _placed(self, scores: FloatArray) -> FloatArray:

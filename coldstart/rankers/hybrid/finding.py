@@ -3,18 +3,28 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray, blocks, in_rows, near_largest, positions_of
+from coldstart._arrays import (
+    AnyArray,
+    BoolArray,
+    Csr,
+    FloatArray,
+    IntArray,
+    blocks,
+    in_rows,
+    near_largest,
+    positions_of,
+)
 from coldstart.base import Hits
 from coldstart.index.topk import as_hits
 from coldstart.rankers.hybrid.calibration import FLOOR
-from coldstart.rankers.hybrid.counts import FORETOLD, clicks_of
+from coldstart.rankers.hybrid.counts import FORETOLD
 from coldstart.rankers.hybrid.experts import Experts, blended
 
 ADDED = np.float32(np.log1p(FORETOLD) + 1e-3)
@@ -61,6 +71,8 @@ class Finder:
     Attributes
     ----------
     experts : Experts
+    popular, novelty : float
+        What popularity is worth, and what is added to the log-odds of items without clicks.
     known, text : ndarray of shape (n_items,)
         Columns of an item's scores by clicks and by text, or -1.
     items : ndarray of shape (n_columns,)
@@ -72,6 +84,8 @@ class Finder:
     """
 
     experts: Experts
+    popular: float
+    novelty: float
     known: IntArray
     text: IntArray
     items: IntArray
@@ -80,7 +94,7 @@ class Finder:
     foretold: FloatArray
 
     @classmethod
-    def of(cls, experts: Experts) -> "Finder":
+    def of(cls, experts: Experts, popular: float, novelty: float) -> "Finder":
         """Note where the items stand."""
         few, there = experts.few, np.flatnonzero(experts.known >= 0)
         known, text = np.full((2, len(experts.counts)), -1, dtype=np.int64)
@@ -88,37 +102,44 @@ class Finder:
         text[experts.young] = len(experts.known) + np.arange(len(experts.young))
         added, share, foretold = np.zeros((3, len(experts.counts)), dtype=np.float32)
         added[experts.young] = experts.of_text
+        added[experts.counts == 0] += np.float32(novelty)
         both = experts.young[few.young]
         share[both], foretold[both] = few.share, few.foretold
-        return cls(experts, known, text, np.append(experts.known, experts.young), added, share, foretold)
+        items = np.append(experts.known, experts.young)
+        return cls(experts, popular, novelty, known, text, items, added, share, foretold)
 
     def best(
-        self, history: Csr, k: int, allow: IntArray | None, exclude: Sequence[IntArray], popular: float, novelty: float
+        self,
+        history: Csr,
+        strangers: BoolArray | None,
+        k: int,
+        allow: IntArray | None,
+        exclude: Sequence[IntArray],
     ) -> Hits:
         """Return the ``k`` best items for each history (m, n) and their log-odds; fewer where fewer are left.
 
         ``allow`` are the only items to return, ``exclude`` those that are left out of each row; equal log-odds are in
-        order of the items. ``novelty`` is added to the log-odds of items without clicks.
+        order of the items.
         """
-        fresh = (
-            replace(self, added=np.where(self.known < 0, self.added + np.float32(novelty), self.added))
-            if novelty
-            else self
-        )
 
         def found(block: slice) -> list[tuple[IntArray, FloatArray]]:
-            return fresh._found(csr_array(history[block]), k, allow, exclude[block], popular)
+            new = None if strangers is None else strangers[block]
+            return self._found(csr_array(history[block]), new, k, allow, exclude[block])
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             rows = list(chain.from_iterable(pool.map(found, blocks(history.shape[0], BLOCK))))
         return as_hits([items for items, _ in rows], [odds for _, odds in rows], k)
 
     def _found(
-        self, history: Csr, k: int, allow: IntArray | None, exclude: Sequence[IntArray], popular: float
+        self,
+        history: Csr,
+        strangers: BoolArray | None,
+        k: int,
+        allow: IntArray | None,
+        exclude: Sequence[IntArray],
     ) -> list[tuple[IntArray, FloatArray]]:
         """Items and log-odds of one block of histories."""
-        scores, levels = self.experts.shares(history, popular)
-        of_users = self.experts.settings.calibration.of_users(levels, clicks_of(history))
+        scores, of_users = self.experts.shares(history, self.popular, strangers)
         self._hide(scores, allow, exclude)
         likely = self._weighed(scores, of_users, self._near_top(scores, k))
         reaching = self._reaching(scores, of_users, likely.at_rank(k) - ADDED)

@@ -210,9 +210,10 @@ class HybridRanker(Component):
         reading = self._reading(features)
         if self.experts_ is None or users.disliked.nnz or reading.asked(users, TEXT_WEIGHTS) is not None:
             return None
-        if self._finder is None or self._finder.experts is not self.experts_:
-            self._finder = Finder.of(self.experts_)
-        return self._finder.best(_liked(users.history), k, allow, exclude, self.popularity, self.novelty)
+        finder, dials = self._finder, (self.popularity, self.novelty)
+        if finder is None or finder.experts is not self.experts_ or (finder.popular, finder.novelty) != dials:
+            self._finder = finder = Finder.of(self.experts_, *dials)
+        return finder.best(_liked(users.history), users.strangers, k, allow, exclude)
 
     def voices(self, users: Users, features: Features) -> FloatArray:
         """Return how much each of ``experts`` has said of each item in ``score``, shape (4, m, n), sums of 1."""
@@ -221,7 +222,7 @@ class HybridRanker(Component):
         voices = np.zeros((len(self.experts), len(users), len(features)), dtype=np.float32)
         voices[1] = 1.0
         if self.experts_ is not None:
-            voices[1:] = self.experts_.voices(_liked(users.history), self.popularity)
+            voices[1:] = self.experts_.voices(_liked(users.history), self.popularity, users.strangers)
         if asked is not None:
             parts = self._parts(self._by_history(users, reading), users, asked)
             said = asked.total.any(axis=1, keepdims=True) & (parts.sum(axis=0) > 0)
@@ -314,7 +315,7 @@ class HybridRanker(Component):
         if self.experts_ is None:
             taste = unit_rows(np.asarray(users.history @ reading.vectors, dtype=np.float32))
             return np.asarray(taste @ reading.vectors.T, dtype=np.float32)
-        odds = self.experts_.log_odds(_liked(users.history), self.popularity)
+        odds = self.experts_.log_odds(_liked(users.history), self.popularity, users.strangers)
         if self.novelty:
             odds[:, self.experts_.counts == 0] += np.float32(self.novelty)
         return odds

@@ -170,8 +170,8 @@ class MLPRanker(Component):
         """
         self.check_fitted("weights_")
         items = self._items(features)
-        texts = {"query": self._moved(users.query), "profile": self._moved(users.profile)}
-        vectors = self.space_.user_vectors(replace(users, **texts), items)
+        moved = replace(users, query=self._moved(users.query), profile=self._moved(users.profile))
+        vectors = self.space_.user_vectors(moved, items)
         scores: FloatArray = self.weights_["scale"] * (vectors @ items.T)
         if "out" in self.weights_:
             for row in np.flatnonzero(np.diff(users.history.indptr)):

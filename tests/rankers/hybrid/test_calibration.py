@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from coldstart.rankers.hybrid.calibration import FLOOR, Calibration, level
 
 
-def of_new(calibration, scores, levels, counts, crowd):
-    return calibration.of_new(scores, calibration.of_users(levels, counts), calibration.of_crowd(crowd))
+def of_new(calibration, scores, levels, counts, crowd, strangers=None):
+    return calibration.of_new(scores, calibration.of_users(levels, counts, strangers), calibration.of_crowd(crowd))
 
 
 def simulated(true, n_users=20_000, n_items=20, seed=0):
@@ -135,3 +135,21 @@ def test_users_with_fewer_clicks_than_those_it_was_learned_from_count_as_usual()
     assert odds[:, 0].tolist() == pytest.approx([learned.usual] * 3, abs=1e-5)
     odds = of_new(learned, scores, (np.array([[1e-3], [1.0], [1e3]]), one), 30 * one, np.zeros(1))
     assert np.all(np.diff(odds[:, 0]) > 1.0)
+
+
+def test_what_is_of_a_stranger_is_never_more_than_usual():
+    calibration = Calibration(count=-1.0, least=2.0, usual=-2.0)
+    counts, one, scores = np.array([[3.0], [3.0], [50.0], [50.0], [1.0], [1.0]]), np.ones((6, 1)), np.ones((6, 1))
+    strangers = np.array([False, True] * 3)
+    odds = of_new(calibration, scores, (one, one), counts, np.zeros(1), strangers)[:, 0]
+    np.testing.assert_allclose(odds, [-np.log(4), -2.0, -np.log(51), -np.log(51), -2.0, -2.0], rtol=1e-5)
+    alike = of_new(calibration, scores, (one, one), counts, np.zeros(1))[:, 0]
+    np.testing.assert_array_equal(
+        alike, of_new(calibration, scores, (one, one), counts, np.zeros(1), strangers & False)[:, 0]
+    )
+
+
+def test_where_nothing_was_learned_a_stranger_is_like_all():
+    scores, one = np.array([[1.0, 0.5]]), np.ones((1, 1))
+    odds = of_new(Calibration(intercept=1.0), scores, (one, one), one, np.zeros(2), np.ones(1, dtype=bool))
+    np.testing.assert_allclose(odds, np.log(scores) + 1.0, rtol=1e-5)

@@ -139,23 +139,44 @@ class TestLikeness:
         assert of_some[0.3] > of_some[0.0] + 0.1
 
 
-def test_popularity_gets_the_least_weight_that_is_within_half_a_percent_of_the_best(make_world):
-    settings, report = chosen(make_world(n_users=400))
+def test_popularity_gets_the_best_weight_and_falls_with_the_clicks_of_a_user(make_world):
+    world = make_world(n_users=400)
+    often = np.random.default_rng(0).permutation(0.6 / np.arange(1, world.n_items + 1) ** 0.7)
+    settings, report = chosen(world, np.random.default_rng(1).random((400, world.n_items)) < often)
     tried = report["popularity"]
-    assert {1, 2, 3, 5} <= set(tried) <= set(module.TOLD)
-    pairs = dict(settings.popularity)
-    for told, by_weight in tried.items():
-        assert tuple(by_weight) == POPULARITY
-        good = [weight for weight, value in by_weight.items() if value >= 0.995 * max(by_weight.values())]
-        assert pairs.pop(told) == min(good)
-    assert pairs == {2.0 * max(tried): 0.0}  # who is known well needs none
+    assert tuple(tried) == POPULARITY
+    weight = max(tried, key=lambda one: tried[one])
+    assert weight > 0.0
+    falling = [(told, weight / told) for told in (1.0, 2.0, 3.0, 5.0, 10.0)]
+    assert settings.popularity_told == (*falling, (20.0, 0.0))  # who is known well needs none
+    of_known = settings.popularity[0][1]  # the least that does nearly as well: more clicks say what they are like
+    assert tried[of_known] >= 0.995 * tried[weight]
+    assert all(tried[less] < 0.995 * tried[weight] for less in POPULARITY if less < of_known)
+
+
+def test_the_weight_of_popularity_minds_those_who_want_much_more_than_those_who_want_little(make_world):
+    """Many strangers want two items of their taste; a few go on to click forty, what is popular."""
+    world = make_world(n_users=400, n_cold=0, per_kind=60)
+    fold, rng = cut(world.clicks, np.random.default_rng(0)), np.random.default_rng(1)
+    popular = np.argsort(-fold.train.sum(axis=0), kind="stable")[:45]
+    many, few = np.zeros((25, world.n_items), np.float32), np.zeros((60, world.n_items), np.float32)
+    many[:, popular] = 1.0
+    for row, clicks in zip(few, world.clicks.toarray(), strict=False):
+        row[rng.permutation(np.flatnonzero(clicks))[:3]] = 1.0
+    weights = {}
+    for name, strangers in {"few": few, "both": np.vstack([few, many])}.items():
+        settings, _ = choose(
+            replace(fold, strangers=csr_array(strangers)), texts_of(world), START, Content(), EXACT, FEW
+        )
+        weights[name] = settings.popularity_told[0][1]
+    assert weights["both"] > weights["few"]
 
 
 def test_where_all_click_what_is_popular_popularity_counts_and_where_tastes_differ_it_does_not(make_world):
     tastes = make_world(n_users=400)
     often = np.random.default_rng(0).permutation(0.6 / np.arange(1, tastes.n_items + 1) ** 0.7)
     alike = np.random.default_rng(1).random((400, tastes.n_items)) < often
-    of_popular, of_tastes = (dict(chosen(tastes, clicks)[0].popularity)[1.0] for clicks in (alike, None))
+    of_popular, of_tastes = (dict(chosen(tastes, clicks)[0].popularity_told)[1.0] for clicks in (alike, None))
     assert of_popular > of_tastes
 
 

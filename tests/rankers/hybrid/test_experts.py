@@ -411,3 +411,15 @@ class TestBlended:
         clicks, text = np.array([[3.0, -30.0]], "f4"), np.array([[-8.0, 2.0]], "f4")
         assert np.allclose(text_part(clicks, text, self.NOBODY, self.PART), [[0.0, 1.0]], atol=1e-3)
         assert np.allclose(text_part(clicks, text, self.ALL, self.NOBODY), 1.0)
+
+
+def test_a_stranger_gets_no_more_new_items_than_is_usual_and_known_items_alike(make_world):
+    """Of short histories more of what comes next is new, it was learned; of a stranger who only begins it is not."""
+    world = make_world(n_cold=30)
+    calibration = Calibration(count=-1.0, intercept=3.0, least=1.0, usual=-1.0)
+    experts = fitted(world, settings=Settings(calibration=calibration, few=0.0))
+    history = csr_array(world.only(0, 1)[None])
+    known, stranger = (experts.log_odds(history, strangers=np.array([flag])) for flag in (False, True))
+    np.testing.assert_array_equal(experts.log_odds(history), known)
+    np.testing.assert_array_equal(stranger[:, ~world.cold], known[:, ~world.cold])
+    np.testing.assert_allclose((known - stranger)[:, world.cold], 4.0 - np.log(3.0), rtol=1e-4)

@@ -42,11 +42,12 @@ def fitted(world):
     }
 
 
-def ranked(experts, history, k, allow, exclude, popular, novelty):
+def ranked(experts, history, strangers, k, allow, exclude, popular=1.0, novelty=0.0):
     """By the log-odds of every item."""
 
     def scores_of(block):
-        odds = experts.log_odds(csr_array(history[block]), popular)
+        new = None if strangers is None else strangers[block]
+        odds = experts.log_odds(csr_array(history[block]), popular, new)
         odds[:, experts.counts == 0] += np.float32(novelty)
         return odds if allow is None else odds[:, allow]
 
@@ -70,6 +71,7 @@ def test_the_items_found_are_the_first_of_all(world, fitted, data):
         calibration=data.draw(st.sampled_from(CALIBRATIONS)),
         unseen=data.draw(st.sampled_from([0.0, -2.0])),
         popularity=data.draw(st.sampled_from([((1.0, 0.0),), ((1.0, 3.0), (20.0, 0.1))])),
+        popularity_told=((1.0, 4.0), (20.0, 0.0)),
     )
     experts = replace(experts, settings=learned)
     if data.draw(st.booleans()):  # some items are gone, some are new
@@ -83,26 +85,27 @@ def test_the_items_found_are_the_first_of_all(world, fitted, data):
     told = rng.random((7, n_items)) < rng.choice([0.0, 0.02, 0.2], (7, 1))
     allow = data.draw(st.sampled_from([None, np.arange(0, n_items, 3), np.array([5])]))
     exclude = [np.flatnonzero(row) for row in told]
-    asked = (data.draw(st.sampled_from([1, 5, n_items])), allow, exclude)
+    strangers = data.draw(st.sampled_from([None, np.arange(7) % 2 == 0]))
+    asked = (strangers, data.draw(st.sampled_from([1, 5, n_items])), allow, exclude)
     dials = data.draw(st.sampled_from([0.0, 1.0])), data.draw(st.sampled_from([0.0, -20.0, 3.0]))
     history = csr_array(told.astype(np.float32))
-    assert_same(Finder.of(experts).best(history, *asked, *dials), ranked(experts, history, *asked, *dials))
+    assert_same(Finder.of(experts, *dials).best(history, *asked), ranked(experts, history, *asked, *dials))
 
 
 def test_lists_do_not_depend_on_how_histories_are_cut_to_blocks(world, fitted, monkeypatch):
-    finder, nothing = Finder.of(fitted["exact", 6.0]), [np.zeros(0, dtype=np.int64)] * 60
-    whole = finder.best(world.clicks, 10, None, nothing, 1.0, 0.0)
+    finder, nothing = Finder.of(fitted["exact", 6.0], 1.0, 0.0), [np.zeros(0, dtype=np.int64)] * 60
+    whole = finder.best(world.clicks, None, 10, None, nothing)
     monkeypatch.setattr(finding, "BLOCK", 7)
-    assert_same(finder.best(world.clicks, 10, None, nothing, 1.0, 0.0), whole)
+    assert_same(finder.best(world.clicks, None, 10, None, nothing), whole)
 
 
 def test_only_a_part_of_the_items_is_weighed(make_world, monkeypatch):
     world = make_world(per_kind=400, n_cold=40, n_users=150)
     vectors = CosineRanker().fit(world.features).item_vectors(world.features)
-    finder, weighed = Finder.of(Experts.of(world.clicks, vectors, Settings(), Content())), []
+    finder, weighed = Finder.of(Experts.of(world.clicks, vectors, Settings(), Content()), 1.0, 0.0), []
     in_rows = finding.in_rows
     monkeypatch.setattr(finding, "in_rows", lambda rows, *rest: weighed.append(len(rows)) or in_rows(rows, *rest))
-    finder.best(world.clicks, 10, None, [np.zeros(0, dtype=np.int64)] * 150, 1.0, 0.0)
+    finder.best(world.clicks, None, 10, None, [np.zeros(0, dtype=np.int64)] * 150)
     assert sum(weighed) < 0.5 * 150 * world.n_items
 
 
@@ -110,5 +113,5 @@ def test_weights_of_two_bytes_are_found_by_as_well(world, monkeypatch):
     monkeypatch.setattr(answers, "MOST_WHOLE", 3)
     vectors = CosineRanker().fit(world.features).item_vectors(world.features)
     experts = Experts.of(world.clicks, vectors, Settings(), Content())
-    asked = (10, None, [np.zeros(0, dtype=np.int64)] * 60, 1.0, 0.0)
-    assert_same(Finder.of(experts).best(world.clicks, *asked), ranked(experts, world.clicks, *asked))
+    asked = (None, 10, None, [np.zeros(0, dtype=np.int64)] * 60)
+    assert_same(Finder.of(experts, 1.0, 0.0).best(world.clicks, *asked), ranked(experts, world.clicks, *asked))
