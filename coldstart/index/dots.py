@@ -29,16 +29,20 @@ def dots(left: FloatArray, right: FloatArray) -> FloatArray:
 def pair_dots(vectors: FloatArray, queries: FloatArray, positions: IntArray, owner: IntArray) -> FloatArray:
     """Return the dot product of ``vectors[positions[i]]`` and ``queries[owner[i]]`` for each i."""
 
-    def part(block: slice) -> FloatArray:
-        return dots(vectors[positions[block]], queries[owner[block]])
+    found = np.empty(len(positions), dtype=np.float32)
 
-    parts = list(blocks(len(positions), PAIRS))
-    if len(parts) < 8:
-        found = [part(block) for block in parts]
-    else:
+    def fill(half: slice) -> None:
+        for block in blocks(half.stop - half.start, PAIRS):
+            at = slice(half.start + block.start, half.start + block.stop)
+            found[at] = dots(vectors[positions[at]], queries[owner[at]])
+
+    halves = list(blocks(len(found), max(8 * PAIRS, -(-len(found) // 2))))
+    if len(halves) == 2:
         with ThreadPoolExecutor(2) as pool:
-            found = list(pool.map(part, parts))
-    return np.concatenate(found) if found else np.zeros(0, dtype=np.float32)
+            list(pool.map(fill, halves))
+    else:
+        list(map(fill, halves))
+    return found
 
 
 def kth_of(owner: IntArray, scores: FloatArray, n_queries: int, k: int) -> FloatArray:

@@ -43,7 +43,7 @@ def plain_search(
     n, m = len(vectors), len(queries)
     scaled, factor = _scaled(queries)
     slack = np.linalg.norm(scaled.astype(np.float64), axis=1) * reach * vectors.shape[1] * 2.0**-23
-    slack += (factor > 0) * vectors.shape[1] * 2.0**-120 * max(reach, 1.0)
+    slack += queries.any(axis=1) * vectors.shape[1] * 2.0**-120 * max(reach, 1.0)
     rows: list[tuple[IntArray, FloatArray]] = [(np.zeros(0, np.int64), np.zeros(0, np.float32))] * m
     pending, want = np.arange(m), min(n, k + SPARE)
     scores_of, columns = _products(vectors, allowed)
@@ -58,7 +58,7 @@ def plain_search(
         last = np.array([row[-1] if len(row) == want < n else -np.inf for row in hits.scores])
         with np.errstate(over="ignore"):
             bound = ((last + slack[pending]) * factor[pending]).astype(np.float32)
-        sure = (kth_of(owner, scores, len(pending), k) > bound) | np.isneginf(last) | (factor[pending] == 0)
+        sure = (kth_of(owner, scores, len(pending), k) > bound) | np.isneginf(last) | (slack[pending] == 0)
         best = best_of(owner, positions, scores, len(pending), k)
         for at in np.flatnonzero(sure):
             rows[pending[at]] = best[at]
@@ -71,7 +71,7 @@ def _scaled(queries: FloatArray) -> tuple[FloatArray, AnyArray]:
     peak = np.abs(queries).max(axis=1, initial=0.0).astype(np.float64)
     power = np.frexp(peak)[1] + 20
     scaled = np.ldexp(queries.astype(np.float64), -power[:, None]).astype(np.float32)
-    return scaled, np.where(peak > 0, np.ldexp(1.0, power), 0.0)
+    return scaled, np.ldexp(1.0, power)
 
 
 def _products(
