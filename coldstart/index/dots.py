@@ -1,10 +1,16 @@
 """Dot products that do not depend on what else is computed beside them."""
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 
-from coldstart._arrays import FloatArray, IntArray, blocks
+from coldstart._arrays import AnyArray, FloatArray, IntArray, blocks
+from coldstart.base import Hits
+
+Rows: TypeAlias = list[tuple[IntArray, FloatArray]]
+"""Positions and scores of each query."""
 
 PAIRS = 128
 """Pairs of rows multiplied at once: 400 kB a matrix of 384 columns, which stay in the processor's cache."""
@@ -28,7 +34,6 @@ def dots(left: FloatArray, right: FloatArray) -> FloatArray:
 
 def pair_dots(vectors: FloatArray, queries: FloatArray, positions: IntArray, owner: IntArray) -> FloatArray:
     """Return the dot product of ``vectors[positions[i]]`` and ``queries[owner[i]]`` for each i."""
-
     found = np.empty(len(positions), dtype=np.float32)
 
     def fill(half: slice) -> None:
@@ -45,7 +50,7 @@ def pair_dots(vectors: FloatArray, queries: FloatArray, positions: IntArray, own
     return found
 
 
-def kth_of(owner: IntArray, scores: FloatArray, n_queries: int, k: int) -> FloatArray:
+def kth_of(owner: IntArray, scores: AnyArray, n_queries: int, k: int) -> AnyArray:
     """Return the k-th largest score of each owner, -inf where there are fewer."""
     order = grouped(owner, scores)
     starts = np.searchsorted(owner[order], np.arange(n_queries + 1))
@@ -55,18 +60,23 @@ def kth_of(owner: IntArray, scores: FloatArray, n_queries: int, k: int) -> Float
     return found
 
 
-def grouped(owner: IntArray, values: FloatArray) -> IntArray:
+def grouped(owner: IntArray, values: AnyArray) -> IntArray:
     """Return the order that puts owners together, each below 65,536, and for each the largest values first."""
     order = np.argsort(-values)
     return np.asarray(order[np.argsort(owner[order].astype(np.uint16), kind="stable")])
 
 
-def best_of(
-    owner: IntArray, positions: IntArray, scores: FloatArray, n_queries: int, k: int
-) -> list[tuple[IntArray, FloatArray]]:
+def best_of(owner: IntArray, positions: IntArray, scores: FloatArray, n_queries: int, k: int) -> Rows:
     """Return positions and scores of the k best of each owner, equal scores in order of position."""
     order = np.lexsort((positions, -scores, owner))
     owner, positions, scores = owner[order], positions[order], scores[order]
     starts = np.searchsorted(owner, np.arange(n_queries + 1)).tolist()
-    ends = [min(start + k, stop) for start, stop in zip(starts, starts[1:], strict=False)]
-    return [(positions[start:end], scores[start:end]) for start, end in zip(starts, ends, strict=False)]
+    cuts = [slice(start, min(start + k, stop)) for start, stop in pairwise(starts)]
+    return [(positions[cut], scores[cut]) for cut in cuts]
+
+
+def as_hits(rows: Rows, k: int) -> Hits:
+    """Return rectangular arrays when every row has ``k`` results, else lists."""
+    if rows and all(len(positions) == k for positions, _ in rows):
+        return Hits(np.stack([positions for positions, _ in rows]), np.stack([scores for _, scores in rows]))
+    return Hits([positions for positions, _ in rows], [scores for _, scores in rows])

@@ -1,7 +1,7 @@
 """Exact nearest neighbours by dot product."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 from typing_extensions import Self
@@ -11,6 +11,7 @@ from coldstart._component import Component
 from coldstart.base import Hits
 from coldstart.errors import InvalidInputError
 from coldstart.index.codes import Codes, agrees, as_arrays, encoded, grown, of_arrays
+from coldstart.index.dots import Rows, as_hits
 from coldstart.index.plain import longest, plain_search
 from coldstart.index.scan import Scan, is_exact
 from coldstart.index.topk import as_positions
@@ -31,8 +32,6 @@ LIMIT = 4096
 """Candidates of a query, and 8 per result, from which on its codes are no help."""
 
 DTYPES = ("auto", "float32", "int8")
-
-Rows: TypeAlias = list[tuple[IntArray, FloatArray]]
 
 
 class ExactIndex(Component):
@@ -180,7 +179,7 @@ class ExactIndex(Component):
         rows: Rows = []
         for block in blocks(len(queries), BATCH):
             rows += self._search(queries[block], k, allowed, None if excluded is None else excluded[block])
-        return _as_hits(rows, k)
+        return as_hits(rows, k)
 
     def get_state(self) -> dict[str, Any]:
         """Return the codes as arrays; the vectors stay with who gave them, see ``restored``."""
@@ -219,14 +218,8 @@ class ExactIndex(Component):
         rows = scan.run(self.chunks_, mask, excluded)
         lost = np.flatnonzero(scan.lost)
         if len(lost):
-            hidden = None if excluded is None else [excluded[row] for row in lost]
+            hidden = None if excluded is None else [excluded[row] for row in lost.tolist()]
             again = plain_search(vectors, self._longest, queries[lost], k, allowed, hidden)
             for row, found in zip(lost, again, strict=True):
                 rows[row] = found
         return rows
-
-
-def _as_hits(rows: Rows, k: int) -> Hits:
-    if rows and all(len(positions) == k for positions, _ in rows):
-        return Hits(np.stack([positions for positions, _ in rows]), np.stack([scores for _, scores in rows]))
-    return Hits([positions for positions, _ in rows], [scores for _, scores in rows])

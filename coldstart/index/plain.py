@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from coldstart._arrays import AnyArray, FloatArray, IntArray, blocks
-from coldstart.index.dots import best_of, kth_of, pair_dots
+from coldstart.index.dots import Rows, best_of, kth_of, pair_dots
 from coldstart.index.topk import top_k
 
 SPARE = 16
@@ -28,12 +28,12 @@ def plain_search(
     k: int,
     allowed: IntArray | None,
     excluded: Sequence[IntArray] | None,
-) -> list[tuple[IntArray, FloatArray]]:
+) -> Rows:
     """Return positions and scores of the k best of each query, by scores of ``dots``.
 
     A float32 product of d terms, added up in any order, is within d 2**-24 |x| |q| of the dot product (Higham 2002,
-    section 3.1). So the best k of these products and a few more are scored by ``dots``; when the k-th of these scores is
-    above what the next product could be, nothing was missed, else four times as many are taken.
+    section 3.1). So the best k of these products and a few more are scored by ``dots``; when the k-th of these scores
+    is above what the next product could be, nothing was missed, else four times as many are taken.
 
     Parameters
     ----------
@@ -44,11 +44,11 @@ def plain_search(
     scaled, factor = _scaled(queries)
     slack = np.linalg.norm(scaled.astype(np.float64), axis=1) * reach * vectors.shape[1] * 2.0**-23
     slack += queries.any(axis=1) * vectors.shape[1] * 2.0**-120 * max(reach, 1.0)
-    rows: list[tuple[IntArray, FloatArray]] = [(np.zeros(0, np.int64), np.zeros(0, np.float32))] * m
+    rows: Rows = [(np.zeros(0, np.int64), np.zeros(0, np.float32))] * m
     pending, want = np.arange(m), min(n, k + SPARE)
     scores_of, columns = _products(vectors, allowed)
     while len(pending):
-        hidden = None if excluded is None else [excluded[row] for row in pending]
+        hidden = None if excluded is None else [excluded[row] for row in pending.tolist()]
         asked = scaled[pending]
         hits = top_k(lambda block, asked=asked: scores_of(asked[block]), len(pending), n, want, columns, hidden)  # type: ignore[misc]
         counts = np.array([len(row) for row in hits.positions])

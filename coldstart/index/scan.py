@@ -2,15 +2,18 @@
 
 import ctypes
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from coldstart._arrays import AnyArray, BoolArray, FloatArray, IntArray
 from coldstart.index.codes import BLOCK, TOP, Codes
-from coldstart.index.dots import best_of, grouped, kth_of, pair_dots
+from coldstart.index.dots import Rows, best_of, grouped, kth_of, pair_dots
+
+DoubleArray: TypeAlias = npt.NDArray[np.float64]
 
 GROUP = 16
 """Rows whose largest product is compared first; a divisor of ``BLOCK``."""
@@ -28,16 +31,27 @@ MASKED = -(2**31)
 HUGE = 1e38
 
 
-class Candidates(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Candidates:
     """What may be among the best: of query ``owner``, a score within ``slack`` of ``middle``."""
 
     owner: IntArray
     positions: IntArray
-    middle: npt.NDArray[np.float64]
-    slack: npt.NDArray[np.float64]
+    middle: DoubleArray
+    slack: DoubleArray
 
-    def __getitem__(self, rows: Any) -> "Candidates":  # type: ignore[override]
-        return Candidates(*(part[rows] for part in tuple(self)))
+    def __getitem__(self, rows: Any) -> "Candidates":
+        return Candidates(self.owner[rows], self.positions[rows], self.middle[rows], self.slack[rows])
+
+    @classmethod
+    def joined(cls, parts: Sequence["Candidates"]) -> "Candidates":
+        """Return all of several."""
+        owner = np.concatenate([np.zeros(0, dtype=np.int64), *(part.owner for part in parts)])
+        positions = np.concatenate([np.zeros(0, dtype=np.int64), *(part.positions for part in parts)])
+        middle, slack = (
+            np.concatenate([np.zeros(0), *(getattr(part, name) for part in parts)]) for name in ("middle", "slack")
+        )
+        return cls(owner, positions, middle, slack)
 
 
 @cache
@@ -93,12 +107,10 @@ class Scan:
         self.codes = np.clip(codes, -TOP, TOP).astype(np.int8)
         self.floor = np.where(self.lengths > 0, -np.inf, np.inf)
         self.lost = self.lengths == 0
-        self.found = Candidates(*(np.zeros(0, dtype=t) for t in (np.int64, np.int64, np.float64, np.float64)))
+        self.found = Candidates.joined([])
         self.fresh: list[Candidates] = []
 
-    def run(
-        self, chunks: Sequence[Codes], allowed: BoolArray | None, exclude: Sequence[IntArray] | None
-    ) -> list[tuple[IntArray, FloatArray]]:
+    def run(self, chunks: Sequence[Codes], allowed: BoolArray | None, exclude: Sequence[IntArray] | None) -> Rows:
         """Return positions and scores of the k best of every query that is not ``lost``."""
         m = len(self.codes)
         length = min(max(CELLS // m // BLOCK, 1) * BLOCK, LONGEST)
@@ -157,7 +169,7 @@ class Scan:
 
     def _sift(self) -> None:
         """Raise the floors by what was found, and let go of what is below them."""
-        found = Candidates(*(np.concatenate(parts) for parts in zip(self.found, *self.fresh, strict=True)))
+        found = Candidates.joined([self.found, *self.fresh])
         found = found[found.middle + found.slack >= self.floor[found.owner]]
         m = len(self.floor)
         found = found[grouped(found.owner, found.middle)]
@@ -197,7 +209,7 @@ def _tensor(array: AnyArray) -> Any:
 
     if not array.flags.writeable:
         memory = (ctypes.c_int8 * array.size).from_address(array.ctypes.data)
-        array = np.frombuffer(memory, dtype=np.int8).reshape(array.shape)
+        array = np.ctypeslib.as_array(memory).reshape(array.shape)
     return torch.from_numpy(array)
 
 

@@ -12,7 +12,9 @@ from coldstart.index.dots import best_of, dots, kth_of, pair_dots
 def test_a_dot_product_is_the_exact_sum_rounded_once(seed, dim):
     rng = np.random.default_rng(seed)
     left, right = rng.standard_normal((2, 5, dim)).astype(np.float32)
-    exact = [math.fsum(float(a) * float(b) for a, b in zip(*rows, strict=True)) for rows in zip(left, right, strict=True)]
+    exact = [
+        math.fsum(float(a) * float(b) for a, b in zip(*rows, strict=True)) for rows in zip(left, right, strict=True)
+    ]
     assert np.allclose(dots(left, right), np.array(exact, dtype=np.float32), rtol=2.0**-23, atol=1e-12)
 
 

@@ -127,7 +127,9 @@ def test_the_vectors_are_not_copied_and_may_be_a_read_only_memory_map(tmp_path):
     mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
     index = ExactIndex("int8").build(mapped)
     assert np.shares_memory(index.vectors_, mapped)
-    assert np.array_equal(index.search(given[:9], 3).positions, ExactIndex("float32").build(given).search(given[:9], 3).positions)
+    assert np.array_equal(
+        index.search(given[:9], 3).positions, ExactIndex("float32").build(given).search(given[:9], 3).positions
+    )
 
 
 def test_auto_keeps_codes_of_many_vectors_only():
@@ -155,7 +157,9 @@ def test_an_extended_index_is_the_index_of_all_vectors_and_leaves_the_old_one(dt
 
 def test_an_extension_that_is_shorter_or_wider_or_not_finite_is_refused():
     index = ExactIndex().build(EYE)
-    with pytest.raises(InvalidInputError, match="at least the 4 rows and the 4 columns of the index; got shape \\(3, 4\\)"):
+    with pytest.raises(
+        InvalidInputError, match="at least the 4 rows and the 4 columns of the index; got shape \\(3, 4\\)"
+    ):
         index.extended(EYE[:3])
     with pytest.raises(InvalidInputError, match="`new rows of vectors` must be finite"):
         index.extended(np.vstack([EYE, EYE[:1] * np.nan]))

@@ -75,7 +75,10 @@ def test_a_search_equals_a_plain_sort(kind, dtype, data):
     allow = None if data.draw(st.booleans()) else rng.random(n) < data.draw(st.sampled_from([0.02, 0.5, 0.9]))
     exclude = None if data.draw(st.booleans()) else [rng.permutation(n)[: n // 3] for _ in range(m)]
     limit = data.draw(st.sampled_from([5, exact.LIMIT]))
-    with mock.patch.object(exact, "LIMIT", limit), mock.patch.object(scan, "CELLS", data.draw(st.sampled_from([1, 1 << 21]))):
+    with (
+        mock.patch.object(exact, "LIMIT", limit),
+        mock.patch.object(scan, "CELLS", data.draw(st.sampled_from([1, 1 << 21]))),
+    ):
         hits = ExactIndex(dtype).build(vectors).search(queries, k, allow, exclude)
     assert_same(hits, plainly_sorted(vectors, queries, k, allow, exclude))
 
