@@ -79,8 +79,8 @@ def encoded(vectors: FloatArray, first: int, stop: int) -> Codes:
     for at, part in zip(blocks(len(order), BLOCK), parts, strict=True):
         codes[at] = part[0]
     scales, reach, errors = (np.array(column) for column in list(zip(*parts, strict=True))[1:])
-    order = np.append(order, np.full(padding, -1)).astype(np.int32)
-    return Codes(codes, order, scales.astype(np.float32), reach, errors)
+    places = np.append(order, np.full(padding, -1)).astype(np.int32)
+    return Codes(codes, places, scales.astype(np.float32), reach, errors)
 
 
 def grown(chunks: Sequence[Codes], vectors: FloatArray) -> tuple[Codes, ...]:

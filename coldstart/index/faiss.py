@@ -25,7 +25,8 @@ class FaissIndex(Component):
     "hnsw" and "ivf" may miss vectors: ``recall_`` says how many, on a sample of the vectors themselves. What they
     find is scored as ``ExactIndex`` scores it. Filters act inside the search; it is widened until ``k`` are found,
     and where even that finds too few, or ``allow`` leaves few, the search is exact. A saved recommender holds the
-    parameters only: the index is built again on load. A graph is built by several threads and may differ a little each time.
+    parameters only: the index is built again on load. A graph is built by several threads and may differ a little each
+    time.
 
     Needs ``pip install 'coldstart-rec[faiss]'``.
 

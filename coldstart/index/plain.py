@@ -18,7 +18,7 @@ GATHERED = 64 * 2**20
 def longest(vectors: FloatArray) -> float:
     """Return an upper bound on the length of every row."""
     squares = [np.einsum("ij,ij->i", rows, rows).max() for rows in _in_double(vectors)]
-    return float(max(squares, default=0.0)) ** 0.5 * (1 + 2.0**-40)
+    return float(np.sqrt(max(squares, default=0.0))) * (1 + 2.0**-40)
 
 
 def plain_search(
