@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from coldstart.data.requests import Request as Request
     from coldstart.encoders.cached import CachedEncoder as CachedEncoder
     from coldstart.encoders.lexical import LexicalEncoder as LexicalEncoder
+    from coldstart.encoders.reduced import ReducedEncoder as ReducedEncoder
     from coldstart.encoders.text import TextEncoder as TextEncoder
     from coldstart.encoders.tfidf import TfidfEncoder as TfidfEncoder
     from coldstart.errors import ColdstartError as ColdstartError
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from coldstart.fusers.concat import ConcatFuser as ConcatFuser
     from coldstart.fusers.weighted import WeightedFuser as WeightedFuser
     from coldstart.index.exact import ExactIndex as ExactIndex
+    from coldstart.index.faiss import FaissIndex as FaissIndex
     from coldstart.rankers.cosine import CosineRanker as CosineRanker
     from coldstart.rankers.hybrid.ranker import HybridRanker as HybridRanker
     from coldstart.rankers.mlp.ranker import MLPRanker as MLPRanker
@@ -58,6 +60,7 @@ _HOME = {
     "CosineRanker": "coldstart.rankers.cosine",
     "Encoder": "coldstart.base",
     "ExactIndex": "coldstart.index.exact",
+    "FaissIndex": "coldstart.index.faiss",
     "Features": "coldstart.base",
     "Fuser": "coldstart.base",
     "HybridRanker": "coldstart.rankers.hybrid.ranker",
@@ -68,6 +71,7 @@ _HOME = {
     "Ranker": "coldstart.base",
     "Recommendations": "coldstart.data.requests",
     "Recommender": "coldstart.recommender",
+    "ReducedEncoder": "coldstart.encoders.reduced",
     "Report": "coldstart.evaluation.report",
     "Request": "coldstart.data.requests",
     "TextEncoder": "coldstart.encoders.text",

@@ -141,7 +141,11 @@ class VectorRanker(Protocol):
 
 
 class Index(Protocol):
-    """Item vectors to top-k."""
+    """Item vectors to top-k.
+
+    Optional: ``extended(vectors) -> Self``, a new index of the vectors of this one and of rows behind them, in time
+    that goes with the new rows; this one stays as it is.
+    """
 
     def build(self, vectors: FloatArray, /) -> Self:
         """Take the (n, dim) vectors to search in."""

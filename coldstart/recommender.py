@@ -13,6 +13,7 @@ from coldstart.data.requests import Recommendations, Request
 from coldstart.data.tables import Table
 from coldstart.data.where import Where
 from coldstart.encoders.lexical import LexicalEncoder
+from coldstart.encoders.reduced import Method, reduced
 from coldstart.encoders.text import TextEncoder
 from coldstart.errors import NotFittedError
 from coldstart.fusers.concat import ConcatFuser
@@ -43,6 +44,8 @@ class Recommender(Component):
         Exact words beside meaning, for rankers that read them; None switches them off.
     index : Index, optional
         By default ``ExactIndex``.
+    dim, reduction : int or None, {"pca", "truncate"}
+        Bring the vectors of each field to ``dim`` numbers, see ``ReducedEncoder``.
 
     Attributes
     ----------
@@ -75,12 +78,15 @@ class Recommender(Component):
         ranker: Ranker | VectorRanker | None = None,
         lexical: LexicalEncoder | None = LEXICAL,
         index: Index | None = None,
+        dim: int | None = None,
+        reduction: Method = "pca",
     ) -> None:
         self.encoder = encoder
         self.fuser = fuser
         self.ranker = ranker
         self.lexical = lexical
         self.index = index
+        self.dim, self.reduction = dim, reduction
 
     def fit(
         self,
@@ -114,7 +120,7 @@ class Recommender(Component):
         known = None if interactions is None else checked_clicks(interactions, catalog, on_unknown)
         encoder = TextEncoder() if self.encoder is None else self.encoder
         parts = Parts(
-            encoders=encoder_per_field(encoder, catalog),
+            encoders=reduced(encoder_per_field(encoder, catalog), self.dim, self.reduction),
             fuser=ConcatFuser() if self.fuser is None else self.fuser,
             ranker=HybridRanker() if self.ranker is None else self.ranker,
             index=ExactIndex() if self.index is None else self.index,

@@ -14,6 +14,7 @@ from coldstart.encoders.adapted import AdaptedEncoder
 from coldstart.encoders.cached import CachedEncoder
 from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.encoders.none import NoEncoder
+from coldstart.encoders.reduced import ReducedEncoder
 from coldstart.encoders.text import TextEncoder
 from coldstart.encoders.tfidf import TfidfEncoder
 from coldstart.errors import InvalidInputError, SavedFolderError
@@ -21,6 +22,7 @@ from coldstart.fusers.attention import AttentionFuser
 from coldstart.fusers.concat import ConcatFuser
 from coldstart.fusers.weighted import WeightedFuser
 from coldstart.index.exact import ExactIndex
+from coldstart.index.faiss import FaissIndex
 from coldstart.pipeline.fitted import Fitted, Parts
 from coldstart.pipeline.texts import Texts
 from coldstart.rankers.als import ALSRanker
@@ -55,6 +57,7 @@ _PARTS: tuple[type[Component], ...] = (
     LexicalEncoder,
     CachedEncoder,
     AdaptedEncoder,
+    ReducedEncoder,
     NoEncoder,
     Texts,
     ConcatFuser,
@@ -77,6 +80,7 @@ _PARTS: tuple[type[Component], ...] = (
     EASERanker,
     ALSRanker,
     ExactIndex,
+    FaissIndex,
 )
 REGISTRY = {part.__name__: part for part in _PARTS}
 """The classes a saved folder may name; parts of your own are handed to ``load`` instead."""
@@ -162,7 +166,7 @@ def _pack_part(part: Any, tensors: Tensors, name: str) -> Json:
 
 def _is_ours(part: Any) -> bool:
     ours = REGISTRY.get(type(part).__name__) is type(part)
-    return ours and (not isinstance(part, CachedEncoder | AdaptedEncoder) or _is_ours(part.encoder))
+    return ours and (not isinstance(part, CachedEncoder | AdaptedEncoder | ReducedEncoder) or _is_ours(part.encoder))
 
 
 def _unpack_part(packed: Json, tensors: Tensors, role: str, given: Any) -> Any:

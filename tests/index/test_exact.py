@@ -1,10 +1,14 @@
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldstart.errors import InvalidInputError, NotFittedError
+from coldstart.index import exact
 from coldstart.index.exact import ExactIndex
+from coldstart.storage import pack, unpack
 from coldstart.testing import check_index
 
 EYE = np.eye(4, dtype=np.float32)
@@ -110,3 +114,81 @@ def test_filters_out_of_range_are_refused():
         index.search(EYE, 1, allow=[True] * 3)
     with pytest.raises(InvalidInputError, match="`exclude` must have one entry per query, 4; got 1"):
         index.search(EYE, 1, exclude=[[0]])
+
+
+def test_a_dtype_that_is_none_of_ours_is_refused():
+    with pytest.raises(InvalidInputError, match="`dtype` of ExactIndex must be one of auto, float32, int8; got 'int4'"):
+        ExactIndex("int4").build(EYE)
+
+
+def test_the_vectors_are_not_copied_and_may_be_a_read_only_memory_map(tmp_path):
+    given = np.random.default_rng(0).standard_normal((800, 8)).astype(np.float32)
+    np.save(tmp_path / "vectors.npy", given)
+    mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
+    index = ExactIndex("int8").build(mapped)
+    assert np.shares_memory(index.vectors_, mapped)
+    assert np.array_equal(
+        index.search(given[:9], 3).positions, ExactIndex("float32").build(given).search(given[:9], 3).positions
+    )
+
+
+def test_auto_keeps_codes_of_many_vectors_only():
+    vectors = np.random.default_rng(0).standard_normal((700, 8)).astype(np.float32)
+    assert ExactIndex().build(vectors).chunks_ == ()
+    with mock.patch.object(exact, "MANY", 700):
+        assert len(ExactIndex().build(vectors).chunks_) == 1
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_an_extended_index_is_the_index_of_all_vectors_and_leaves_the_old_one(dtype):
+    vectors = np.random.default_rng(0).standard_normal((2000, 8)).astype(np.float32)
+    vectors[1900] *= 3
+    old = index = ExactIndex(dtype).build(vectors[:1500])
+    before = old.search(vectors[:4], 3)
+    for n in (1501, 1502, 1700, 2000):
+        index = index.extended(vectors[:n])
+    found, built = index.search(vectors, 3), ExactIndex(dtype).build(vectors).search(vectors, 3)
+    assert np.array_equal(found.positions, built.positions)
+    assert np.array_equal(found.scores, built.scores)
+    again = old.search(vectors[:4], 3)
+    assert np.array_equal(before.positions, again.positions)
+    assert len(old.vectors_) == 1500
+
+
+def test_an_extension_that_is_shorter_or_wider_or_not_finite_is_refused():
+    index = ExactIndex().build(EYE)
+    with pytest.raises(
+        InvalidInputError, match="at least the 4 rows and the 4 columns of the index; got shape \\(3, 4\\)"
+    ):
+        index.extended(EYE[:3])
+    with pytest.raises(InvalidInputError, match="`new rows of vectors` must be finite"):
+        index.extended(np.vstack([EYE, EYE[:1] * np.nan]))
+    with pytest.raises(NotFittedError, match="call ExactIndex.build first"):
+        ExactIndex().extended(EYE)
+
+
+def test_codes_are_saved_without_the_vectors_and_restored_without_encoding():
+    vectors = np.random.default_rng(0).standard_normal((900, 8)).astype(np.float32)
+    built = ExactIndex("int8").build(vectors)
+    tensors = {}
+    packed = pack(built, tensors, "index")
+    assert not any(tensor.dtype == np.float32 and tensor.size >= vectors.size for tensor in tensors.values())
+    for tensor in tensors.values():
+        tensor.setflags(write=False)  # as a memory map
+    empty = unpack(packed, tensors, {"ExactIndex": ExactIndex})
+    with mock.patch.object(exact, "encoded", side_effect=AssertionError("not needed")):
+        index = empty.restored(vectors)
+    assert np.array_equal(index.search(vectors, 2).positions, built.search(vectors, 2).positions)
+
+
+def test_codes_of_other_vectors_are_refused():
+    vectors = np.random.default_rng(0).standard_normal((900, 8)).astype(np.float32)
+    built = ExactIndex("int8").build(vectors)
+    with pytest.raises(InvalidInputError, match="must be those that the codes were made of; got others"):
+        ExactIndex("int8").set_state(built.get_state()).restored(-vectors)
+
+
+def test_an_index_without_codes_has_nothing_to_save_and_is_restored_by_building():
+    index = ExactIndex("float32").build(EYE)
+    assert index.get_state() == {}
+    assert ExactIndex("float32").restored(EYE).search(EYE, 1).positions.tolist() == [[0], [1], [2], [3]]

@@ -1,0 +1,151 @@
+"""Shorter vectors of another encoder."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+from typing_extensions import Self
+
+from coldstart._arrays import FloatArray, blocks, check_between, unit_rows
+from coldstart._component import Component
+from coldstart.base import Encoder
+from coldstart.errors import InvalidInputError, NotFittedError
+
+Method = Literal["pca", "truncate"]
+METHODS = ("pca", "truncate")
+
+
+class ReducedEncoder(Component):
+    """Bring the vectors of another encoder to ``dim`` numbers of length one.
+
+    "pca" turns them to the axes along which the catalogue's vectors are longest and keeps the first ``dim``: the turn
+    that keeps dot products best (Eckart and Young 1936; the mean stays in). "truncate" keeps the first ``dim`` numbers
+    as they are, for models trained for that (Matryoshka). ``Recommender(dim=...)`` puts this around its encoders.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    dim : int
+        From 1 to the length of the encoder's vectors.
+    method : {"pca", "truncate"}
+
+    Attributes
+    ----------
+    projection_ : ndarray of shape (dim of encoder, dim)
+        Of "pca".
+    kept_ : float
+        Share of the squared length of the catalogue's vectors that is kept, in [0, 1].
+
+    Examples
+    --------
+    >>> from coldstart.testing import HashEncoder
+    >>> ReducedEncoder(HashEncoder(dim=32), dim=2).fit(["tea", "green tea", "war"]).encode(["tea"]).shape
+    (1, 2)
+    """
+
+    projection_: FloatArray
+    kept_: float
+    inner_: Encoder
+
+    def __init__(self, encoder: Encoder, dim: int, method: Method = "pca") -> None:
+        self.encoder = encoder
+        self.dim = dim
+        self.method = method
+
+    def fit(self, values: Sequence[Any], /) -> Self:
+        """Learn the axes from the catalogue's values; a copy of the other encoder learns first, if it does.
+
+        Raises
+        ------
+        InvalidInputError
+            When ``dim`` or ``method`` is none of those above, or there are no values.
+        """
+        if self.method not in METHODS:
+            raise InvalidInputError(
+                f"`method` of ReducedEncoder must be one of {', '.join(METHODS)}; got {self.method!r}."
+            )
+        check_between("dim", self.dim, 1, 1_000_000)
+        if not len(values):
+            raise InvalidInputError("`values` of ReducedEncoder.fit must have at least 1 value; got 0.")
+        learner: Any = copy.deepcopy(self.encoder) if hasattr(self.encoder, "fit") else self.encoder
+        if learner is not self.encoder:
+            learner.fit(values)
+        vectors = unit_rows(learner.encode(values))
+        self._check_width(vectors)
+        moments = sum(rows.T @ rows for rows in (vectors[b].astype(np.float64) for b in blocks(len(vectors), 8192)))
+        total = float(np.trace(moments)) or 1.0
+        if self.method == "pca":
+            sizes, axes = np.linalg.eigh(moments)
+            self.projection_ = np.ascontiguousarray(_pointed(axes[:, ::-1][:, : self.dim]), dtype=np.float32)
+            self.kept_ = float(sizes[::-1][: self.dim].sum()) / total
+        else:
+            self.kept_ = float(np.diag(moments)[: self.dim].sum()) / total
+        if learner is not self.encoder:
+            self.inner_ = learner
+        return self
+
+    def encode(self, values: Sequence[Any], /) -> FloatArray:
+        """Return one row of length one per value, shape (n, dim), float32.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
+        return self._reduced(self._inner.encode(values))
+
+    def encode_query(self, values: Sequence[Any], /) -> FloatArray:
+        """Return one row per query, reduced as items are."""
+        inner = self._inner
+        return self._reduced(getattr(inner, "encode_query", inner.encode)(values))
+
+    def saved(self, inside: str | None) -> "ReducedEncoder":
+        """Return the encoder as a saved folder refers to it."""
+        return self._around(cast(Any, self.encoder).saved(inside))
+
+    def opened(self, folder: Path) -> "ReducedEncoder":
+        """Return the encoder of a saved folder that now lies at ``folder``."""
+        opened = getattr(self.encoder, "opened", None)
+        return self if opened is None else self._around(opened(folder))
+
+    def copy_weights(self, folder: Path) -> None:
+        """Copy the weights of the other encoder."""
+        cast(Any, self.encoder).copy_weights(folder)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ReducedEncoder":
+        return self._around(self.encoder)  # its weights are large, and fit does not change it
+
+    @property
+    def _inner(self) -> Encoder:
+        if not hasattr(self, "kept_"):
+            raise NotFittedError("ReducedEncoder must be fitted before it is used; call ReducedEncoder.fit first.")
+        return getattr(self, "inner_", self.encoder)
+
+    def _around(self, encoder: Encoder) -> "ReducedEncoder":
+        return ReducedEncoder(encoder, self.dim, self.method).set_state(self.get_state())
+
+    def _check_width(self, vectors: FloatArray) -> None:
+        width = vectors.shape[1]
+        check_between("dim", self.dim, 1, width, f"The encoder's vectors have {width} numbers; pass dim <= {width}.")
+
+    def _reduced(self, vectors: FloatArray) -> FloatArray:
+        if self.method == "truncate":
+            return unit_rows(np.ascontiguousarray(vectors[:, : self.dim]))
+        return unit_rows(unit_rows(vectors) @ self.projection_)
+
+
+def reduced(encoders: Mapping[str, Encoder], dim: int | None, method: Method) -> dict[str, Encoder]:
+    """Put a ``ReducedEncoder`` around each distinct encoder; fields that share one still do."""
+    if dim is None:
+        return dict(encoders)
+    around = {id(encoder): ReducedEncoder(encoder, dim, method) for encoder in encoders.values()}
+    return {name: around[id(encoder)] for name, encoder in encoders.items()}
+
+
+def _pointed(axes: FloatArray) -> FloatArray:
+    """Give each axis the sign that makes its largest number positive: the same everywhere."""
+    largest = np.abs(axes).argmax(axis=0)
+    signs: FloatArray = axes * np.sign(axes[largest, np.arange(axes.shape[1])])
+    return signs
