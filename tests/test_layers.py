@@ -18,6 +18,7 @@ FLOORS = {
     "_component": 2,
     "_device": 2,
     "_extras": 2,
+    "_rows": 2,
     "_svd": 3,
     "base": 3,
     "data": 3,

@@ -58,7 +58,7 @@ def checked_clicks(interactions: Interactions, catalog: Catalog, on_unknown: OnU
             f"`interactions` must be Interactions; got {type(interactions).__name__}. "
             "Make them: Interactions.from_frame(table, user='user column', item='item column')."
         )
-    return interactions.within(catalog.ids, on_unknown)
+    return interactions.within(catalog, on_unknown)
 
 
 def checked_batch(requests: Iterable[Request] | None, users: Iterable[Hashable] | None) -> list[Request]:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from coldstart._component import Component
+from coldstart._rows import Rows
 from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
+from coldstart.data.ids import Ids
 from coldstart.encoders.adapted import AdaptedEncoder
 from coldstart.encoders.cached import CachedEncoder
 from coldstart.encoders.lexical import LexicalEncoder
@@ -97,7 +99,7 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool) -> None:
         "fuser": _pack_part(parts.fuser, tensors, "fuser"),
         "ranker": _pack_part(parts.ranker, tensors, "ranker"),
         "index": _pack_part(parts.index, tensors, "index"),
-        "vectors": pack(dict(fitted.fields), tensors, "vectors"),
+        "vectors": pack({name: rows.whole() for name, rows in fitted.fields.items()}, tensors, "vectors"),
         "clicks": pack(fitted.clicks, tensors, "clicks"),
         "lexical": pack(parts.lexical, tensors, "lexical"),
         "texts": pack(fitted.texts, tensors, "texts"),
@@ -135,8 +137,8 @@ def load_fitted(folder: Path, yours: Mapping[str, Any]) -> Fitted:
     return Fitted(
         parts=Parts({name: encoders[at] for name, at in config["fields"].items()}, **roles, lexical=lexical),
         catalog=Catalog(unpack(ids["items"], {}, {}), fields, columns, id_name),
-        fields=unpack(config["vectors"], tensors, {}),
-        users=unpack(ids["users"], {}, {}),
+        fields={name: Rows.of(vectors) for name, vectors in unpack(config["vectors"], tensors, {}).items()},
+        people=Ids.of(unpack(ids["users"], {}, {})),
         clicks=unpack(config["clicks"], tensors, {}),
         texts=unpack(config.get("texts"), tensors, REGISTRY),
     ).ready()
