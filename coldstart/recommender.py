@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from typing_extensions import Self
 
@@ -316,8 +317,11 @@ def load(
     fuser: Fuser | None = None,
     ranker: Ranker | VectorRanker | None = None,
     index: Index | None = None,
+    verify: bool | Literal["auto"] = "auto",
 ) -> Recommender:
     """Load what ``Recommender.save`` wrote; needs no training data, and no network when the weights are local.
+
+    Arrays are mapped into memory: read where they are touched, and shared by all processes that load the folder.
 
     Parameters
     ----------
@@ -325,6 +329,9 @@ def load(
     encoder, fuser, ranker, index
         Parts of classes that are not of this library, as they were fitted; the folder only names them. Encoders of
         several classes are given per field.
+    verify : bool or "auto"
+        Compare every file with its SHA-256, which reads it whole; "auto": only files up to 64 MB, of larger ones the
+        size and the layout.
 
     Raises
     ------
@@ -339,6 +346,6 @@ def load(
     coldstart.errors.SavedFolderError: 'no/such/folder' must be a folder written by save; it has no config.json.
     """
     yours = {"encoder": encoder, "fuser": fuser, "ranker": ranker, "index": index}
-    fitted = load_fitted(Path(folder), yours)
+    fitted = load_fitted(Path(folder), yours, verify)
     parts = fitted.parts
     return Recommender(dict(parts.encoders), parts.fuser, parts.ranker, parts.lexical, parts.index).with_fitted(fitted)

@@ -19,6 +19,7 @@ FLOORS = {
     "_device": 2,
     "_extras": 2,
     "_rows": 2,
+    "_tensors": 2,
     "_svd": 3,
     "base": 3,
     "data": 3,

@@ -143,6 +143,16 @@ class Catalog:
         """Return the ids of some rows."""
         return self._ids.at(rows)
 
+    @property
+    def item_ids(self) -> Ids:
+        """The ids as they are kept."""
+        return self._ids
+
+    def cells(self, name: str) -> Sequence[Any]:
+        """Return a column as it is kept: a tuple, or packed."""
+        cells: Sequence[Any] = self._cells[name].whole()
+        return cells
+
     def cells_at(self, name: str, rows: IntArray) -> tuple[Any, ...]:
         """Return some cells of a column."""
         return tuple(self._cells[name].take(rows))

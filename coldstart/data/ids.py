@@ -4,8 +4,6 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 
-import numpy as np
-
 from coldstart._arrays import IntArray
 from coldstart._rows import SMALL, Rows
 

@@ -118,6 +118,10 @@ class Fitted:
         vectors = ItemVectors.of(self.parts.ranker.item_vectors(self.features), self.parts.index)
         return replace(self, vectors=vectors, known=None)
 
+    def compacted(self) -> "Fitted":
+        """Return the same without dead rows, every array in one piece."""
+        return self if self.vectors is None else replace(self, vectors=self.vectors.compacted(self.parts.index))
+
     def with_items(self, table: Table) -> "Fitted":
         """Add items; only they are encoded."""
         new, before = self.catalog.like(table), len(self.catalog)

@@ -63,12 +63,16 @@ class ItemVectors:
         )
 
     def compacted(self, index: Index) -> "ItemVectors":
-        """Return the same vectors without dead rows."""
-        return self if self.rows.order is None else ItemVectors.of(self.rows.whole(), index)
+        """Return the same vectors in one block, without dead rows."""
+        return self if self._is_plain else ItemVectors.of(self.rows.whole(), index)
+
+    @property
+    def _is_plain(self) -> bool:
+        return self.rows.order is None and len(self.rows.blocks) == 1
 
     def _met(self, users: Users) -> tuple[Users, FloatArray]:
         """Users and the items; only those items that occur in a history, when all are not in one array."""
-        if self.rows.order is None and len(self.rows.blocks) == 1:
+        if self._is_plain:
             return users, self.rows.blocks[0]
         met = np.unique(np.concatenate([users.history.indices, users.disliked.indices])).astype(np.int64)
 

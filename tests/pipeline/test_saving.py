@@ -190,7 +190,7 @@ def test_the_folder_is_readable_and_holds_no_code(tmp_path):
     names = sorted(path.name for path in (tmp_path / "model").iterdir())
     assert names == ["README.md", "columns.json", "config.json", "ids.json", "weights.safetensors"]
     config = json.loads((tmp_path / "model" / "config.json").read_text())
-    assert config["format"] == 1
+    assert config["format"] == 2
     assert config["data"]["items"] == 8
     assert config["data"]["clicks"] == 24
     card = (tmp_path / "model" / "README.md").read_text()
