@@ -35,6 +35,7 @@ FLOORS = {
     "recommender": 8,
     "baselines": 9,
     "evaluation": 9,
+    "loading": 9,
     "testing": 9,
 }
 """Files of one folder may import each other."""

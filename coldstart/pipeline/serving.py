@@ -1,7 +1,7 @@
 """From requests to ranked items: here ids become positions, and positions ids."""
 
 import os
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, cast
@@ -43,13 +43,25 @@ def answer(fitted: Fitted, requests: Sequence[Request], k: int | None, filters: 
     UnknownIdError
         Naming every unknown user or item of the batch.
     """
+    return next(answers(fitted, iter([requests]), k, filters))
+
+
+def answers(
+    fitted: Fitted, batches: Iterator[Sequence[Request]], k: int | None, filters: Filters
+) -> Iterator[Recommendations]:
+    """Rank for one batch after the other, when it is asked for; ``k`` and the filters are checked at once, as above."""
     n_items = len(fitted.catalog)
     k = min(DEFAULT_K, n_items) if k is None else k
     check_between("k", k, 1, n_items, f"The catalogue has {n_items:,} items; pass k <= {n_items}.")
-    users = read_users(fitted, requests)
     allow = _allowed(fitted, filters)
-    excluded = _excluded(fitted, requests, users, filters)
-    rows = _rank(fitted, requests, users, k, allow, excluded)
+    return (_answer(fitted, batch, k, allow, filters.exclude_seen) for batch in batches)
+
+
+def _answer(
+    fitted: Fitted, requests: Sequence[Request], k: int, allow: IntArray | None, exclude_seen: bool
+) -> Recommendations:
+    users = read_users(fitted, requests)
+    rows = _rank(fitted, requests, users, k, allow, _excluded(fitted, requests, users, exclude_seen))
     catalog, found = fitted.catalog, [positions for positions, _ in rows]
     shown = np.unique(np.concatenate([*found, np.zeros(0, dtype=np.int64)])).astype(np.int64)
     ids = dict(zip(shown.tolist(), catalog.ids_at(shown), strict=True))
@@ -155,10 +167,10 @@ def _known(fitted: Fitted, item_ids: Iterable[Hashable]) -> list[Hashable]:
     return [item_id for item_id in item_ids if item_id in fitted.catalog]
 
 
-def _excluded(fitted: Fitted, requests: Sequence[Request], users: Users, filters: Filters) -> list[IntArray]:
+def _excluded(fitted: Fitted, requests: Sequence[Request], users: Users, exclude_seen: bool) -> list[IntArray]:
     """Positions never to return, per request: what it dislikes or excludes, and what was seen."""
     hidden = users.disliked + _membership(fitted, [_known(fitted, r.exclude) for r in requests], "exclude")
-    hidden = csr_array(hidden + users.history) if filters.exclude_seen else csr_array(hidden)
+    hidden = csr_array(hidden + users.history) if exclude_seen else csr_array(hidden)
     return [hidden.indices[hidden.indptr[row] : hidden.indptr[row + 1]] for row in range(len(requests))]
 
 
