@@ -13,6 +13,7 @@ class Ids:
 
     Examples
     --------
+    >>> import numpy as np
     >>> ids = Ids.of(["a", "b", "c"]).taken(np.array([1, 2])).extended(["a"])
     >>> ids.whole, ids.find("a"), ids.find("x")
     (('b', 'c', 'a'), 2, None)
