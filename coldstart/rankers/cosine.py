@@ -82,7 +82,9 @@ class CosineRanker(Component):
         if not self.center:
             return unit_rows(features.dense)
         known = features.dense.any(axis=1, keepdims=True)
-        return unit_rows((features.dense - self.centers_[self._groups(_missing(features))]) * known)
+        centred = features.dense - self.centers_[self._groups(_missing(features))]
+        centred *= known
+        return unit_rows(centred)
 
     def user_vectors(self, users: Users, items: FloatArray, /) -> FloatArray:
         """Return rows of length one, shape (m, dim); zero for users of whom nothing is known."""
