@@ -183,7 +183,9 @@ def section(sizes: Sequence[int], found: Sequence[dict[str, float]]) -> str:
             "items. Each size in two processes of its own: one fits, answers, changes and saves, the other loads (modules "
             "imported, the files in the page cache). The last column is the slope of log time on log size: 1 grows in "
             f"proportion to the catalogue, 0 not at all. One matrix of vectors is {vectors} MB; fitted are two, the fields "
-            "and the centred items. `HybridRanker` up to a million clicks is in the section above. Written by "
+            "and the centred items. When one row in 64 is dead, a change copies the others into one piece: `remove_items` "
+            "does at 100,000 items, and would at a million after as many changes more. `HybridRanker` up to a million "
+            "clicks has a section of its own. Written by "
             "`python benchmarks/scale.py --write`.",
             circumstances([]).strip(),
             table(["", *(f"{n:,} items" for n in sizes), "slope"], lines),

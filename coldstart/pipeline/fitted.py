@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from scipy.sparse import csr_array
 
-from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, as_matrix
+from coldstart._arrays import BLOCK_ROWS, BoolArray, Csr, FloatArray, IntArray, as_matrix, in_blocks
 from coldstart._rows import Rows
 from coldstart.base import Encoder, Features, Fuser, Index, Ranker, VectorRanker
 from coldstart.data.catalog import Catalog
@@ -113,10 +113,12 @@ class Fitted:
         """Compute what requests need and is not there yet, so that what fails, fails now."""
         if self.vectors is not None:
             return self
-        if not isinstance(self.parts.ranker, VectorRanker):
-            return replace(self, known=self.features)
-        vectors = ItemVectors.of(self.parts.ranker.item_vectors(self.features), self.parts.index)
-        return replace(self, vectors=vectors, known=None)
+        ranker, features = self.parts.ranker, self.features
+        if not isinstance(ranker, VectorRanker):
+            return replace(self, known=features)
+        size = len(features) if hasattr(ranker, "refreshed") else BLOCK_ROWS
+        made = in_blocks(lambda block: ranker.item_vectors(features[block]), len(features), size)
+        return replace(self, vectors=ItemVectors.of(made, self.parts.index), known=None)
 
     def compacted(self) -> "Fitted":
         """Return the same without dead rows, every array in one piece."""
@@ -223,7 +225,11 @@ def click_matrix(interactions: Interactions, people: Ids, catalog: Catalog) -> C
 
 
 def _fused(parts: Parts, fields: Fields, missing: BoolArray) -> FloatArray:
-    return as_matrix(parts.fuser.fuse(fields, missing), "vectors of the fuser")
+    def fused(block: slice) -> FloatArray:
+        some = {name: vectors[block] for name, vectors in fields.items()}
+        return as_matrix(parts.fuser.fuse(some, missing[block]), "vectors of the fuser")
+
+    return in_blocks(fused, len(missing))
 
 
 def _resized(clicks: Csr, n_users: int, n_items: int) -> Csr:

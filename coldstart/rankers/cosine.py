@@ -72,7 +72,8 @@ class CosineRanker(Component):
         dense, missing = as_matrix(features.dense, "features.dense"), _missing(features)
         self.patterns_, group = np.unique(missing, axis=0, return_inverse=True)
         overall = dense.sum(axis=0) / (len(dense) + PRIOR_ROWS)
-        means = [_mean(dense[group.ravel() == at], overall) for at in range(len(self.patterns_))]
+        several = len(self.patterns_) > 1  # else there is nothing to pick, and no copy
+        means = [_mean(dense[group.ravel() == at] if several else dense, overall) for at in range(len(self.patterns_))]
         self.centers_ = np.stack([*means, overall]).astype(np.float32)
         return self
 
