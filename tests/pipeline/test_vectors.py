@@ -107,3 +107,20 @@ def test_equal_scores_are_in_order_of_position_after_an_update_too():
     ones = Features(np.ones((1, DIM), np.float32))
     hits = found.search(RANKER, Users(nobody, nobody, ones, ones), 4, np.array([0, 1, 2, 5]), [np.zeros(0, np.int64)])
     assert hits.positions[0].tolist() == [0, 1, 2, 5]
+
+
+def test_what_was_replaced_or_taken_out_is_not_found_where_it_was():
+    first, index = vectors(MANY), ExactIndex()
+    found = ItemVectors.of(first, index)
+    rows, kept = np.array([3, 4]), np.delete(np.arange(MANY), 7)
+    found = found.edited(lambda old, new: old.replaced(rows, new), -first[rows], index)
+    found = found.edited(lambda old, _: old.taken(kept), first[:0], index)
+    assert found.rows.dead.tolist() == [3, 4, 7]
+    nobody = csr_array((3, MANY - 1), dtype=np.float32)
+    asked = Users(nobody, nobody, Features(first[[3, 4, 7]]), Features(np.zeros((3, DIM), np.float32)))
+    hits = found.search(RANKER, asked, 3, None, [np.zeros(0, np.int64)] * 3)
+    expected = (first[[3, 4, 7]] / np.linalg.norm(first[[3, 4, 7]], axis=1, keepdims=True)) @ first.T
+    expected[:, [3, 4, 7]] *= -1
+    for row in range(3):
+        best = np.argsort(-expected[row])[:3]
+        assert hits.positions[row].tolist() == [at - (at > 7) for at in best]
