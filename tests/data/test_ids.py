@@ -59,3 +59,11 @@ def test_no_ids_are_fine():
     nobody = Ids.of(())
     assert (len(nobody), nobody.whole, nobody.find("a")) == (0, (), None)
     assert nobody.extended(["a"]).find("a") == 0
+
+
+def test_an_id_that_comes_back_is_at_its_new_place():
+    many = Ids.of(range(10 * SMALL))
+    fewer = many.taken(np.delete(np.arange(10 * SMALL), 5))
+    again = fewer.extended([5])
+    assert len(again._tables) == 2
+    assert (many.find(5), fewer.find(5), again.find(5), again.find(6)) == (5, None, 10 * SMALL - 1, 5)
