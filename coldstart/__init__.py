@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from coldstart.fusers.weighted import WeightedFuser as WeightedFuser
     from coldstart.index.exact import ExactIndex as ExactIndex
     from coldstart.index.faiss import FaissIndex as FaissIndex
+    from coldstart.loading import load as load
     from coldstart.rankers.cosine import CosineRanker as CosineRanker
     from coldstart.rankers.hybrid.ranker import HybridRanker as HybridRanker
     from coldstart.rankers.mlp.ranker import MLPRanker as MLPRanker
     from coldstart.recommender import Recommender as Recommender
-    from coldstart.recommender import load as load
     from coldstart.training.finetuning import finetune as finetune
     from coldstart.training.pretraining import pretrain as pretrain
 
@@ -82,7 +82,7 @@ _HOME = {
     "datasets": "coldstart.data.datasets",
     "evaluate": "coldstart.evaluation.protocol",
     "finetune": "coldstart.training.finetuning",
-    "load": "coldstart.recommender",
+    "load": "coldstart.loading",
     "metrics": "coldstart.metrics",
     "pretrain": "coldstart.training.pretraining",
     "splits": "coldstart.data.splits",

@@ -1,6 +1,6 @@
 """Small things every floor does with arrays: types, checks, unit rows, blocks, random numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from typing import Any, TypeAlias
 
@@ -16,6 +16,7 @@ BoolArray: TypeAlias = npt.NDArray[np.bool_]
 AnyArray: TypeAlias = npt.NDArray[Any]
 Csr: TypeAlias = csr_array
 GROUPS = 512
+BLOCK_ROWS = 16_384
 
 Rng: TypeAlias = int | np.random.SeedSequence | np.random.Generator | None
 
@@ -84,6 +85,25 @@ def blocks(total: int, size: int) -> Iterator[slice]:
     """
     for start in range(0, total, size):
         yield slice(start, min(start + size, total))
+
+
+def in_blocks(make: Callable[[slice], FloatArray], total: int, size: int = BLOCK_ROWS) -> FloatArray:
+    """Return the rows that ``make`` makes of each slice of ``range(total)``; its scratch memory is that of one block.
+
+    Examples
+    --------
+    >>> in_blocks(lambda block: np.arange(5.0)[block, None] + 1, 5, size=2).T.tolist()
+    [[1.0, 2.0, 3.0, 4.0, 5.0]]
+    """
+    parts = blocks(max(total, 1), size)
+    first = make(next(parts))
+    if total <= size:
+        return first
+    rows = np.empty((total, *first.shape[1:]), dtype=first.dtype)
+    rows[:size] = first
+    for part in parts:
+        rows[part] = make(part)
+    return rows
 
 
 def largest(scores: FloatArray, count: int) -> FloatArray:

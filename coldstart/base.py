@@ -125,7 +125,12 @@ class Ranker(Protocol):
 
 @runtime_checkable
 class VectorRanker(Protocol):
-    """A ranker whose score is a dot product, so that an ``Index`` can search for it."""
+    """A ranker whose score is a dot product, so that an ``Index`` can search for it.
+
+    Optional: what a ``Ranker`` may have. Without ``refreshed``, the vector of an item depends on that item and on
+    ``fit`` only, so that those of new items are made alone; and ``user_vectors`` may get just the items that occur in
+    ``history`` and ``disliked``, whose columns are then those items.
+    """
 
     def fit(self, features: Features, clicks: Csr | None = None) -> Self:
         """Learn from the items' features and, when there are any, clicks (m, n)."""
@@ -143,8 +148,8 @@ class VectorRanker(Protocol):
 class Index(Protocol):
     """Item vectors to top-k.
 
-    Optional: ``extended(vectors) -> Self``, a new index of the vectors of this one and of rows behind them, in time
-    that goes with the new rows; this one stays as it is.
+    Optional: ``extended(vectors) -> Index``, another index over these vectors and more after them, that shares what it
+    can with this one, which stays as it was. Without it, an index is built anew for every change of the catalogue.
     """
 
     def build(self, vectors: FloatArray, /) -> Self:

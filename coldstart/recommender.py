@@ -1,6 +1,6 @@
 """The pipeline: a catalogue in, recommendations out, from the first day on."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from typing_extensions import Self
@@ -18,11 +18,11 @@ from coldstart.encoders.text import TextEncoder
 from coldstart.errors import NotFittedError
 from coldstart.fusers.concat import ConcatFuser
 from coldstart.index.exact import ExactIndex
-from coldstart.pipeline.checks import checked_batch, checked_catalog, checked_clicks, encoder_per_field
+from coldstart.pipeline.checks import checked_batch, checked_batches, checked_catalog, checked_clicks, encoder_per_field
 from coldstart.pipeline.fitted import Fitted, Parts, fit_parts
 from coldstart.pipeline.honesty import Honesty, check_honesty
-from coldstart.pipeline.saving import load_fitted, save_fitted
-from coldstart.pipeline.serving import Filters, answer
+from coldstart.pipeline.saving import save_fitted
+from coldstart.pipeline.serving import Filters, answer, answers
 from coldstart.rankers.hybrid.ranker import HybridRanker
 
 LEXICAL = LexicalEncoder()
@@ -189,15 +189,50 @@ class Recommender(Component):
         exclude_seen: bool = True,
         where: Where | None = None,
     ) -> Recommendations:
-        """Recommend for a batch: requests, or the ids of known users. Other arguments as in ``recommend``.
+        """Return one row for each of a batch of requests, or of ids of known users; arguments as in ``recommend``.
 
-        Returns
-        -------
-        Recommendations
-            One row per request, in order. All unknown ids of the batch are named at once.
+        All unknown ids of the batch are named at once.
         """
         batch = checked_batch(requests, users)
         return answer(self.fitted, batch, k, Filters(candidates, exclude, exclude_seen, where))
+
+    def recommend_stream(
+        self,
+        requests: Iterable[Request] | None = None,
+        *,
+        users: Iterable[Hashable] | None = None,
+        batch_size: int = 1024,
+        k: int | None = None,
+        candidates: Iterable[Hashable] | None = None,
+        exclude: Iterable[Hashable] = (),
+        exclude_seen: bool = True,
+        where: Where | None = None,
+    ) -> Iterator[Recommendations]:
+        """Recommend to any number of users in the memory of one batch; arguments as in ``recommend_many``.
+
+        All answers come from the recommender as it is at the call, whatever is added or removed meanwhile.
+
+        Parameters
+        ----------
+        batch_size : int
+            Requests answered at a time, from 1 to 1,000,000.
+
+        Yields
+        ------
+        Recommendations
+            One row per request of a batch; a batch is read and answered when it is asked for. Arguments are checked at
+            the call; unknown users are named with their batch.
+
+        Examples
+        --------
+        >>> import coldstart as cs
+        >>> from coldstart.testing import HashEncoder, tiny_catalog, tiny_clicks
+        >>> rec = cs.Recommender(encoder=HashEncoder()).fit(tiny_catalog(), tiny_clicks())
+        >>> [batch.item_ids for batch in rec.recommend_stream(users=["u0", "u1", "v2"], k=1, batch_size=2)]
+        [[['s0'], ['s1']], [['g2']]]
+        """
+        batches = checked_batches(requests, users, batch_size)
+        return answers(self.fitted, batches, k, Filters(candidates, exclude, exclude_seen, where))
 
     def similar_items(
         self,
@@ -313,38 +348,3 @@ class Recommender(Component):
     def ranker_(self) -> Ranker | VectorRanker:
         """The fitted ranker."""
         return self.fitted.parts.ranker
-
-
-def load(
-    folder: str | Path,
-    *,
-    encoder: Encoder | Mapping[str, Encoder] | None = None,
-    fuser: Fuser | None = None,
-    ranker: Ranker | VectorRanker | None = None,
-    index: Index | None = None,
-) -> Recommender:
-    """Load what ``Recommender.save`` wrote; needs no training data, and no network when the weights are local.
-
-    Parameters
-    ----------
-    folder : str or Path
-    encoder, fuser, ranker, index
-        Parts of classes that are not of this library, as they were fitted; the folder only names them. Encoders of
-        several classes are given per field.
-
-    Raises
-    ------
-    SavedFolderError
-        When the folder is incomplete, altered or of a newer format, or a part of yours is not given.
-
-    Examples
-    --------
-    >>> import coldstart as cs
-    >>> cs.load("no/such/folder")
-    Traceback (most recent call last):
-    coldstart.errors.SavedFolderError: 'no/such/folder' must be a folder written by save; it has no config.json.
-    """
-    yours = {"encoder": encoder, "fuser": fuser, "ranker": ranker, "index": index}
-    fitted = load_fitted(Path(folder), yours)
-    parts = fitted.parts
-    return Recommender(dict(parts.encoders), parts.fuser, parts.ranker, parts.lexical, parts.index).with_fitted(fitted)

@@ -1,5 +1,7 @@
 """Choose a set of items, not items one by one."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from coldstart._arrays import FloatArray, IntArray, unit_rows
@@ -9,7 +11,7 @@ MAX_CANDIDATES = 2_000
 """Items compared with each other; beyond that, evenly spaced ones stand for the rest."""
 
 
-def diverse_cover(vectors: FloatArray, k: int, allow: IntArray) -> Hits:
+def diverse_cover(vectors_at: Callable[[IntArray], FloatArray], k: int, allow: IntArray) -> Hits:
     """Pick items that together resemble the whole catalogue, each adding what the others lack.
 
     Greedy maximisation of facility location, ``sum over items of their largest cosine to a chosen one``
@@ -17,7 +19,8 @@ def diverse_cover(vectors: FloatArray, k: int, allow: IntArray) -> Hits:
 
     Parameters
     ----------
-    vectors : ndarray of shape (n, dim)
+    vectors_at : callable
+        Gets positions, returns their vectors, shape (len(positions), dim).
     k : int
     allow : ndarray of int64
         Positions to choose from, ascending.
@@ -30,12 +33,12 @@ def diverse_cover(vectors: FloatArray, k: int, allow: IntArray) -> Hits:
     Examples
     --------
     >>> two_groups = np.array([[1, 0], [1, 0], [1, 0], [0, 1], [0, 1]], dtype=np.float32)
-    >>> diverse_cover(two_groups, 2, np.arange(5)).positions[0].tolist()
+    >>> diverse_cover(two_groups.__getitem__, 2, np.arange(5)).positions[0].tolist()
     [0, 3]
     """
     spread = np.linspace(0, len(allow) - 1, min(len(allow), MAX_CANDIDATES)).round().astype(np.int64)
     candidates = allow[np.unique(spread)]
-    unit = unit_rows(vectors[candidates])
+    unit = unit_rows(vectors_at(candidates))
     likeness = np.maximum(unit @ unit.T, 0.0)
     covered = np.zeros(len(candidates), dtype=np.float32)
     chosen: list[int] = []

@@ -12,23 +12,28 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from scipy.sparse import csr_array, issparse
 
 from coldstart._arrays import AnyArray
 from coldstart._component import Component
+from coldstart.data.cells import Cells
 from coldstart.errors import InvalidInputError, SavedFolderError
 
-FORMAT = 1
-"""Version of the folder's layout; a reader refuses folders of later versions."""
+FORMAT = 2
+"""Version of the folder's layout; a reader refuses folders of later versions, and reads all earlier ones."""
+
+HASHED = 64 * 2**20
+"""Bytes up to which a file is compared with its hash whenever it is read."""
 
 MODEL = "model"
 """The kind of a folder whose config names none."""
 
 Json: TypeAlias = Any
 Tensors: TypeAlias = dict[str, AnyArray]
+Verify: TypeAlias = bool | Literal["auto"]
 Registry: TypeAlias = Mapping[str, type[Component]]
 
 _TAG = "is"
@@ -47,8 +52,13 @@ def pack(value: Any, tensors: Tensors, name: str) -> Json:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.ndarray):
-        tensors[name] = np.ascontiguousarray(value)
-        return {_TAG: "tensor", "name": name}
+        value = np.ascontiguousarray(value)
+        same = next((known for known, array in tensors.items() if array is value), name)
+        tensors[same] = value
+        return {_TAG: "tensor", "name": same}
+    if isinstance(value, Cells):
+        parts = {"data": value.data, "ends": value.ends, "missing": value.missing}
+        return {_TAG: "cells", **_pack_items(parts, tensors, name)}
     if isinstance(value, Component):
         params = value.get_params()
         if "device" in params:
@@ -94,7 +104,7 @@ def write_folder(folder: Path, files: Mapping[str, Callable[[Path], None]], conf
     files : mapping of str to callable
         Each gets the path to write; it may be a folder.
     config : mapping
-        Goes into ``config.json``, with the format version and the SHA-256 of every file.
+        Goes into ``config.json``, with the format version and the size and SHA-256 of every file.
 
     Raises
     ------
@@ -113,22 +123,35 @@ def write_folder(folder: Path, files: Mapping[str, Callable[[Path], None]], conf
         fresh.mkdir()
         for name, write in files.items():
             write(fresh / name)
-        hashes = {path.relative_to(fresh).as_posix(): _sha256(path) for path in _files(fresh)}
-        content = {"format": FORMAT, **config, "files": hashes}
+        written = {path.relative_to(fresh).as_posix(): path for path in _files(fresh)}
+        sizes = {name: path.stat().st_size for name, path in written.items()}
+        hashes = {name: _sha256(path) for name, path in written.items()}
+        content = {"format": FORMAT, **config, "files": hashes, "sizes": sizes}
         write_json({**content, "sha256": _digest(content)}, fresh / "config.json")
         _swap(fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def read_config(folder: Path, kind: str = MODEL) -> tuple[Path, dict[str, Json]]:
-    """Return where the folder really is and its config, every file checked against its hash.
+def read_config(folder: Path, kind: str = MODEL, verify: Verify = "auto") -> tuple[Path, dict[str, Json]]:
+    """Return where the folder really is and its config, every file checked.
+
+    Parameters
+    ----------
+    folder : Path
+    kind : str
+    verify : bool or "auto"
+        Compare every file with its hash; "auto": files up to 64 MB. Sizes are always compared.
 
     Raises
     ------
+    InvalidInputError
+        When ``verify`` is something else.
     SavedFolderError
         When there is no such folder, or it is of another kind, of a newer format, incomplete or altered.
     """
+    if verify not in (True, False, "auto"):
+        raise InvalidInputError(f'`verify` must be True, False or "auto"; got {verify!r}.')
     place = folder.absolute()
     if not place.exists() and _previous(place).exists():
         place = _previous(place)  # a save was killed between its two renames
@@ -149,35 +172,18 @@ def read_config(folder: Path, kind: str = MODEL) -> tuple[Path, dict[str, Json]]
     if config.get("sha256") != _digest(content):
         raise SavedFolderError(f"config.json in {str(folder)!r} was altered after it was saved. Save the model again.")
     for name, expected in config["files"].items():
-        if not (place / name).is_file() or _sha256(place / name) != expected:
+        path, size = place / name, config.get("sizes", {}).get(name)
+        found = path.stat().st_size if path.is_file() else None
+        if found is None or size not in (None, found):
+            raise SavedFolderError(
+                f"{name} in {str(folder)!r} is missing or not what was saved (size differs). Copy the folder again."
+            )
+        hashed = verify is True or (verify == "auto" and (size is None or size <= HASHED))
+        if hashed and _sha256(path) != expected:
             raise SavedFolderError(
                 f"{name} in {str(folder)!r} is missing or not what was saved (SHA-256 differs). Copy the folder again."
             )
     return place, config
-
-
-def write_tensors(tensors: Tensors, path: Path) -> None:
-    """Write arrays as safetensors."""
-    from safetensors.numpy import save_file
-
-    save_file(tensors, path)
-
-
-def read_tensors(path: Path) -> Tensors:
-    """Read arrays from safetensors.
-
-    Raises
-    ------
-    SavedFolderError
-        When the file is not one.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return dict(load_file(path))
-    except SafetensorError as error:
-        raise SavedFolderError(f"{path.name!r} is not a whole safetensors file: {error}.") from error
 
 
 def write_json(value: Json, path: Path) -> None:
@@ -235,6 +241,10 @@ def _unpack_csr(value: Json, tensors: Tensors, registry: Registry) -> Any:
     return csr_array((data, indices, indptr), shape=tuple(value["shape"]))
 
 
+def _unpack_cells(value: Json, tensors: Tensors, registry: Registry) -> Cells:
+    return Cells(*(unpack(value[key], tensors, registry) for key in ("data", "ends", "missing")))
+
+
 _UNPACK: dict[str, Callable[[Json, Tensors, Registry], Any]] = {
     "tensor": lambda value, tensors, _: tensors[value["name"]],
     "tuple": lambda value, tensors, registry: tuple(unpack(value["items"], tensors, registry)),
@@ -243,6 +253,7 @@ _UNPACK: dict[str, Callable[[Json, Tensors, Registry], Any]] = {
     "dict": _unpack_dict,
     "part": _unpack_part,
     "csr": _unpack_csr,
+    "cells": _unpack_cells,
 }
 
 

@@ -146,6 +146,9 @@ def check_ranker(ranker: Ranker | VectorRanker) -> None:
     together = _score(ranker, _join(likes, both, none), features)
     _expect(np.allclose(together[0], scores[0], atol=1e-4), "a user's scores do not depend on the other users")
     _expect(bool(np.isfinite(together).all()), "a user of whom nothing is known gets finite scores")
+    if isinstance(ranker, VectorRanker) and not hasattr(ranker, "refreshed"):
+        part, whole = ranker.item_vectors(features[:3]), ranker.item_vectors(features)
+        _expect(np.allclose(part, whole[:3], atol=1e-6), "an item's vector does not depend on the other items")
     fewer = Features(features.dense[:6], None, features.missing[:6])  # type: ignore[index]
     there: Any = ranker
     if hasattr(ranker, "refreshed"):
@@ -176,6 +179,10 @@ def check_index(index: Index) -> None:
     _expect(all(max(row) < 10 for row in allowed.positions), "only allowed positions come back")
     short = index.search(queries, 5, allow=np.arange(5), exclude=[np.array([0, 1])] * 4)
     _expect(all(sorted(row) == [2, 3, 4] for row in short.positions), "rows are short when filters leave fewer than k")
+    if hasattr(index, "extended"):
+        longer = index.build(vectors[:30]).extended(vectors[30:])
+        _expect(np.array_equal(longer.search(queries, 5).positions, expected), "extended adds vectors after the others")
+        _expect(max(map(max, index.search(queries, 5).positions)) < 30, "extended leaves the index as it was")
     twins = index.build(np.ones((6, 8), dtype=np.float32)).search(np.ones((1, 8), dtype=np.float32), 3)
     _expect(list(twins.positions[0]) == [0, 1, 2], "equal scores are in order of position")
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from coldstart._arrays import GROUPS, as_matrix, blocks, check_between, generator, largest, unit_rows
+from coldstart._arrays import GROUPS, as_matrix, blocks, check_between, generator, in_blocks, largest, unit_rows
 from coldstart.errors import InvalidInputError
 
 
@@ -184,3 +184,19 @@ class TestLargest:
     )
     def test_of_no_rows(self, length):
         assert largest(np.zeros((0, length), dtype=np.float32), 20).shape == (0, 20)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 9])
+@pytest.mark.parametrize("total", [0, 1, 5])
+def test_rows_made_in_blocks_are_those_made_at_once(total, size):
+    everything, seen = np.arange(3 * total, dtype=np.float32).reshape(total, 3), []
+
+    def make(block):
+        seen.append(len(everything[block]))
+        return everything[block] * 2
+
+    found = in_blocks(make, total, size)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, everything * 2)
+    assert max(seen) <= size
+    assert sum(seen) == total

@@ -18,6 +18,8 @@ FLOORS = {
     "_component": 2,
     "_device": 2,
     "_extras": 2,
+    "_rows": 2,
+    "_tensors": 2,
     "_svd": 3,
     "base": 3,
     "data": 3,
@@ -33,6 +35,7 @@ FLOORS = {
     "recommender": 8,
     "baselines": 9,
     "evaluation": 9,
+    "loading": 9,
     "testing": 9,
 }
 """Files of one folder may import each other."""

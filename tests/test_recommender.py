@@ -590,3 +590,75 @@ class TestInheritsNothing:
     def test_in_a_recommender(self, catalog):
         rec = cs.Recommender(self.Encoder(), self.Fuser(), self.Ranker()).fit(catalog)
         assert ids_of(rec.recommend(query="aaaa", k=1)) == ["g2"]
+
+
+class TestStream:
+    USERS = ("u0", "u1", "u2", "v0", "v1")
+
+    @pytest.mark.parametrize("batch_size", [1, 2, 5, 1024])
+    def test_batches_are_the_rows_of_recommend_many(self, rec, batch_size):
+        whole = rec.recommend_many(users=self.USERS, k=2, exclude=["s1"], where={"price": (">", 0)})
+        batches = list(
+            rec.recommend_stream(
+                users=self.USERS, k=2, exclude=["s1"], where={"price": (">", 0)}, batch_size=batch_size
+            )
+        )
+        assert [row for batch in batches for row in batch.item_ids] == whole.item_ids
+        assert [row for batch in batches for row in batch.scores] == whole.scores
+        assert all(len(batch) == batch_size for batch in batches[:-1])
+
+    def test_requests_are_read_when_their_batch_is_asked_for(self, rec):
+        read = []
+
+        def endless():
+            while True:
+                read.append(len(read))
+                yield cs.Request(query="moon")
+
+        stream = rec.recommend_stream(endless(), k=1, batch_size=3)
+        assert read == []
+        assert len(next(stream)) == 3
+        assert len(read) == 3
+
+    def test_filters_given_as_iterators_hold_for_every_batch(self, rec):
+        stream = rec.recommend_stream(
+            users=self.USERS, k=2, candidates=iter(["s0", "g0"]), exclude_seen=False, batch_size=2
+        )
+        assert {item for batch in stream for row in batch.item_ids for item in row} == {"s0", "g0"}
+
+    def test_it_answers_from_the_items_at_the_call(self, rec):
+        stream = rec.recommend_stream(users=["u0", "u1"], k=1, batch_size=1)
+        first = next(stream).item_ids
+        rec.remove_items(["s0", "s1"])
+        assert [first, next(stream).item_ids] == [[["s0"]], [["s1"]]]
+
+    def test_nobody_is_no_batch(self, rec):
+        assert list(rec.recommend_stream([])) == []
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({}, "recommend_stream takes either requests or users="),
+            ({"requests": [], "users": []}, "recommend_stream takes either requests or users="),
+            ({"users": "u0"}, r"`users` must be an iterable; got 'u0'\. Pass \['u0'\]"),
+            ({"requests": 3}, "`requests` must be an iterable; got 3"),
+            ({"users": [], "batch_size": 0}, "`batch_size` must be between 1 and 1,000,000; got 0"),
+            ({"users": [], "k": 99}, "`k` must be between 1 and 8; got 99"),
+            ({"users": [], "candidates": ["x"]}, "`candidates` must hold ids of the 8 items.*got 'x'"),
+            ({"users": [], "where": {"colour": 1}}, "no column 'colour'"),
+        ],
+        ids=str,
+    )
+    def test_bad_arguments_are_named_at_the_call(self, rec, arguments, message):
+        with pytest.raises(cs.ColdstartError, match=message):
+            rec.recommend_stream(**arguments)
+
+    def test_unknown_users_are_named_with_their_batch(self, rec):
+        stream = rec.recommend_stream(users=["u0", "nobody"], k=1, batch_size=1)
+        assert next(stream).item_ids == [["s0"]]
+        with pytest.raises(UnknownIdError, match="got 'nobody'"):
+            next(stream)
+
+    def test_what_is_no_request_is_named(self, rec):
+        with pytest.raises(InvalidInputError, match="`requests` must hold Request objects; got 'u0'"):
+            next(rec.recommend_stream(["u0"]))

@@ -15,7 +15,9 @@ def groups(*sizes):
 
 
 def cover(vectors, k, allow=None):
-    positions, scores = diverse_cover(vectors, k, np.arange(len(vectors)) if allow is None else np.array(allow))
+    positions, scores = diverse_cover(
+        vectors.__getitem__, k, np.arange(len(vectors)) if allow is None else np.array(allow)
+    )
     return positions[0].tolist(), scores[0].tolist()
 
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 import coldstart as cs
+from coldstart._tensors import read_tensors
 from coldstart.errors import InvalidInputError, SavedFolderError
-from coldstart.storage import pack, read_config, read_json, read_tensors, unpack, write_folder, write_json
+from coldstart.storage import pack, read_config, read_json, unpack, write_folder, write_json
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 values = st.recursive(
@@ -168,7 +169,7 @@ def test_a_newer_format_asks_for_an_update(tmp_path):
     write(tmp_path / "model")
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     write_json({**config, "format": 99}, tmp_path / "model" / "config.json")
-    with pytest.raises(SavedFolderError, match="has format 99; this version reads up to 1. Update coldstart-rec"):
+    with pytest.raises(SavedFolderError, match="has format 99; this version reads up to 2. Update coldstart-rec"):
         read_config(tmp_path / "model")
 
 

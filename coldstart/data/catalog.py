@@ -1,24 +1,27 @@
 """The items: ids, the fields an encoder reads, and every other column for filters."""
 
 import copy
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from coldstart._arrays import BoolArray, IntArray
+from coldstart._rows import Rows
+from coldstart.data.cells import Cells
+from coldstart.data.ids import Ids
 from coldstart.data.tables import Table, checked_ids, is_missing, pick, read_columns, some
 from coldstart.errors import InvalidInputError, UnknownIdError
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, init=False)
 class Catalog:
     """Items with text (and any other columns), copied from the caller and never changed.
 
-    Use ``from_frame``; the constructor takes columns that are already plain lists.
+    Use ``from_frame``; the constructor takes columns that are already plain lists. A catalogue that was made from
+    another one (``joined``, ``updated``, ``take``) shares what did not change.
 
     Attributes
     ----------
@@ -41,24 +44,40 @@ class Catalog:
     [[False], [True]]
     """
 
-    ids: tuple[Hashable, ...]
     fields: tuple[str, ...]
-    columns: Mapping[str, tuple[Any, ...]]
-    id_name: str = "item_id"
+    id_name: str
+    _ids: Ids
+    _cells: Mapping[str, Rows]
 
-    def __post_init__(self) -> None:
-        columns = {name: tuple(map(_own, values)) for name, values in self.columns.items()}
-        for name, values in columns.items():
-            if len(values) != len(self.ids):
-                raise InvalidInputError(f"Column {name!r} must have {len(self.ids)} cells; got {len(values)}.")
-        object.__setattr__(self, "ids", tuple(checked_ids(self.ids, self.id_name)))
-        object.__setattr__(self, "fields", _checked_fields(self.fields, columns))
-        for name in self.fields:
-            columns[name] = tuple(_checked_texts(columns[name], name))
-        object.__setattr__(self, "columns", MappingProxyType(columns))
-        if not self.ids:
+    def __init__(
+        self,
+        ids: Sequence[Hashable],
+        fields: Sequence[str],
+        columns: Mapping[str, Sequence[Any]],
+        id_name: str = "item_id",
+    ) -> None:
+        cells = {name: tuple(map(_own, values)) for name, values in columns.items()}
+        for name, values in cells.items():
+            if len(values) != len(ids):
+                raise InvalidInputError(f"Column {name!r} must have {len(ids)} cells; got {len(values)}.")
+        ids, fields = checked_ids(ids, id_name), _checked_fields(fields, cells)
+        for name in fields:
+            cells[name] = tuple(_checked_texts(cells[name], name))
+        if not ids:
             raise InvalidInputError("A Catalog must have at least 1 item; got 0 rows.")
-        _check_unique(self.ids, self.id_name)
+        _check_unique(ids, id_name)
+        self._set(Ids.of(ids), fields, {name: Rows.of(values) for name, values in cells.items()}, id_name)
+
+    @classmethod
+    def of_rows(cls, ids: Ids, fields: tuple[str, ...], cells: Mapping[str, Rows], id_name: str) -> "Catalog":
+        """Return the catalogue of ids and cells that were checked before."""
+        catalog = cls.__new__(cls)
+        catalog._set(ids, fields, cells, id_name)
+        return catalog
+
+    def _set(self, ids: Ids, fields: tuple[str, ...], cells: Mapping[str, Rows], id_name: str) -> None:
+        for name, value in {"_ids": ids, "fields": fields, "_cells": cells, "id_name": id_name}.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_frame(cls, frame: Table, *, id: str, fields: Sequence[str]) -> "Catalog":
@@ -87,31 +106,59 @@ class Catalog:
         return cls(tuple(ids), tuple(fields), {n: tuple(v) for n, v in (others | texts).items()}, id)
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self._ids)
 
     def __contains__(self, item_id: Hashable) -> bool:
-        return item_id in self._positions
+        return item_id in self._ids
 
     def __repr__(self) -> str:
         counts = self.missing.sum(axis=0)
         fields = [f"{n} ({c} missing)" if c else n for n, c in zip(self.fields, counts, strict=True)]
-        others = [name for name in self.columns if name not in self.fields]
+        others = [name for name in self._cells if name not in self.fields]
         tail = f", other columns: {', '.join(others)}" if others else ""
         return f"Catalog({len(self):,} items, fields: {', '.join(fields)}{tail})"
+
+    @property
+    def ids(self) -> tuple[Hashable, ...]:
+        """Item ids in row order."""
+        return self._ids.whole
+
+    @cached_property
+    def columns(self) -> Mapping[str, tuple[Any, ...]]:
+        """All columns except the id; each is made when it is asked for."""
+        return _Columns(self._cells)
 
     @cached_property
     def missing(self) -> BoolArray:
         """Where a field has no value, shape (n_items, n_fields)."""
-        missing = np.array([[v is None for v in self.columns[f]] for f in self.fields], dtype=bool).T.copy()
+        missing = np.array([_is_none(self._cells[f].whole()) for f in self.fields], dtype=bool).T.copy()
         missing.setflags(write=False)
         return missing
 
+    def missing_at(self, rows: IntArray) -> BoolArray:
+        """Return some rows of ``missing``."""
+        return np.array([_is_none(self._cells[f].take(rows)) for f in self.fields], dtype=bool).T.copy()
+
+    def ids_at(self, rows: IntArray) -> tuple[Hashable, ...]:
+        """Return the ids of some rows."""
+        return self._ids.at(rows)
+
+    @property
+    def item_ids(self) -> Ids:
+        """The ids as they are kept."""
+        return self._ids
+
+    def cells(self, name: str) -> Sequence[Any]:
+        """Return a column as it is kept: a tuple, or packed."""
+        cells: Sequence[Any] = self._cells[name].whole()
+        return cells
+
+    def cells_at(self, name: str, rows: IntArray) -> tuple[Any, ...]:
+        """Return some cells of a column."""
+        return tuple(self._cells[name].take(rows))
+
     def __reduce__(self) -> tuple[Any, ...]:
         return Catalog, (self.ids, self.fields, dict(self.columns), self.id_name)
-
-    @cached_property
-    def _positions(self) -> dict[Hashable, int]:
-        return {item_id: row for row, item_id in enumerate(self.ids)}
 
     def positions(self, item_ids: Iterable[Hashable], what: str = "item_ids") -> IntArray:
         """Return the row of each id.
@@ -121,19 +168,31 @@ class Catalog:
         UnknownIdError
             Naming every id that is not in the catalogue.
         """
-        known, item_ids = self._positions, list(item_ids)
-        unknown = [item_id for item_id in item_ids if item_id not in known]
+        item_ids = list(item_ids)
+        found = [self._ids.find(item_id) for item_id in item_ids]
+        unknown = [item_id for item_id, row in zip(item_ids, found, strict=True) if row is None]
         if unknown:
             raise UnknownIdError(
                 f"`{what}` must hold ids of the {len(self):,} items of the catalogue; got {some(unknown)}. "
                 "Add the items first (add_items), or check the type of the ids: 1 and '1' differ."
             )
-        return np.array([known[item_id] for item_id in item_ids], dtype=np.int64)
+        return np.array(found, dtype=np.int64)
 
     def take(self, rows: Sequence[int] | IntArray) -> "Catalog":
-        """Return the catalogue of some rows, in that order."""
-        columns = {name: tuple(values[r] for r in rows) for name, values in self.columns.items()}
-        return Catalog(tuple(self.ids[r] for r in rows), self.fields, columns, self.id_name)
+        """Return the catalogue of some rows, in that order.
+
+        Raises
+        ------
+        InvalidInputError
+            When no row is left, or one is taken twice.
+        """
+        rows = np.arange(len(self))[np.asarray(rows, dtype=np.int64)]
+        if not len(rows):
+            raise InvalidInputError("A Catalog must have at least 1 item; got 0 rows.")
+        if np.bincount(rows).max() > 1:
+            _check_unique(self._ids.at(rows), self.id_name)
+        cells = {name: column.taken(rows) for name, column in self._cells.items()}
+        return Catalog.of_rows(self._ids.taken(rows), self.fields, cells, self.id_name)
 
     def joined(self, rows: "Catalog") -> "Catalog":
         """Return this catalogue with the rows of another below; a column either lacks is None there.
@@ -149,12 +208,11 @@ class Catalog:
                 f"`{self.id_name}` of new items must be new; got {some(twice)}, which the catalogue has. "
                 "Use update_items to change an item."
             )
-        names = dict.fromkeys([*self.columns, *rows.columns])
-        columns = {
-            name: (*self.columns.get(name, [None] * len(self)), *rows.columns.get(name, [None] * len(rows)))
-            for name in names
-        }
-        return Catalog((*self.ids, *rows.ids), self.fields, columns, self.id_name)
+        cells = {}
+        for name in dict.fromkeys([*self._cells, *rows._cells]):
+            above, below = (c._cells[name] if name in c._cells else Rows.of((None,) * len(c)) for c in (self, rows))
+            cells[name] = above.extended(tuple(below.whole()))
+        return Catalog.of_rows(self._ids.extended(rows.ids), self.fields, cells, self.id_name)
 
     def updated(self, table: Table) -> "Catalog":
         """Return this catalogue with the cells of known items replaced.
@@ -166,18 +224,27 @@ class Catalog:
         InvalidInputError, UnknownIdError
             A repeated id, a column that the catalogue lacks, or an id that is not in the catalogue.
         """
+        return self.with_cells(*self.edits(table))
+
+    def edits(self, table: Table) -> tuple[IntArray, dict[str, tuple[Any, ...]]]:
+        """Return which rows a table is about, and the cells it has for them; raises as ``updated``."""
         if isinstance(table, Catalog):
             table = {table.id_name: table.ids, **table.columns}
         given = read_columns(table, "Catalog")
         ids = checked_ids(pick(given, self.id_name, "Catalog"), self.id_name)
         _check_unique(ids, self.id_name)
-        rows = self.positions(ids, self.id_name)
-        columns = {name: list(values) for name, values in self.columns.items()}
+        rows, cells = self.positions(ids, self.id_name), {}
         for name in given.keys() - {self.id_name}:
-            column = pick(columns, name, "Catalog")
-            for row, value in zip(rows, given[name], strict=True):
-                column[row] = value
-        return Catalog(self.ids, self.fields, {n: tuple(c) for n, c in columns.items()}, self.id_name)
+            pick(self._cells, name, "Catalog")
+            cells[name] = tuple(map(_own, given[name]))
+            if name in self.fields:
+                cells[name] = tuple(_checked_texts(cells[name], name))
+        return rows, cells
+
+    def with_cells(self, rows: IntArray, cells: Mapping[str, tuple[Any, ...]]) -> "Catalog":
+        """Return this catalogue with other cells in some rows."""
+        edited = {name: self._cells[name].replaced(rows, column) for name, column in cells.items()}
+        return Catalog.of_rows(self._ids, self.fields, {**self._cells, **edited}, self.id_name)
 
     def like(self, table: Table) -> "Catalog":
         """Read new rows by the same id and field columns; a ``Catalog`` with them is taken as it is.
@@ -192,6 +259,28 @@ class Catalog:
         if table.fields != self.fields:
             raise InvalidInputError(f"New items must have the fields {self.fields}; got {table.fields}.")
         return table
+
+
+class _Columns(Mapping[str, tuple[Any, ...]]):
+    """Columns as tuples, each made at first use."""
+
+    def __init__(self, cells: Mapping[str, Rows]) -> None:
+        self._cells = cells
+        self._made: dict[str, tuple[Any, ...]] = {}
+
+    def __getitem__(self, name: str) -> tuple[Any, ...]:
+        if name not in self._made:
+            self._made[name] = tuple(self._cells[name].whole())
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cells)
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(f'{name!r}: {len(cells):,} cells' for name, cells in self._cells.items())}}}"
 
 
 _NO_TEXT = (int, float, list, dict, tuple, set, frozenset)
@@ -213,6 +302,10 @@ def _checked_fields(fields: Sequence[str], columns: Mapping[str, Any]) -> tuple[
     for name in fields:
         pick(columns, name, "Catalog")
     return fields
+
+
+def _is_none(cells: Any) -> Any:
+    return cells.missing if isinstance(cells, Cells) else [cell is None for cell in cells]
 
 
 def _own(cell: Any) -> Any:

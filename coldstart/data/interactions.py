@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coldstart._arrays import BoolArray, FloatArray, IntArray, check_between
+from coldstart.data.catalog import Catalog
 from coldstart.data.tables import Table, checked_ids, is_missing, pick, read_columns, some
 from coldstart.errors import ColdstartWarning, InvalidInputError
 
@@ -136,12 +137,12 @@ class Interactions:
         days = np.maximum(now - self.time, 0.0) / 86_400
         return replace(self, weight=(self.weight * np.maximum(0.5 ** (days / half_life), LEAST)).astype(np.float32))
 
-    def within(self, item_ids: Sequence[Hashable], on_unknown: OnUnknown = "error") -> "Interactions":
+    def within(self, item_ids: Sequence[Hashable] | Catalog, on_unknown: OnUnknown = "error") -> "Interactions":
         """Keep the clicks on the items of a catalogue.
 
         Parameters
         ----------
-        item_ids : sequence of hashable
+        item_ids : sequence of hashable, or Catalog
             The ids of the catalogue.
         on_unknown : {"error", "drop"}
             What to do with clicks on other items; dropping warns with the counts.
@@ -153,7 +154,7 @@ class Interactions:
         """
         if on_unknown not in ("error", "drop"):
             raise InvalidInputError(f'`on_unknown` must be "error" or "drop"; got {on_unknown!r}.')
-        known = set(item_ids)
+        known = item_ids if isinstance(item_ids, Catalog) else set(item_ids)
         unknown = [item_id for item_id in self.items if item_id not in known]
         if not unknown:
             return self

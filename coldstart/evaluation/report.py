@@ -9,6 +9,7 @@ import numpy as np
 
 from coldstart._arrays import AnyArray
 from coldstart._extras import as_frame
+from coldstart._tensors import read_tensors, write_tensors
 from coldstart.evaluation._tables import as_html, as_text
 from coldstart.evaluation.comparison import Comparison, compare
 from coldstart.evaluation.measured import Measured, Part, Row
@@ -17,11 +18,9 @@ from coldstart.storage import (
     pack,
     read_config,
     read_json,
-    read_tensors,
     unpack,
     write_folder,
     write_json,
-    write_tensors,
 )
 
 MAIN = ("ndcg", "recall", "hit_rate", "mrr")

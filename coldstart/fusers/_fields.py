@@ -121,9 +121,9 @@ def learn_weights(fields: Mapping[str, FloatArray], missing: BoolArray, clicks: 
     dict of str to float
         Sums to 1; equal weights when there is nothing to learn from.
     """
-    margins = _margins(fields, missing, clicks)
     equal = np.full(len(fields), 1.0 / len(fields))
-    if not len(margins) or len(fields) == 1:
+    margins = _margins(fields, missing, clicks) if len(fields) > 1 else equal[:0]
+    if not len(margins):
         return dict(zip(fields, equal.tolist(), strict=True))
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:

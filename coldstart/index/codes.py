@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coldstart._arrays import AnyArray, FloatArray, IntArray, blocks
+from coldstart._rows import Rows
 
 BLOCK = 512
 """Rows with one scale: rows are sorted by their largest number, so that neighbours need about the same."""
@@ -69,13 +70,14 @@ class Codes:
         return np.asarray(self.places[positions[inside] - self.first], dtype=np.int64)
 
 
-def encoded(vectors: FloatArray, first: int, stop: int) -> Codes:
-    """Encode the rows from ``first`` to ``stop``; the matrix is read, never copied whole."""
-    largest = np.concatenate([_largest(vectors[first:stop][block]) for block in blocks(stop - first, 1 << 16)])
+def encoded(vectors: Rows, first: int, stop: int) -> Codes:
+    """Encode the rows from ``first`` to ``stop``; they are read, never copied whole."""
+    positions = np.arange(first, stop)
+    largest = np.concatenate([_largest(vectors.take(positions[block])) for block in blocks(stop - first, 1 << 14)])
     order = first + np.argsort(-largest, kind="stable")
-    parts = [_block(vectors[order[block]]) for block in blocks(len(order), BLOCK)]
+    parts = [_block(vectors.take(order[block])) for block in blocks(len(order), BLOCK)]
     padding = -len(order) % BLOCK
-    codes = np.zeros((len(order) + padding, vectors.shape[1]), dtype=np.int8)
+    codes = np.zeros((len(order) + padding, vectors.blocks[0].shape[1]), dtype=np.int8)
     for at, part in zip(blocks(len(order), BLOCK), parts, strict=True):
         codes[at] = part[0]
     scales, reach, errors = (np.array(column) for column in list(zip(*parts, strict=True))[1:])
@@ -83,7 +85,7 @@ def encoded(vectors: FloatArray, first: int, stop: int) -> Codes:
     return Codes(codes, places, scales.astype(np.float32), reach, errors)
 
 
-def grown(chunks: Sequence[Codes], vectors: FloatArray) -> tuple[Codes, ...]:
+def grown(chunks: Sequence[Codes], vectors: Rows) -> tuple[Codes, ...]:
     """Encode the rows that came behind those of the chunks; short chunks at the end are encoded again with them.
 
     A chunk is taken in only by more rows than its own, or when it is shorter than a block: over many calls each row
@@ -107,16 +109,18 @@ def of_arrays(arrays: Sequence[Any]) -> tuple[Codes, ...]:
     return tuple(Codes(**chunk) for chunk in arrays)
 
 
-def agrees(chunks: Sequence[Codes], vectors: FloatArray, sample: int = 64) -> bool:
+def agrees(chunks: Sequence[Codes], vectors: Rows, sample: int = 64) -> bool:
     """Whether the chunks are of these vectors, by shape and by a sample of rows of each chunk."""
     if sum(chunk.rows for chunk in chunks) != len(vectors):
         return False
     for chunk in chunks:
         at = np.unique(np.linspace(0, chunk.rows - 1, sample).astype(np.int64))
-        if chunk.codes.shape[1] != vectors.shape[1] or chunk.order.max() >= len(vectors):
+        if chunk.codes.shape[1] != vectors.blocks[0].shape[1] or chunk.order.max() >= len(vectors):
             return False
         scale = chunk.scales[at // BLOCK, None].astype(np.float64)
-        gap = np.linalg.norm(vectors[chunk.order[at]].astype(np.float64) - scale * chunk.codes[at], axis=1)
+        gap = np.linalg.norm(
+            vectors.take(chunk.order[at].astype(np.int64)).astype(np.float64) - scale * chunk.codes[at], axis=1
+        )
         if (gap > chunk.errors[at // BLOCK]).any():
             return False
     return True

@@ -2,15 +2,12 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import TypeAlias
 
 import numpy as np
 
 from coldstart._arrays import AnyArray, FloatArray, IntArray, blocks
-from coldstart.base import Hits
-
-Rows: TypeAlias = list[tuple[IntArray, FloatArray]]
-"""Positions and scores of each query."""
+from coldstart._rows import Rows
+from coldstart.index.topk import Ranked
 
 PAIRS = 128
 """Pairs of rows multiplied at once: 400 kB a matrix of 384 columns, which stay in the processor's cache."""
@@ -32,14 +29,14 @@ def dots(left: FloatArray, right: FloatArray) -> FloatArray:
     return np.asarray(found + np.float32(0.0))  # -0.0 becomes 0.0
 
 
-def pair_dots(vectors: FloatArray, queries: FloatArray, positions: IntArray, owner: IntArray) -> FloatArray:
+def pair_dots(vectors: Rows, queries: FloatArray, positions: IntArray, owner: IntArray) -> FloatArray:
     """Return the dot product of ``vectors[positions[i]]`` and ``queries[owner[i]]`` for each i."""
     found = np.empty(len(positions), dtype=np.float32)
 
     def fill(half: slice) -> None:
         for block in blocks(half.stop - half.start, PAIRS):
             at = slice(half.start + block.start, half.start + block.stop)
-            found[at] = dots(vectors[positions[at]], queries[owner[at]])
+            found[at] = dots(vectors.take(positions[at]), queries[owner[at]])
 
     halves = list(blocks(len(found), max(8 * PAIRS, -(-len(found) // 2))))
     if len(halves) == 2:
@@ -66,17 +63,10 @@ def grouped(owner: IntArray, values: AnyArray) -> IntArray:
     return np.asarray(order[np.argsort(owner[order].astype(np.uint16), kind="stable")])
 
 
-def best_of(owner: IntArray, positions: IntArray, scores: FloatArray, n_queries: int, k: int) -> Rows:
+def best_of(owner: IntArray, positions: IntArray, scores: FloatArray, n_queries: int, k: int) -> list[Ranked]:
     """Return positions and scores of the k best of each owner, equal scores in order of position."""
     order = np.lexsort((positions, -scores, owner))
     owner, positions, scores = owner[order], positions[order], scores[order]
     starts = np.searchsorted(owner, np.arange(n_queries + 1)).tolist()
     cuts = [slice(start, min(start + k, stop)) for start, stop in pairwise(starts)]
     return [(positions[cut], scores[cut]) for cut in cuts]
-
-
-def as_hits(rows: Rows, k: int) -> Hits:
-    """Return rectangular arrays when every row has ``k`` results, else lists."""
-    if rows and all(len(positions) == k for positions, _ in rows):
-        return Hits(np.stack([positions for positions, _ in rows]), np.stack([scores for _, scores in rows]))
-    return Hits([positions for positions, _ in rows], [scores for _, scores in rows])

@@ -8,13 +8,13 @@ from typing_extensions import Self
 
 from coldstart._arrays import BoolArray, FloatArray, IntArray, as_matrix, blocks, check_between
 from coldstart._component import Component
+from coldstart._rows import Rows
 from coldstart.base import Hits
 from coldstart.errors import InvalidInputError
-from coldstart.index.codes import Codes, agrees, as_arrays, encoded, grown, of_arrays
-from coldstart.index.dots import Rows, as_hits
+from coldstart.index.codes import Codes, agrees, as_arrays, grown, of_arrays
 from coldstart.index.plain import longest, plain_search
 from coldstart.index.scan import Scan, is_exact
-from coldstart.index.topk import as_positions
+from coldstart.index.topk import Ranked, as_hits, as_positions
 
 MANY = 50_000
 """Rows from which on ``dtype="auto"`` keeps codes."""
@@ -57,6 +57,8 @@ class ExactIndex(Component):
     vectors_ : ndarray of shape (n, dim), float32
     chunks_ : tuple of Codes
         Codes of all vectors; empty without codes.
+    longest_ : float
+        No vector is longer.
 
     Examples
     --------
@@ -67,11 +69,17 @@ class ExactIndex(Component):
     ([[1, 2]], [[1.0, 0.5]])
     """
 
-    vectors_: FloatArray
+    _rows: Rows
     chunks_: tuple[Codes, ...] = ()
 
     def __init__(self, dtype: Literal["auto", "float32", "int8"] = "auto") -> None:
         self.dtype = dtype
+
+    @property
+    def vectors_(self) -> FloatArray:
+        """What is searched in."""
+        vectors: FloatArray = self._rows.whole()
+        return vectors
 
     def build(self, vectors: FloatArray, /) -> Self:
         """Take the vectors to search in, shape (n, dim).
@@ -84,37 +92,25 @@ class ExactIndex(Component):
         vectors = as_matrix(vectors, "vectors")
         if not len(vectors):
             raise InvalidInputError("`vectors` must have at least 1 row; got 0.")
-        chunks = (encoded(vectors, 0, len(vectors)),) if self._keeps_codes(vectors) else ()
-        return self._take(vectors, chunks, longest(vectors))
+        return self._take(Rows.of(vectors), longest(vectors))
 
     def extended(self, vectors: FloatArray, /) -> Self:
-        """Return an index of more vectors; this one stays as it is.
+        """Return an index over these vectors and others after them; what there is, is shared, not copied.
 
-        Codes are shared: the time goes with the number of new rows (each is encoded a few times over many calls).
-
-        Parameters
-        ----------
-        vectors : ndarray of shape (n + new, dim)
-            The vectors of this index, unchanged, and the new ones behind them.
+        Time goes with the number of new rows: each is encoded a few times over many calls.
 
         Raises
         ------
         NotFittedError
             Before ``build``.
         InvalidInputError
-            When they are fewer, of another width, or not finite rows.
+            When they are of another width, or not finite rows.
         """
-        self.check_fitted("vectors_", "build")
-        old = self.vectors_
-        matrix = np.ascontiguousarray(vectors, dtype=np.float32)
-        if matrix.ndim != 2 or len(matrix) < len(old) or matrix.shape[1] != old.shape[1]:
-            raise InvalidInputError(
-                f"`vectors` must have at least the {len(old):,} rows and the {old.shape[1]} columns of the index; "
-                f"got shape {matrix.shape}."
-            )
-        as_matrix(matrix[len(old) :], "new rows of vectors")
-        chunks = grown(self.chunks_, matrix) if self._keeps_codes(matrix) else ()
-        return type(self)(self.dtype)._take(matrix, chunks, max(self._longest, longest(matrix[len(old) :])))
+        self.check_fitted("_rows", "build")
+        new, dim = as_matrix(vectors, "vectors"), self._rows.blocks[0].shape[1]
+        if new.shape[1] != dim:
+            raise InvalidInputError(f"`vectors` must have {dim} columns; got {new.shape[1]}.")
+        return self._like()._take(self._rows.extended(new), max(self.longest_, longest(new)), self.chunks_)
 
     def restored(self, vectors: FloatArray, /) -> Self:
         """Return an index of the vectors whose codes this one was given by ``set_state``: nothing is encoded.
@@ -124,16 +120,15 @@ class ExactIndex(Component):
         InvalidInputError
             When the codes are not of these vectors: another shape, or a row of a sample that is too far.
         """
-        if not self.chunks_ or not self._keeps_codes(vectors):
-            return type(self)(self.dtype).build(vectors)
-        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-        if not agrees(self.chunks_, vectors):
+        if not hasattr(self, "longest_"):
+            return self._like().build(vectors)
+        rows = Rows.of(np.ascontiguousarray(vectors, dtype=np.float32))
+        if self.chunks_ and not agrees(self.chunks_, rows):
             raise InvalidInputError(
                 f"`vectors` must be those that the codes were made of; got others, of shape {vectors.shape}. "
                 "Call build."
             )
-        reach = max(float((chunk.reach + chunk.errors).max()) for chunk in self.chunks_)
-        return type(self)(self.dtype)._take(vectors, self.chunks_, reach)
+        return self._like()._take(rows, self.longest_, self.chunks_)
 
     def search(
         self,
@@ -167,49 +162,53 @@ class ExactIndex(Component):
         InvalidInputError
             When a shape, a position or ``k`` is out of range.
         """
-        self.check_fitted("vectors_", "build")
-        vectors, queries = self.vectors_, as_matrix(queries, "queries")
-        if queries.shape[1] != vectors.shape[1]:
-            raise InvalidInputError(f"`queries` must have {vectors.shape[1]} columns; got {queries.shape[1]}.")
-        check_between("k", k, 1, len(vectors))
-        allowed: Any = None if allow is None else as_positions(allow, len(vectors), "allow")
-        excluded = None if exclude is None else [as_positions(row, len(vectors), "exclude") for row in exclude]
+        self.check_fitted("_rows", "build")
+        queries, n_rows, dim = as_matrix(queries, "queries"), len(self._rows), self._rows.blocks[0].shape[1]
+        if queries.shape[1] != dim:
+            raise InvalidInputError(f"`queries` must have {dim} columns; got {queries.shape[1]}.")
+        check_between("k", k, 1, n_rows)
+        allowed: Any = None if allow is None else as_positions(allow, n_rows, "allow")
+        excluded = None if exclude is None else [as_positions(row, n_rows, "exclude") for row in exclude]
         if excluded is not None and len(excluded) != len(queries):
             raise InvalidInputError(f"`exclude` must have one entry per query, {len(queries)}; got {len(excluded)}.")
-        rows: Rows = []
+        rows: list[Ranked] = []
         for block in blocks(len(queries), BATCH):
             rows += self._search(queries[block], k, allowed, None if excluded is None else excluded[block])
         return as_hits(rows, k)
 
     def get_state(self) -> dict[str, Any]:
         """Return the codes as arrays; the vectors stay with who gave them, see ``restored``."""
-        return {"chunks_": as_arrays(self.chunks_)} if self.chunks_ else {}
+        return {"longest_": self.longest_, "chunks_": as_arrays(self.chunks_)} if hasattr(self, "longest_") else {}
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
         """Take over the codes that another index made."""
-        if "chunks_" in state:
-            self.chunks_ = of_arrays(state["chunks_"])
+        if "longest_" in state:
+            self.longest_, self.chunks_ = state["longest_"], of_arrays(state["chunks_"])
         return self
 
-    def _take(self, vectors: FloatArray, chunks: tuple[Codes, ...], longest: float) -> Self:
-        self.vectors_, self.chunks_, self._longest = vectors, chunks, longest
+    def _like(self) -> Self:
+        return type(self)(self.dtype)
+
+    def _take(self, rows: Rows, longest: float, chunks: tuple[Codes, ...] = ()) -> Self:
+        self._rows, self.longest_ = rows, longest
+        self.chunks_ = grown(chunks, rows) if self._keeps_codes(len(rows), rows.blocks[0].shape[1]) else ()
         return self
 
-    def _keeps_codes(self, vectors: FloatArray) -> bool:
+    def _keeps_codes(self, n_rows: int, dim: int) -> bool:
         if self.dtype not in DTYPES:
             raise InvalidInputError(f"`dtype` of ExactIndex must be one of {', '.join(DTYPES)}; got {self.dtype!r}.")
-        if self.dtype == "float32" or (self.dtype == "auto" and len(vectors) < MANY):
+        if self.dtype == "float32" or (self.dtype == "auto" and n_rows < MANY):
             return False
-        return 0 < vectors.shape[1] <= WIDEST and is_exact(vectors.shape[1])
+        return 0 < dim <= WIDEST and is_exact(dim)
 
     def _search(
         self, queries: FloatArray, k: int, allowed: IntArray | None, excluded: Sequence[IntArray] | None
-    ) -> Rows:
+    ) -> list[Ranked]:
         """Search for one batch, by codes where they help."""
-        vectors = self.vectors_
+        vectors = self._rows
         few = len(vectors) // 16
         if not self.chunks_ or k > min(few, MOST) or (allowed is not None and len(allowed) < few):
-            return plain_search(vectors, self._longest, queries, k, allowed, excluded)
+            return plain_search(vectors, self.longest_, queries, k, allowed, excluded)
         mask = None
         if allowed is not None:
             mask = np.zeros(len(vectors), dtype=bool)
@@ -219,7 +218,7 @@ class ExactIndex(Component):
         lost = np.flatnonzero(scan.lost)
         if len(lost):
             hidden = None if excluded is None else [excluded[row] for row in lost.tolist()]
-            again = plain_search(vectors, self._longest, queries[lost], k, allowed, hidden)
+            again = plain_search(vectors, self.longest_, queries[lost], k, allowed, hidden)
             for row, found in zip(lost, again, strict=True):
                 rows[row] = found
         return rows

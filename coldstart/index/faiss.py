@@ -9,11 +9,12 @@ from typing_extensions import Self
 from coldstart._arrays import BoolArray, FloatArray, IntArray, as_matrix, check_between
 from coldstart._component import Component
 from coldstart._extras import require
+from coldstart._rows import Rows
 from coldstart.base import Hits
 from coldstart.errors import InvalidInputError
-from coldstart.index.dots import Rows, as_hits, best_of, pair_dots
+from coldstart.index.dots import best_of, pair_dots
 from coldstart.index.plain import SPARE, longest, plain_search
-from coldstart.index.topk import as_positions
+from coldstart.index.topk import Ranked, as_hits, as_positions
 
 KINDS = ("flat", "hnsw", "ivf")
 SAMPLE = 100
@@ -159,10 +160,12 @@ class FaissIndex(Component):
             return faiss.SearchParametersIVF(sel=selector, nprobe=self.probes)
         return faiss.SearchParameters(sel=selector)
 
-    def _widened(self, queries: FloatArray, k: int, allowed: IntArray | None, hidden: Sequence[IntArray]) -> Rows:
+    def _widened(
+        self, queries: FloatArray, k: int, allowed: IntArray | None, hidden: Sequence[IntArray]
+    ) -> list[Ranked]:
         """Ask for more until each query has ``k`` that it may have."""
         n = len(self._vectors)
-        rows: Rows = [(np.zeros(0, np.int64), np.zeros(0, np.float32))] * len(queries)
+        rows: list[Ranked] = [(np.zeros(0, np.int64), np.zeros(0, np.float32))] * len(queries)
         pending = np.arange(len(queries))
         want = min(n, k + SPARE + max((len(row) for row in hidden), default=0))
         while len(pending):
@@ -181,14 +184,14 @@ class FaissIndex(Component):
             want = min(n, 4 * want)
         return rows
 
-    def _scored(self, queries: FloatArray, found: IntArray, hidden: Sequence[IntArray], k: int) -> Rows:
+    def _scored(self, queries: FloatArray, found: IntArray, hidden: Sequence[IntArray], k: int) -> list[Ranked]:
         kept = [row[(row >= 0) & ~np.isin(row, out)] for row, out in zip(found, hidden, strict=True)]
         owner = np.repeat(np.arange(len(kept)), [len(row) for row in kept])
         positions = np.concatenate([np.zeros(0, dtype=np.int64), *kept])
-        return best_of(owner, positions, pair_dots(self._vectors, queries, positions, owner), len(kept), k)
+        return best_of(owner, positions, pair_dots(Rows.of(self._vectors), queries, positions, owner), len(kept), k)
 
-    def _exact(self, queries: FloatArray, k: int, allowed: IntArray | None, hidden: Sequence[IntArray]) -> Rows:
-        return plain_search(self._vectors, self._longest, queries, k, allowed, hidden)
+    def _exact(self, queries: FloatArray, k: int, allowed: IntArray | None, hidden: Sequence[IntArray]) -> list[Ranked]:
+        return plain_search(Rows.of(self._vectors), self._longest, queries, k, allowed, hidden)
 
     def _recall(self) -> float:
         n = len(self._vectors)

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from coldstart._arrays import AnyArray, FloatArray, IntArray, blocks
-from coldstart.index.dots import Rows, best_of, kth_of, pair_dots
-from coldstart.index.topk import top_k
+from coldstart._rows import Rows
+from coldstart.index.dots import best_of, kth_of, pair_dots
+from coldstart.index.topk import Ranked, top_k
 
 SPARE = 16
 """Candidates beyond k that are scored exactly, at first."""
@@ -22,13 +23,13 @@ def longest(vectors: FloatArray) -> float:
 
 
 def plain_search(
-    vectors: FloatArray,
+    vectors: Rows,
     reach: float,
     queries: FloatArray,
     k: int,
     allowed: IntArray | None,
     excluded: Sequence[IntArray] | None,
-) -> Rows:
+) -> list[Ranked]:
     """Return positions and scores of the k best of each query, by scores of ``dots``.
 
     A float32 product of d terms, added up in any order, is within d 2**-24 |x| |q| of the dot product (Higham 2002,
@@ -40,11 +41,11 @@ def plain_search(
     reach : float
         No vector is longer.
     """
-    n, m = len(vectors), len(queries)
+    n, m, dim = len(vectors), len(queries), vectors.blocks[0].shape[1]
     scaled, factor = _scaled(queries)
-    slack = np.linalg.norm(scaled.astype(np.float64), axis=1) * reach * vectors.shape[1] * 2.0**-23
-    slack += queries.any(axis=1) * vectors.shape[1] * 2.0**-120 * max(reach, 1.0)
-    rows: Rows = [(np.zeros(0, np.int64), np.zeros(0, np.float32))] * m
+    slack = np.linalg.norm(scaled.astype(np.float64), axis=1) * reach * dim * 2.0**-23
+    slack += queries.any(axis=1) * dim * 2.0**-120 * max(reach, 1.0)
+    rows: list[Ranked] = [(np.zeros(0, np.int64), np.zeros(0, np.float32))] * m
     pending, want = np.arange(m), min(n, k + SPARE)
     scores_of, columns = _products(vectors, allowed)
     while len(pending):
@@ -74,24 +75,27 @@ def _scaled(queries: FloatArray) -> tuple[FloatArray, AnyArray]:
     return scaled, np.ldexp(1.0, power)
 
 
-def _products(
-    vectors: FloatArray, allowed: IntArray | None
-) -> tuple[Callable[[FloatArray], FloatArray], IntArray | None]:
+def _products(vectors: Rows, allowed: IntArray | None) -> tuple[Callable[[FloatArray], FloatArray], IntArray | None]:
     """Return what multiplies queries with the vectors, and the positions of its columns as ``top_k`` takes them."""
     if allowed is None:
-        return lambda asked: asked @ vectors.T, None
-    if len(allowed) * vectors.shape[1] * 4 <= GATHERED:
-        gathered = vectors[allowed]
+        return lambda asked: _times(asked, vectors.blocks), None
+    if len(allowed) * vectors.blocks[0].shape[1] * 4 <= GATHERED:
+        gathered = vectors.take(allowed)
         return lambda asked: asked @ gathered.T, allowed
     barred = np.ones(len(vectors), dtype=bool)
     barred[allowed] = False
 
     def masked(asked: FloatArray) -> FloatArray:
-        products = asked @ vectors.T
+        products = _times(asked, vectors.blocks)
         products[:, barred] = -np.inf
         return products
 
     return masked, None
+
+
+def _times(asked: FloatArray, parts: Sequence[FloatArray]) -> FloatArray:
+    products = [asked @ part.T for part in parts]
+    return products[0] if len(products) == 1 else np.hstack(products)
 
 
 def _in_double(vectors: FloatArray) -> Iterator[AnyArray]:

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from coldstart._arrays import AnyArray, BoolArray, FloatArray, IntArray
+from coldstart._rows import Rows
 from coldstart.index.codes import BLOCK, TOP, Codes
-from coldstart.index.dots import Rows, best_of, grouped, kth_of, pair_dots
+from coldstart.index.dots import best_of, grouped, kth_of, pair_dots
+from coldstart.index.topk import Ranked
 
 DoubleArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -90,14 +92,15 @@ class Scan:
 
     Parameters
     ----------
-    vectors : ndarray of shape (n, dim), float32
+    vectors : Rows
+        Of shape (n, dim), float32.
     queries : ndarray of shape (m, dim), float32
     k : int
     limit : int
         Candidates of a query, at most; queries with more are ``lost``.
     """
 
-    def __init__(self, vectors: FloatArray, queries: FloatArray, k: int, limit: int) -> None:
+    def __init__(self, vectors: Rows, queries: FloatArray, k: int, limit: int) -> None:
         exact = queries.astype(np.float64)
         self.vectors, self.queries, self.k, self.limit = vectors, queries, k, limit
         self.scales = np.abs(exact).max(axis=1, initial=0.0) / TOP
@@ -110,7 +113,9 @@ class Scan:
         self.found = Candidates.joined([])
         self.fresh: list[Candidates] = []
 
-    def run(self, chunks: Sequence[Codes], allowed: BoolArray | None, exclude: Sequence[IntArray] | None) -> Rows:
+    def run(
+        self, chunks: Sequence[Codes], allowed: BoolArray | None, exclude: Sequence[IntArray] | None
+    ) -> list[Ranked]:
         """Return positions and scores of the k best of every query that is not ``lost``."""
         m = len(self.codes)
         length = min(max(CELLS // m // BLOCK, 1) * BLOCK, LONGEST)

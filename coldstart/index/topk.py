@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from coldstart.errors import InvalidInputError
 
 BLOCK_BYTES = 16 * 2**20
 """Size of one block of scores; a search holds about three of them beside its result."""
+
+Ranked: TypeAlias = tuple[IntArray, FloatArray]
+"""Positions of one row, best first, and their scores."""
 
 LOWEST = np.finfo(np.float32).min
 """Below stands only -inf, which is never returned."""
@@ -67,15 +70,14 @@ def top_k(
             rows = list(chain.from_iterable(pool.map(part, parts)))
     else:
         rows = list(chain.from_iterable(map(part, parts)))
-    positions = [best if allow is None else allow[best] for best, _ in rows]
-    return as_hits(positions, [scores for _, scores in rows], k)
+    return as_hits([(best if allow is None else allow[best], scores) for best, scores in rows], k)
 
 
-def as_hits(positions: list[IntArray], scores: list[FloatArray], k: int) -> Hits:
-    """Return rows as two arrays where each has ``k``, else as they are."""
-    if positions and all(len(row) == k for row in positions):
-        return Hits(np.stack(positions), np.stack(scores))
-    return Hits(positions, scores)
+def as_hits(rows: Sequence[Ranked], k: int) -> Hits:
+    """Return rows as two arrays where each has ``k``, else as two lists."""
+    if rows and all(len(positions) == k for positions, _ in rows):
+        return Hits(np.stack([positions for positions, _ in rows]), np.stack([scores for _, scores in rows]))
+    return Hits([positions for positions, _ in rows], [scores for _, scores in rows])
 
 
 def as_positions(values: Any, n_items: int, name: str) -> IntArray:
@@ -108,7 +110,7 @@ def _ranked(
     width: int,
     allow: IntArray | None,
     exclude: Sequence[IntArray] | None,
-) -> list[tuple[IntArray, FloatArray]]:
+) -> list[Ranked]:
     """Columns and scores of the best of each query of a block."""
     scores = scores_of(block)
     if width and np.isnan(scores.max()):
@@ -131,7 +133,7 @@ def _columns(excluded: AnyArray, allow: IntArray | None) -> IntArray:
     return found
 
 
-def _best(line: FloatArray, low: np.float32, k: int) -> tuple[IntArray, FloatArray]:
+def _best(line: FloatArray, low: np.float32, k: int) -> Ranked:
     """Positions and scores of the k largest, none below ``low``, ties by position."""
     candidates = np.flatnonzero(line >= low)
     order = candidates[np.argsort(-line[candidates], kind="stable")[:k]]

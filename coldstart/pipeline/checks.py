@@ -1,7 +1,10 @@
 """What the methods of a recommender were given, checked before anything is done."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
 
+from coldstart._arrays import check_between
 from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions, OnUnknown
@@ -58,7 +61,7 @@ def checked_clicks(interactions: Interactions, catalog: Catalog, on_unknown: OnU
             f"`interactions` must be Interactions; got {type(interactions).__name__}. "
             "Make them: Interactions.from_frame(table, user='user column', item='item column')."
         )
-    return interactions.within(catalog.ids, on_unknown)
+    return interactions.within(catalog, on_unknown)
 
 
 def checked_batch(requests: Iterable[Request] | None, users: Iterable[Hashable] | None) -> list[Request]:
@@ -69,12 +72,39 @@ def checked_batch(requests: Iterable[Request] | None, users: Iterable[Hashable] 
     InvalidInputError
         When both or none are given, or something is no request.
     """
-    if (requests is None) == (users is None):
-        raise InvalidInputError(
-            f"recommend_many takes either requests or users=; got {requests!r} and users={users!r}."
-        )
+    _check_either(requests, users, "recommend_many")
     batch = [Request(user=user) for user in id_tuple(users, "users")] if requests is None else list(requests)
     for request in batch:
         if not isinstance(request, Request):
             raise InvalidInputError(f"`requests` must hold Request objects; got {request!r}. Pass Request(user=...).")
     return batch
+
+
+def checked_batches(
+    requests: Iterable[Request] | None, users: Iterable[Hashable] | None, size: int
+) -> Iterator[list[Request]]:
+    """Return batches of requests, or of one for each known user, made when they are asked for.
+
+    Raises
+    ------
+    InvalidInputError
+        At once when both or none are given, they are no iterable, or ``size`` is out of range; with its batch when
+        something is no request.
+    """
+    _check_either(requests, users, "recommend_stream")
+    check_between("batch_size", size, 1, 1_000_000)
+    name, given = ("requests", requests) if users is None else ("users", users)
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise InvalidInputError(f"`{name}` must be an iterable; got {given!r}. Pass [{given!r}].")
+    cut = _cut(iter(given), size)
+    return (checked_batch(None, batch) if requests is None else checked_batch(batch, None) for batch in cut)
+
+
+def _cut(rest: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def _check_either(requests: object, users: object, method: str) -> None:
+    if (requests is None) == (users is None):
+        raise InvalidInputError(f"{method} takes either requests or users=; got {requests!r} and users={users!r}.")

@@ -5,23 +5,28 @@ failure half-way, or a reader in another thread, never sees a mixture.
 """
 
 import copy
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from coldstart._arrays import Csr, FloatArray, IntArray, as_matrix
+from coldstart._arrays import BLOCK_ROWS, BoolArray, Csr, FloatArray, IntArray, as_matrix, in_blocks
+from coldstart._rows import Rows
 from coldstart.base import Encoder, Features, Fuser, Index, Ranker, VectorRanker
 from coldstart.data.catalog import Catalog
+from coldstart.data.ids import Ids
 from coldstart.data.interactions import Interactions
 from coldstart.data.tables import Table, id_tuple
 from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.errors import InvalidInputError
 from coldstart.pipeline.encoding import encode_fields, fit_encoders
 from coldstart.pipeline.texts import Texts
+from coldstart.pipeline.vectors import Edit, ItemVectors
+
+Fields: TypeAlias = Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -43,146 +48,191 @@ class Fitted:
     ----------
     parts : Parts
     catalog : Catalog
-    fields : mapping of str to ndarray of shape (n, d)
+    fields : mapping of str to Rows of shape (n, d)
         Encoded fields; rows of zeros where a field is missing.
-    users : tuple of hashable
+    people : Ids
+        The users.
     clicks : csr_array of shape (n_users, n)
     texts : Texts or None
         None when the ranker reads vectors only.
+    vectors : ItemVectors or None
+        Of a ``VectorRanker``; None when the ranker's score is no dot product.
+    known : Features or None
+        The fused items, where they were made already.
     """
 
     parts: Parts
     catalog: Catalog
-    fields: Mapping[str, FloatArray]
-    users: tuple[Hashable, ...]
+    fields: Mapping[str, Rows]
+    people: Ids
     clicks: Csr
     texts: Texts | None = None
+    vectors: ItemVectors | None = None
+    known: Features | None = None
 
     @cached_property
     def features(self) -> Features:
-        """The fused items."""
-        missing = self.catalog.missing
-        dense = as_matrix(self.parts.fuser.fuse(self.fields, missing), "vectors of the fuser")
-        if self.texts is None:
-            return Features(dense, None, missing)
-        return Features(dense, self.texts.sparse, missing, self.texts.joined)
+        """The fused items; a ``VectorRanker`` that has its vectors hardly needs them."""
+        if self.known is not None:
+            return self.known
+        fields = {name: rows.whole() for name, rows in self.fields.items()}
+        return self.features_of(_fused(self.parts, fields, self.catalog.missing), self.catalog.missing)
+
+    def features_at(self, rows: IntArray) -> Features:
+        """Return some of ``features``."""
+        if self.known is not None:
+            return self.known[rows]
+        missing = self.catalog.missing_at(rows)
+        dense = _fused(self.parts, {name: vectors.take(rows) for name, vectors in self.fields.items()}, missing)
+        return self.features_of(dense, missing, rows)
+
+    def features_of(self, dense: FloatArray, missing: BoolArray, rows: IntArray | None = None) -> Features:
+        """Return fused vectors with the texts of their items: all, or those of some rows."""
+        texts = self.texts
+        sparse, joined = (None, None) if texts is None else (texts.sparse, texts.joined)
+        if rows is not None:
+            sparse, joined = (None if part is None else part[rows] for part in (sparse, joined))
+        return Features(dense, sparse, missing, joined)
 
     @cached_property
-    def items(self) -> FloatArray:
-        """The vectors of a ``VectorRanker``."""
-        return cast(VectorRanker, self.parts.ranker).item_vectors(self.features)
+    def dim(self) -> int:
+        """Width of the fused items."""
+        return int(self.features_at(np.zeros(1, dtype=np.int64)).dense.shape[1])
 
-    @cached_property
-    def index(self) -> Index | None:
-        """An index over ``items``; None when the ranker's score is no dot product."""
-        if not isinstance(self.parts.ranker, VectorRanker):
-            return None
-        return copy.deepcopy(self.parts.index).build(self.items)
+    @property
+    def users(self) -> tuple[Hashable, ...]:
+        """Ids of the users, one per row of ``clicks``."""
+        return self.people.whole
 
     @cached_property
     def popularity(self) -> FloatArray:
         """Sum of the clicks' weights on each item, shape (n,)."""
         return np.asarray(self.clicks.sum(axis=0), dtype=np.float32)
 
-    @cached_property
-    def user_positions(self) -> Mapping[Hashable, int]:
-        """Row of each known user in ``clicks``."""
-        return {user: row for row, user in enumerate(self.users)}
-
     def ready(self) -> "Fitted":
-        """Compute what requests need, so that what fails, fails now."""
-        _ = self.features, self.index
-        return self
+        """Compute what requests need and is not there yet, so that what fails, fails now."""
+        if self.vectors is not None:
+            return self
+        ranker, features = self.parts.ranker, self.features
+        if not isinstance(ranker, VectorRanker):
+            return replace(self, known=features)
+        size = len(features) if hasattr(ranker, "refreshed") else BLOCK_ROWS
+        made = in_blocks(lambda block: ranker.item_vectors(features[block]), len(features), size)
+        return replace(self, vectors=ItemVectors.of(made, self.parts.index), known=None)
+
+    def compacted(self) -> "Fitted":
+        """Return the same without dead rows, every array in one piece."""
+        return self if self.vectors is None else replace(self, vectors=self.vectors.compacted(self.parts.index))
 
     def with_items(self, table: Table) -> "Fitted":
         """Add items; only they are encoded."""
-        new = self.catalog.like(table)
+        new, before = self.catalog.like(table), len(self.catalog)
         catalog = self.catalog.joined(new)
         encoded = encode_fields(new, self.parts.encoders)
-        fields = {name: np.vstack([self.fields[name], encoded[name]]) for name in self.fields}
-        clicks = _resized(self.clicks, len(self.users), len(catalog))
-        origin = np.append(np.arange(len(self.catalog)), np.full(len(new), -1))
-        texts = None if self.texts is None else self.texts.extended(new, encoded)
-        return replace(self, catalog=catalog, fields=fields, clicks=clicks, texts=texts)._refreshed(origin)
+        clicks = _resized(self.clicks, len(self.people), len(catalog))
+        texts = self.texts and self.texts.extended(new, encoded)
+        changed = replace(self, catalog=catalog, clicks=clicks, texts=texts)
+        origin = lambda: np.append(np.arange(before), np.full(len(new), -1))  # noqa: E731
+        return self._edited(Rows.extended, np.arange(before, len(catalog)), encoded, changed, origin)
 
     def with_updates(self, table: Table) -> "Fitted":
         """Change cells of known items; only rows whose fields changed are encoded."""
-        catalog = self.catalog.updated(table)
-        old, new = self.catalog.columns, catalog.columns
-        changed = [r for r in range(len(catalog)) if any(old[f][r] != new[f][r] for f in catalog.fields)]
-        fields = {name: vectors.copy() for name, vectors in self.fields.items()}
-        texts = self.texts
-        if changed:
-            edited = catalog.take(changed)
-            encoded = encode_fields(edited, self.parts.encoders)
-            for name, vectors in encoded.items():
-                fields[name][changed] = vectors
-            rows = np.arange(len(catalog))
-            rows[changed] = len(catalog) + np.arange(len(changed))
-            texts = None if texts is None else texts.extended(edited, encoded).taken(rows)
-        return replace(self, catalog=catalog, fields=fields, texts=texts)._refreshed(np.arange(len(catalog)))
+        rows, cells = self.catalog.edits(table)
+        catalog, texts = self.catalog.with_cells(rows, cells), self.texts
+        told = [(self.catalog.cells_at(name, rows), cells[name]) for name in catalog.fields if name in cells]
+        rows = rows[[any(old[at] != new[at] for old, new in told) for at in range(len(rows))]]
+        if not len(rows):
+            return replace(self, catalog=catalog)
+        edited = catalog.take(rows)
+        encoded = encode_fields(edited, self.parts.encoders)
+        if texts is not None:
+            moved = np.arange(len(catalog))
+            moved[rows] = len(catalog) + np.arange(len(rows))
+            texts = texts.extended(edited, encoded).taken(moved)
+        changed = replace(self, catalog=catalog, texts=texts)
+        edit: Edit = lambda old, new: old.replaced(rows, new)  # noqa: E731
+        return self._edited(edit, rows, encoded, changed, lambda: np.arange(len(catalog)))
 
     def without_items(self, item_ids: Iterable[Hashable]) -> "Fitted":
         """Take items out, with the clicks on them; their users stay known."""
         gone = self.catalog.positions(id_tuple(item_ids, "item_ids"))
-        kept = np.setdiff1d(np.arange(len(self.catalog)), gone)
+        kept = np.delete(np.arange(len(self.catalog)), gone)
         if not len(kept):
             raise InvalidInputError(f"`item_ids` must leave at least 1 item; got all {len(self.catalog):,} of them.")
-        fields = {name: vectors[kept] for name, vectors in self.fields.items()}
-        catalog, clicks, texts = (
-            self.catalog.take(kept),
-            csr_array(self.clicks[:, kept]),
-            self.texts and self.texts.taken(kept),
-        )
-        return replace(self, catalog=catalog, fields=fields, clicks=clicks, texts=texts)._refreshed(kept)
+        catalog, clicks = self.catalog.take(kept), csr_array(self.clicks[:, kept])
+        changed = replace(self, catalog=catalog, clicks=clicks, texts=self.texts and self.texts.taken(kept))
+        nothing = {name: rows.take(kept[:0]) for name, rows in self.fields.items()}
+        return self._edited(lambda old, _: old.taken(kept), kept[:0], nothing, changed, lambda: kept)
 
     def with_clicks(self, interactions: Interactions) -> "Fitted":
         """Add clicks of known and new users; nothing is trained."""
-        users = tuple(dict.fromkeys([*self.users, *interactions.users]))
-        merged = replace(self, users=users, clicks=_resized(self.clicks, len(users), len(self.catalog)))
-        clicks = merged.clicks + click_matrix(interactions, merged.user_positions, self.catalog)
-        return replace(merged, clicks=csr_array(clicks))._refreshed(np.arange(len(self.catalog)))
+        people = self.people.extended([user for user in interactions.users if user not in self.people])
+        new = click_matrix(interactions, people, self.catalog)
+        clicks = csr_array(_resized(self.clicks, len(people), len(self.catalog)) + new)
+        return replace(self, people=people, clicks=clicks)._refreshed(lambda: np.arange(len(self.catalog)))
 
-    def _refreshed(self, origin: IntArray) -> "Fitted":
+    def _edited(
+        self, edit: Edit, rows: IntArray, encoded: Fields, changed: "Fitted", origin: Callable[[], IntArray]
+    ) -> "Fitted":
+        """Change the rows of the items as ``edit`` says; ``rows`` of ``changed`` are new, and only they are made."""
+        fields = {name: edit(old, encoded[name]) for name, old in self.fields.items()}
+        changed = replace(changed, fields=fields, vectors=None, known=None)
+        fresh = changed.features_at(rows) if len(rows) else None
+        ranker, index = self.parts.ranker, self.parts.index
+        if self.vectors is not None and not hasattr(ranker, "refreshed"):
+            made = self.vectors.rows.take(rows) if fresh is None else cast(VectorRanker, ranker).item_vectors(fresh)
+            return replace(changed, vectors=self.vectors.edited(edit, made, index))
+        dense = self.features.dense
+        dense = edit(Rows.of(dense), dense[:0] if fresh is None else fresh.dense).whole()
+        known = changed.features_of(dense, changed.catalog.missing)
+        return replace(changed, known=known)._refreshed(origin)
+
+    def _refreshed(self, origin: Callable[[], IntArray]) -> "Fitted":
         """Tell a ranker that knows items by position where they are now: ``origin`` is where they were, -1 new."""
         ranker: Any = self.parts.ranker
         if not hasattr(ranker, "refreshed"):
             return self.ready()
-        parts = replace(self.parts, ranker=ranker.refreshed(self.features, self.clicks, origin))
-        return replace(self, parts=parts).ready()
+        parts = replace(self.parts, ranker=ranker.refreshed(self.features, self.clicks, origin()))
+        return replace(self, parts=parts, vectors=None, known=self.features).ready()
 
 
 def fit_parts(parts: Parts, catalog: Catalog, interactions: Interactions | None) -> Fitted:
     """Fit copies of the parts on a catalogue and, when there are any, clicks on its items."""
     encoders = fit_encoders(catalog, parts.encoders)
     fields = encode_fields(catalog, encoders)
-    users: tuple[Hashable, ...] = ()
+    people = Ids.of(() if interactions is None else interactions.users)
     clicks = csr_array((0, len(catalog)), dtype=np.float32)
     if interactions is not None:
-        users = interactions.users
-        clicks = click_matrix(interactions, {user: row for row, user in enumerate(users)}, catalog)
+        clicks = click_matrix(interactions, people, catalog)
     learn_from = clicks if clicks.nnz else None
     fuser = copy.deepcopy(parts.fuser).fit(fields, catalog.missing, learn_from)
     ranker = copy.deepcopy(parts.ranker)
     reads_words = getattr(ranker, "reads_words", False)
     texts = Texts.of(catalog, fields, encoders, parts.lexical) if reads_words else None
-    fitted = Fitted(
-        replace(parts, encoders=encoders, fuser=fuser, ranker=ranker), catalog, fields, users, clicks, texts
-    )
+    parts = replace(parts, encoders=encoders, fuser=fuser, ranker=ranker)
+    rows = {name: Rows.of(vectors) for name, vectors in fields.items()}
+    fitted = Fitted(parts, catalog, rows, people, clicks, texts)
     ranker.fit(fitted.features, learn_from)
     return fitted.ready()
 
 
-def click_matrix(interactions: Interactions, users: Mapping[Hashable, int], catalog: Catalog) -> Csr:
+def click_matrix(interactions: Interactions, people: Ids, catalog: Catalog) -> Csr:
     """Weights of clicks as (n_users, n_items), repeated clicks added up."""
-    row = np.array([users[user] for user in interactions.users], dtype=np.int64)
+    row = np.array([people.find(user) for user in interactions.users], dtype=np.int64)
     column = catalog.positions(interactions.items, "items of interactions")
     at = (row[interactions.user_index], column[interactions.item_index])
-    return csr_array((interactions.weight, at), shape=(len(users), len(catalog)), dtype=np.float32)
+    return csr_array((interactions.weight, at), shape=(len(people), len(catalog)), dtype=np.float32)
+
+
+def _fused(parts: Parts, fields: Fields, missing: BoolArray) -> FloatArray:
+    def fused(block: slice) -> FloatArray:
+        some = {name: vectors[block] for name, vectors in fields.items()}
+        return as_matrix(parts.fuser.fuse(some, missing[block]), "vectors of the fuser")
+
+    return in_blocks(fused, len(missing))
 
 
 def _resized(clicks: Csr, n_users: int, n_items: int) -> Csr:
-    """The same clicks among more users and items."""
-    grown = clicks.copy()
-    grown.resize((n_users, n_items))
-    return csr_array(grown)
+    """The same clicks among more users and items; they are shared, not copied."""
+    ends = np.append(clicks.indptr, np.full(n_users - clicks.shape[0], clicks.nnz, dtype=clicks.indptr.dtype))
+    return csr_array((clicks.data, clicks.indices, ends), shape=(n_users, n_items))

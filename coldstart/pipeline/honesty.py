@@ -77,8 +77,8 @@ def check_honesty(parts: Parts, fitted: Fitted) -> Honesty | None:
     if clicks.nnz < MIN_CLICKS:
         return None
     train, held, cold = _hide(clicks)
-    fields = {name: vectors[items] for name, vectors in fitted.fields.items()}
-    known, missing = fitted.features[items], fitted.catalog.missing[items]
+    fields = {name: vectors.take(items) for name, vectors in fitted.fields.items()}
+    known, missing = fitted.features_at(items), fitted.catalog.missing_at(items)
     rows = np.random.default_rng(0).permutation(len(train.indptr) - 1)[:ASKED_USERS]
     asked = _Asked(csr_array(train[rows]), csr_array(held[rows]), cold, np.unique(clicks.indices))
     if not asked.held[:, cold].nnz:

@@ -1,15 +1,18 @@
 """A fitted recommender to a folder and back."""
 
 import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from coldstart._component import Component
+from coldstart._rows import Rows
+from coldstart._tensors import read_tensors, write_tensors
 from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
+from coldstart.data.cells import Cells
+from coldstart.data.ids import Ids
 from coldstart.encoders.adapted import AdaptedEncoder
 from coldstart.encoders.cached import CachedEncoder
 from coldstart.encoders.lexical import LexicalEncoder
@@ -25,6 +28,7 @@ from coldstart.index.exact import ExactIndex
 from coldstart.index.faiss import FaissIndex
 from coldstart.pipeline.fitted import Fitted, Parts
 from coldstart.pipeline.texts import Texts
+from coldstart.pipeline.vectors import ItemVectors
 from coldstart.rankers.als import ALSRanker
 from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.ease import EASERanker
@@ -41,14 +45,13 @@ from coldstart.rankers.popularity import PopularityRanker, RandomRanker
 from coldstart.storage import (
     Json,
     Tensors,
+    Verify,
     pack,
     read_config,
     read_json,
-    read_tensors,
     unpack,
     write_folder,
     write_json,
-    write_tensors,
 )
 
 _PARTS: tuple[type[Component], ...] = (
@@ -89,6 +92,7 @@ REGISTRY = {part.__name__: part for part in _PARTS}
 def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool) -> None:
     """Write a folder of readable files; see ``Recommender.save``."""
     tensors: Tensors = {}
+    fitted = fitted.compacted()
     encoders = _distinct(fitted.parts.encoders)
     inside = [f"encoder_{at}" if include_encoder else None for at in range(len(encoders))]
     parts = fitted.parts
@@ -100,8 +104,9 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool) -> None:
         ],
         "fuser": _pack_part(parts.fuser, tensors, "fuser"),
         "ranker": _pack_part(parts.ranker, tensors, "ranker"),
-        "index": _pack_part(parts.index, tensors, "index"),
-        "vectors": pack(dict(fitted.fields), tensors, "vectors"),
+        "items": pack(fitted.vectors and fitted.vectors.rows.whole(), tensors, "items"),
+        "index": _pack_part(fitted.vectors.index if fitted.vectors else parts.index, tensors, "index"),
+        "vectors": pack({name: rows.whole() for name, rows in fitted.fields.items()}, tensors, "vectors"),
         "clicks": pack(fitted.clicks, tensors, "clicks"),
         "lexical": pack(parts.lexical, tensors, "lexical"),
         "texts": pack(fitted.texts, tensors, "texts"),
@@ -109,9 +114,10 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool) -> None:
         "saved": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
     catalog = fitted.catalog
-    columns = {"id": catalog.id_name, "fields": catalog.fields, "columns": catalog.columns}
-    ids = {name: pack(value, {}, f"ids of {name}") for name, value in (("items", catalog.ids), ("users", fitted.users))}
-    table = {name: pack(value, {}, name) for name, value in columns.items()}
+    columns = [[name, _packed(catalog.cells(name), tensors, f"columns.{name}")] for name in catalog.columns]
+    table = {"id": catalog.id_name, "fields": list(catalog.fields), "columns": {"is": "dict", "items": columns}}
+    whole = {"items": catalog.item_ids.rows.whole(), "users": fitted.people.rows.whole()}
+    ids = {name: _packed(value, tensors, f"ids of {name}") for name, value in whole.items()}
     files: dict[str, Any] = {
         "weights.safetensors": lambda path: write_tensors(tensors, path),
         "ids.json": lambda path: write_json(ids, path),
@@ -122,12 +128,12 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool) -> None:
     write_folder(folder, files, config)
 
 
-def load_fitted(folder: Path, yours: Mapping[str, Any]) -> Fitted:
+def load_fitted(folder: Path, yours: Mapping[str, Any], verify: Verify) -> Fitted:
     """Read a folder written by ``save_fitted``; ``yours`` are parts of classes that are not ours, by role."""
-    place, config = read_config(folder)
+    place, config = read_config(folder, verify=verify)
     tensors = read_tensors(place / "weights.safetensors")
-    ids, table = read_json(place / "ids.json"), read_json(place / "columns.json")
-    id_name, fields, columns = (unpack(table[name], {}, {}) for name in ("id", "fields", "columns"))
+    catalog, people = _load_catalog(place, tensors)
+    fields = catalog.fields
     given = yours["encoder"] if isinstance(yours["encoder"], Mapping) else dict.fromkeys(fields, yours["encoder"])
     encoders = {
         at: _unpack_part(config["encoders"][at], tensors, "encoder", given.get(name))
@@ -135,15 +141,36 @@ def load_fitted(folder: Path, yours: Mapping[str, Any]) -> Fitted:
     }
     encoders = {at: e.opened(place) if hasattr(e, "opened") else e for at, e in encoders.items()}
     roles = {role: _unpack_part(config[role], tensors, role, yours[role]) for role in ("fuser", "ranker", "index")}
+    built, items = roles["index"], unpack(config.get("items"), tensors, {})
+    vectors = None
+    if "yours" not in config["index"]:
+        roles["index"] = type(built)(**built.get_params())
+    if items is not None:
+        vectors = ItemVectors.restored(items, built)
     lexical = unpack(config.get("lexical"), tensors, REGISTRY)
     return Fitted(
         parts=Parts({name: encoders[at] for name, at in config["fields"].items()}, **roles, lexical=lexical),
-        catalog=Catalog(unpack(ids["items"], {}, {}), fields, columns, id_name),
-        fields=unpack(config["vectors"], tensors, {}),
-        users=unpack(ids["users"], {}, {}),
+        catalog=catalog,
+        fields={name: Rows.of(vectors) for name, vectors in unpack(config["vectors"], tensors, {}).items()},
+        people=people,
         clicks=unpack(config["clicks"], tensors, {}),
         texts=unpack(config.get("texts"), tensors, REGISTRY),
+        vectors=vectors,
     ).ready()
+
+
+def _load_catalog(place: Path, tensors: Tensors) -> tuple[Catalog, Ids]:
+    """Items and users; of format 2, ids and cells stay packed until they are asked for."""
+    ids, table = read_json(place / "ids.json"), read_json(place / "columns.json")
+    items, people = (Ids(Rows.of(unpack(ids[name], tensors, {}))) for name in ("items", "users"))
+    id_name, fields, columns = (unpack(table[name], tensors, {}) for name in ("id", "fields", "columns"))
+    cells = {name: Rows.of(column) for name, column in columns.items()}
+    return Catalog.of_rows(items, tuple(fields), cells, id_name), people
+
+
+def _packed(cells: Sequence[Any], tensors: Tensors, name: str) -> Json:
+    """Cells of one kind as arrays, others as JSON."""
+    return pack(Cells.of(cells) or tuple(cells), tensors, name)
 
 
 def _distinct(encoders: Mapping[str, Encoder]) -> list[Any]:
@@ -187,10 +214,16 @@ def _unpack_part(packed: Json, tensors: Tensors, role: str, given: Any) -> Any:
 
 def _fingerprint(fitted: Fitted) -> dict[str, Json]:
     """What the model was fitted on, in numbers and a hash."""
-    catalog = fitted.catalog
-    text = json.dumps([list(map(repr, catalog.ids)), [catalog.columns[f] for f in catalog.fields]], default=repr)
-    counts = {"items": len(catalog), "users": len(fitted.users), "clicks": int(fitted.clicks.nnz)}
-    return {**counts, "sha256": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()}
+    catalog, digest = fitted.catalog, hashlib.sha256()
+    for cells in (catalog.item_ids.rows.whole(), *map(catalog.cells, catalog.fields)):
+        packed = Cells.of(cells)
+        if packed is None:
+            digest.update(repr(tuple(cells)).encode("utf-8", "replace"))
+        else:
+            for part in (packed.data, packed.ends, packed.missing):
+                digest.update(b"" if part is None else part.data)
+    counts = {"items": len(catalog), "users": len(fitted.people), "clicks": int(fitted.clicks.nnz)}
+    return {**counts, "sha256": digest.hexdigest()}
 
 
 def _card(fitted: Fitted, config: Mapping[str, Json]) -> str:

@@ -1,8 +1,8 @@
 """From requests to ranked items: here ids become positions, and positions ids."""
 
 import os
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, cast
 
@@ -43,21 +43,34 @@ def answer(fitted: Fitted, requests: Sequence[Request], k: int | None, filters: 
     UnknownIdError
         Naming every unknown user or item of the batch.
     """
+    return next(answers(fitted, iter([requests]), k, filters))
+
+
+def answers(
+    fitted: Fitted, batches: Iterator[Sequence[Request]], k: int | None, filters: Filters
+) -> Iterator[Recommendations]:
+    """Rank for one batch after the other, when it is asked for; ``k`` and the filters are checked at once, as above."""
     n_items = len(fitted.catalog)
     k = min(DEFAULT_K, n_items) if k is None else k
     check_between("k", k, 1, n_items, f"The catalogue has {n_items:,} items; pass k <= {n_items}.")
-    users = read_users(fitted, requests)
     allow = _allowed(fitted, filters)
-    excluded = _excluded(fitted, requests, users, filters)
-    rows = _rank(fitted, requests, users, k, allow, excluded)
-    ids = fitted.catalog.ids
-    titles = fitted.catalog.columns[fitted.catalog.fields[0]]
-    shown = {at for positions, _ in rows for at in positions.tolist()}
+    return (_answer(fitted, batch, k, allow, filters.exclude_seen) for batch in batches)
+
+
+def _answer(
+    fitted: Fitted, requests: Sequence[Request], k: int, allow: IntArray | None, exclude_seen: bool
+) -> Recommendations:
+    users = read_users(fitted, requests)
+    rows = _rank(fitted, requests, users, k, allow, _excluded(fitted, requests, users, exclude_seen))
+    catalog, found = fitted.catalog, [positions for positions, _ in rows]
+    shown = np.unique(np.concatenate([*found, np.zeros(0, dtype=np.int64)])).astype(np.int64)
+    ids = dict(zip(shown.tolist(), catalog.ids_at(shown), strict=True))
+    titles = zip(ids.values(), catalog.cells_at(catalog.fields[0], shown), strict=True)
     return Recommendations(
-        [[ids[at] for at in positions] for positions, _ in rows],
+        [[ids[at] for at in positions.tolist()] for positions in found],
         [scores.tolist() for _, scores in rows],
-        {ids[at]: str(titles[at]) for at in shown if titles[at] is not None},
-        cache(partial(experts_of, fitted, users, [positions for positions, _ in rows])),
+        {item_id: str(title) for item_id, title in titles if title is not None},
+        cache(partial(experts_of, fitted, users, found)),
     )
 
 
@@ -96,17 +109,21 @@ def read_users(fitted: Fitted, requests: Sequence[Request]) -> Users:
 
 
 def _known_history(fitted: Fitted, requests: Sequence[Request]) -> Csr:
-    known = fitted.user_positions
+    people = fitted.people
     asked = [(row, request.user) for row, request in enumerate(requests) if request.user is not None]
-    unknown = list(dict.fromkeys(user for _, user in asked if user not in known))
+    unknown = list(dict.fromkeys(user for _, user in asked if user not in people))
     if unknown:
         raise UnknownIdError(
-            f"`user` must be one of the {len(known):,} users of the interactions; got {some(unknown)}. "
+            f"`user` must be one of the {len(people):,} users of the interactions; got {some(unknown)}. "
             "For someone new pass history=[item ids] or query='what they want', or call update with their clicks."
         )
-    rows, at = [row for row, _ in asked], [known[user] for _, user in asked]
-    choose = csr_array((np.ones(len(at), np.float32), (rows, at)), shape=(len(requests), len(known)))
-    return csr_array(choose @ fitted.clicks)
+    at, clicks = np.array([people.find(user) for _, user in asked], dtype=np.int64), fitted.clicks
+    counts = np.zeros(len(requests), dtype=np.int64)
+    counts[[row for row, _ in asked]] = clicks.indptr[at + 1] - clicks.indptr[at]
+    entries = [np.arange(clicks.indptr[row], clicks.indptr[row + 1]) for row in at.tolist()]
+    chosen = np.concatenate([*entries, np.zeros(0, dtype=np.int64)])
+    ends = np.append(0, np.cumsum(counts))
+    return csr_array((clicks.data[chosen], clicks.indices[chosen], ends), shape=(len(requests), clicks.shape[1]))
 
 
 def _membership(fitted: Fitted, lists: Sequence[Sequence[Hashable]], what: str) -> Csr:
@@ -119,10 +136,9 @@ def _membership(fitted: Fitted, lists: Sequence[Sequence[Hashable]], what: str) 
 
 def _place_texts(fitted: Fitted, texts: Sequence[str | None]) -> Features:
     """Put texts among the items: an item whose every field says so; zero rows for None."""
-    dim = fitted.features.dense.shape[1]
     told = [row for row, text in enumerate(texts) if text is not None]
     if not told:
-        return Features(np.zeros((len(texts), dim), dtype=np.float32))
+        return Features(np.zeros((len(texts), fitted.dim), dtype=np.float32))
     said = [cast(str, texts[row]) for row in told]
     fields = encode_queries(said, fitted.parts.encoders)
     fuser: Any = fitted.parts.fuser
@@ -135,14 +151,15 @@ def _place_texts(fitted: Fitted, texts: Sequence[str | None]) -> Features:
 
 def _allowed(fitted: Fitted, filters: Filters) -> IntArray | None:
     """Positions that may be returned to anyone, ascending; None when all may."""
-    n_items = len(fitted.catalog)
-    keep = np.ones(n_items, dtype=bool)
+    excluded = _known(fitted, id_tuple(filters.exclude, "exclude"))
+    if filters.candidates is None and filters.where is None and not excluded:
+        return None
+    keep = np.full(len(fitted.catalog), filters.candidates is None)
     if filters.candidates is not None:
-        keep[:] = False
         keep[fitted.catalog.positions(id_tuple(filters.candidates, "candidates"), "candidates")] = True
     if filters.where is not None:
         keep &= matching(fitted.catalog, filters.where)
-    keep[fitted.catalog.positions(_known(fitted, id_tuple(filters.exclude, "exclude")), "exclude")] = False
+    keep[fitted.catalog.positions(excluded, "exclude")] = False
     return None if keep.all() else np.flatnonzero(keep)
 
 
@@ -151,10 +168,10 @@ def _known(fitted: Fitted, item_ids: Iterable[Hashable]) -> list[Hashable]:
     return [item_id for item_id in item_ids if item_id in fitted.catalog]
 
 
-def _excluded(fitted: Fitted, requests: Sequence[Request], users: Users, filters: Filters) -> list[IntArray]:
+def _excluded(fitted: Fitted, requests: Sequence[Request], users: Users, exclude_seen: bool) -> list[IntArray]:
     """Positions never to return, per request: what it dislikes or excludes, and what was seen."""
     hidden = users.disliked + _membership(fitted, [_known(fitted, r.exclude) for r in requests], "exclude")
-    hidden = csr_array(hidden + users.history) if filters.exclude_seen else csr_array(hidden)
+    hidden = csr_array(hidden + users.history) if exclude_seen else csr_array(hidden)
     return [hidden.indices[hidden.indptr[row] : hidden.indptr[row + 1]] for row in range(len(requests))]
 
 
@@ -187,9 +204,8 @@ def _rank(
 
 def _ranked(fitted: Fitted, users: Users, k: int, allow: IntArray | None, excluded: list[IntArray]) -> Hits:
     ranker = fitted.parts.ranker
-    if fitted.index is not None:
-        vectors = cast(VectorRanker, ranker).user_vectors(users, fitted.items)
-        return fitted.index.search(vectors, k, allow, excluded)
+    if fitted.vectors is not None:
+        return fitted.vectors.search(cast(VectorRanker, ranker), users, k, allow, excluded)
     best: Any = getattr(ranker, "best", None)
     found: Hits | None = best and best(users, fitted.features, k, allow, excluded)
     return found or scored(ranker, users, fitted.features, k, allow, excluded)
@@ -228,8 +244,9 @@ def _attended(
     encoded = encode_queries([query], fitted.parts.encoders)
     focus = next(iter(encoded.values()))[0]
     fuser: Any = fitted.parts.fuser
-    dense = fuser.attend(focus, fitted.fields, fitted.catalog.missing)
-    features = replace(fitted.features, dense=dense)
+    missing = fitted.catalog.missing
+    dense = fuser.attend(focus, {name: rows.whole() for name, rows in fitted.fields.items()}, missing)
+    features = fitted.features_of(dense, missing)
     positions, scores = scored(fitted.parts.ranker, user, features, k, allow, [excluded])
     return positions[0], scores[0]
 
@@ -241,7 +258,7 @@ def _for_nobody(fitted: Fitted, k: int, allow: IntArray | None, excluded: IntArr
         hits = top_k(lambda _: _popular(fitted, allow), 1, n_items, k, allow, [excluded])
     else:
         everything = np.arange(n_items) if allow is None else allow
-        hits = diverse_cover(fitted.features.dense, k, np.setdiff1d(everything, excluded))
+        hits = diverse_cover(lambda rows: fitted.features_at(rows).dense, k, np.setdiff1d(everything, excluded))
     return hits.positions[0], hits.scores[0]
 
 

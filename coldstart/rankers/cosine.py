@@ -72,7 +72,8 @@ class CosineRanker(Component):
         dense, missing = as_matrix(features.dense, "features.dense"), _missing(features)
         self.patterns_, group = np.unique(missing, axis=0, return_inverse=True)
         overall = dense.sum(axis=0) / (len(dense) + PRIOR_ROWS)
-        means = [_mean(dense[group.ravel() == at], overall) for at in range(len(self.patterns_))]
+        several = len(self.patterns_) > 1  # else there is nothing to pick, and no copy
+        means = [_mean(dense[group.ravel() == at] if several else dense, overall) for at in range(len(self.patterns_))]
         self.centers_ = np.stack([*means, overall]).astype(np.float32)
         return self
 
@@ -82,7 +83,9 @@ class CosineRanker(Component):
         if not self.center:
             return unit_rows(features.dense)
         known = features.dense.any(axis=1, keepdims=True)
-        return unit_rows((features.dense - self.centers_[self._groups(_missing(features))]) * known)
+        centred = features.dense - self.centers_[self._groups(_missing(features))]
+        centred *= known
+        return unit_rows(centred)
 
     def user_vectors(self, users: Users, items: FloatArray, /) -> FloatArray:
         """Return rows of length one, shape (m, dim); zero for users of whom nothing is known."""

@@ -69,7 +69,7 @@ def test_fields_that_share_an_encoder_share_the_reduced_one():
 @pytest.mark.parametrize("encoder", [HashEncoder(), TfidfEncoder(dim=16)])
 def test_a_recommender_of_shorter_vectors_recommends_and_survives_saving(encoder, tmp_path):
     rec = cs.Recommender(encoder=encoder, ranker=cs.CosineRanker(), dim=6).fit(tiny_catalog())
-    assert all(vectors.shape[1] == 6 for vectors in rec.fitted.fields.values())
+    assert all(rows.whole().shape[1] == 6 for rows in rec.fitted.fields.values())
     rec.save(tmp_path / "model")
     given = {"encoder": rec.encoders_[tiny_catalog().fields[0]]} if isinstance(encoder, HashEncoder) else {}
     loaded = cs.load(tmp_path / "model", **given)

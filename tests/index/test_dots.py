@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coldstart._rows import Rows
 from coldstart.index.dots import best_of, dots, kth_of, pair_dots
 
 
@@ -22,13 +23,13 @@ def test_equal_rows_have_equal_scores_wherever_they_stand():
     rng = np.random.default_rng(0)
     row, query = rng.standard_normal((2, 1, 384)).astype(np.float32)
     vectors = np.repeat(row, 5000, axis=0)
-    scores = pair_dots(vectors, query, np.arange(5000), np.zeros(5000, dtype=np.int64))
+    scores = pair_dots(Rows.of(vectors), query, np.arange(5000), np.zeros(5000, dtype=np.int64))
     assert set(scores.tolist()) == set(dots(row, query).tolist())
 
 
 def test_no_pairs_have_no_scores():
     none = np.zeros(0, dtype=np.int64)
-    assert len(pair_dots(np.ones((2, 3), np.float32), np.ones((1, 3), np.float32), none, none)) == 0
+    assert len(pair_dots(Rows.of(np.ones((2, 3), np.float32)), np.ones((1, 3), np.float32), none, none)) == 0
 
 
 def test_the_best_of_each_owner_are_in_order_of_score_then_position():

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coldstart._rows import Rows
 from coldstart.index import exact, scan
 from coldstart.index.dots import dots
 from coldstart.index.exact import ExactIndex
@@ -89,7 +90,7 @@ def test_codes_do_the_work_and_leave_few_candidates():
     index = ExactIndex("int8").build(vectors)
     with mock.patch.object(exact, "plain_search", side_effect=AssertionError("not needed")):
         assert_same(index.search(queries, 10), plainly_sorted(vectors, queries, 10))
-    search = Scan(vectors, queries, 10, exact.LIMIT)
+    search = Scan(Rows.of(vectors), queries, 10, exact.LIMIT)
     search.run(index.chunks_, None, None)
     assert not search.lost.any()
     assert len(search.found.owner) < 5 * 100

@@ -57,6 +57,133 @@ def test_rows_positions_and_clicks_stay_together(rec):
     assert new.clicks[:, [column]].sum() == 3
 
 
+class Lookup(HashEncoder):
+    """Reads a vector off the number that a text is, and counts what it reads."""
+
+    read = 0
+
+    def encode(self, values, /):
+        self.read += len(values)
+        angles = np.array([float(value) for value in values], dtype=np.float32).reshape(-1, 1) / 1000
+        return np.hstack([np.cos(angles), np.sin(angles)])
+
+
+class CountingFuser(cs.ConcatFuser):
+    """Counts the rows that it fuses."""
+
+    fused = 0
+
+    def fuse(self, fields, missing):
+        self.fused += len(missing)
+        return super().fuse(fields, missing)
+
+
+def numbered(numbers, **columns):
+    return {"id": list(numbers), "title": list(map(str, numbers)), **columns}
+
+
+@pytest.fixture
+def many():
+    """3,000 items on a circle, in the order of their numbers."""
+    catalog = cs.Catalog.from_frame(numbered(range(3000), price=[1] * 3000), id="id", fields=["title"])
+    ranker = cs.CosineRanker(center=False)
+    return cs.Recommender(encoder=Lookup(), ranker=ranker, fuser=CountingFuser(), lexical=None).fit(catalog)
+
+
+@pytest.mark.parametrize(
+    ("change", "rows"),
+    [
+        (lambda rec: rec.add_items(numbered([5000, 5001])), 2),
+        (lambda rec: rec.update_items({"id": [7], "title": ["5002"]}), 1),
+        (lambda rec: rec.update_items({"id": [7], "title": ["7"], "price": [2]}), 0),
+        (lambda rec: rec.update_items({"id": [7, 8], "price": [2, 3]}), 0),
+        (lambda rec: rec.remove_items([5, 6]), 0),
+    ],
+    ids=["add", "edit", "edit to the same", "edit a price", "remove"],
+)
+def test_a_change_reads_and_fuses_what_is_new_and_shares_the_rest(many, change, rows):
+    before = many.fitted
+    encoder, fuser = before.parts.encoders["title"], before.parts.fuser
+    read, fused = encoder.read, fuser.fused
+    change(many)
+    after = many.fitted
+    assert (encoder.read - read, fuser.fused - fused) == (rows, rows)
+    assert after.fields["title"].blocks[0] is before.fields["title"].blocks[0]
+    assert after.vectors.rows.blocks[0] is before.vectors.rows.blocks[0]
+
+
+def test_after_many_changes_lists_are_those_of_a_recommender_fitted_to_the_same_items(many):
+    many.add_items(numbered(range(3000, 3100), price=[2] * 100))
+    many.remove_items(range(100, 120))
+    many.update_items({"id": [50, 60], "title": ["9000", "9001"], "price": [5, 6]})
+    many.add_items(numbered([110], price=[7]))
+    fresh = cs.Recommender(encoder=Lookup(), ranker=cs.CosineRanker(center=False), lexical=None)
+    fresh.fit(cs.Catalog(many.catalog.ids, ("title",), many.catalog.columns, "id"))
+    assert many.catalog.ids[-1] == 110
+    requests = [
+        cs.Request(query="9000.4"),
+        cs.Request(history=[110, 60], disliked=[3099], exclude=[61]),
+        cs.Request(history=[3050]),
+        cs.Request(),
+    ]
+    for filters in ({}, {"where": {"price": (">", 1)}}, {"candidates": range(40, 70)}, {"exclude": [50, 110]}):
+        found, expected = (rec.recommend_many(requests, k=20, **filters) for rec in (many, fresh))
+        assert found.item_ids == expected.item_ids
+        assert found.titles == expected.titles
+
+
+def test_what_was_removed_is_unknown_until_it_is_added_again(many):
+    many.remove_items([5])
+    for ask in (lambda: many.recommend(history=[5]), lambda: many.remove_items([5])):
+        with pytest.raises(cs.ColdstartError, match="got 5"):
+            ask()
+    old = many.fitted
+    many.add_items(numbered([5]))
+    assert many.recommend(query="5", k=1).item_ids == [[5]]
+    assert 5 not in old.catalog
+    assert many.fitted.catalog.positions([5]).tolist() == [2999]
+
+
+def test_clicks_on_many_items_stay_with_their_items(many):
+    clicks = cs.Interactions.from_frame({"u": ["x", "x", "y"], "i": [10, 20, 10]}, user="u", item="i")
+    many.update(clicks).add_items(numbered([5000])).remove_items([15])
+    many.update(cs.Interactions.from_frame({"u": ["z", "x"], "i": [5000, 20]}, user="u", item="i"))
+    fitted = many.fitted
+    at = dict(zip(("10", "20", "5000"), fitted.catalog.positions([10, 20, 5000]), strict=True))
+    assert fitted.users == ("x", "y", "z")
+    assert fitted.clicks.shape == (3, 3000)
+    assert fitted.clicks[0, [at["10"], at["20"]]].toarray().tolist() == [1, 2]
+    assert fitted.popularity[[at["10"], at["20"], at["5000"]]].tolist() == [2, 2, 1]
+
+
+def test_while_items_come_change_and_go_every_answer_is_of_one_state(many):
+    """The writer moves two items together, near to the query or far: who saw a mixture would find one of them."""
+    problems, stop = [], threading.Event()
+
+    def read():
+        while not stop.is_set():
+            try:
+                (found,) = many.recommend(query="9000", k=4).item_ids
+                if len(found) != 4 or sum(one >= 10_000 for one in found) not in (0, 2):
+                    problems.append(found)
+            except Exception as error:
+                problems.append(error)
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for turn in range(60):
+        pair = [10_000 + 2 * turn, 10_001 + 2 * turn]
+        many.add_items({"id": pair, "title": ["9000", "9000"]})
+        many.update_items({"id": pair, "title": ["9001", "9001"]})
+        many.update_items({"id": pair, "title": ["100", "100"]})
+        many.remove_items(pair)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+
+
 def test_readers_in_other_threads_never_see_a_mixture(catalog):
     rec = cs.Recommender(encoder=HashEncoder()).fit(catalog)
     problems, stop = [], threading.Event()

@@ -190,7 +190,7 @@ def test_the_folder_is_readable_and_holds_no_code(tmp_path):
     names = sorted(path.name for path in (tmp_path / "model").iterdir())
     assert names == ["README.md", "columns.json", "config.json", "ids.json", "weights.safetensors"]
     config = json.loads((tmp_path / "model" / "config.json").read_text())
-    assert config["format"] == 1
+    assert config["format"] == 2
     assert config["data"]["items"] == 8
     assert config["data"]["clicks"] == 24
     card = (tmp_path / "model" / "README.md").read_text()
@@ -274,3 +274,132 @@ def test_every_format_ever_written_is_read(folder):
     assert rec.recommend(user="u0", k=1).item_ids == [["s0"]]
     assert rec.recommend(query="moon", k=1).item_ids == [["s1"]]
     assert rec.recommend(query="garden", where={"price": ("<", 10)}, k=1).item_ids == [["g0"]]
+
+
+def numbered(encoder=None, n=3000, **parts):
+    """Many items on random vectors, with parts that need no loading of words."""
+    rows = {"id": list(range(n)), "title": [f"number {at}" for at in range(n)], "odd": [at % 2 == 1 for at in range(n)]}
+    catalog = cs.Catalog.from_frame(rows, id="id", fields=["title"])
+    return cs.Recommender(encoder or HashEncoder(), ranker=cs.CosineRanker(), lexical=None, **parts).fit(catalog)
+
+
+def mapped(array):
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return isinstance(array, np.memmap)
+
+
+def test_what_is_loaded_is_mapped_and_cannot_be_written_to(tmp_path):
+    numbered().save(tmp_path / "model")
+    fitted = cs.load(tmp_path / "model", encoder=HashEncoder()).fitted
+    vectors, fields = fitted.vectors.rows.blocks[0], fitted.fields["title"].blocks[0]
+    for array in (vectors, fields, fitted.catalog.cells("title").data, fitted.catalog.cells("odd").data):
+        assert mapped(array)
+        with pytest.raises(ValueError, match="read-only"):
+            array[:1] = 0
+    assert np.shares_memory(fitted.vectors.index.vectors_, vectors)
+
+
+def test_a_loaded_model_is_changed_without_a_trace_in_its_folder(tmp_path):
+    rec = numbered()
+    rec.save(tmp_path / "model")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+    again = cs.load(tmp_path / "model", encoder=HashEncoder())
+    for one in (rec, again):
+        one.add_items({"id": ["new"], "title": ["number seven"]}).remove_items([5, 8])
+        one.update_items({"id": [6, 9], "title": ["number seven", "nine"], "odd": [None, True]})
+        one.update(cs.Interactions.from_frame({"u": ["w"], "i": ["new"]}, user="u", item="i"))
+    asked = [cs.Request(query="number seven"), cs.Request(user="w"), cs.Request(history=[7, "new"]), cs.Request()]
+    assert again.recommend_many(asked, k=30) == rec.recommend_many(asked, k=30)
+    assert again.recommend_many(asked, k=5, where={"odd": True}) == rec.recommend_many(asked, k=5, where={"odd": True})
+    assert dict(again.catalog.columns) == dict(rec.catalog.columns)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
+
+
+def test_a_loaded_model_can_be_saved_over_its_own_folder(tmp_path):
+    numbered().save(tmp_path / "model")
+    again = cs.load(tmp_path / "model", encoder=HashEncoder())
+    old = again.fitted
+    again.add_items({"id": ["new"], "title": ["number seven"]}).remove_items([5])
+    again.save(tmp_path / "model")
+    third = cs.load(tmp_path / "model", encoder=HashEncoder())
+    assert third.fitted.vectors.rows.order is None
+    assert len(third.fitted.vectors.rows.blocks) == 1
+    found, expected = (one.recommend(query="number seven", k=9) for one in (third, again))
+    assert found.item_ids == expected.item_ids
+    assert found.scores[0] == pytest.approx(expected.scores[0], rel=1e-6)  # blocks of other sizes round otherwise
+    assert third.recommend(history=["new"]).item_ids == again.recommend(history=["new"]).item_ids
+    assert again.with_fitted(old).recommend(history=[5], k=1).item_ids[0][0] != "new"
+
+
+def test_an_index_of_a_stranger_is_built_from_the_saved_vectors(tmp_path):
+    class Other(cs.ExactIndex):
+        """A class that the library does not know."""
+
+    rec = numbered(index=Other())
+    rec.save(tmp_path / "model")
+    again = cs.load(tmp_path / "model", encoder=HashEncoder(), index=Other())
+    assert again.recommend(history=[7], k=5) == rec.recommend(history=[7], k=5)
+
+
+class TestVerify:
+    @pytest.fixture
+    def folder(self, tmp_path, monkeypatch):
+        """A folder whose weights count as a large file, with one number changed in the middle of them."""
+        fitted(ranker=cs.CosineRanker()).save(tmp_path / "model")
+        monkeypatch.setattr("coldstart.storage.HASHED", 2000)
+        path = tmp_path / "model" / "weights.safetensors"
+        content = bytearray(path.read_bytes())
+        content[len(content) - 999] ^= 1
+        path.write_bytes(content)
+        return tmp_path / "model"
+
+    @pytest.mark.parametrize("verify", ["auto", False])
+    def test_of_a_large_file_only_the_size_and_the_layout_are_checked(self, folder, verify):
+        cs.load(folder, verify=verify)
+        path = folder / "weights.safetensors"
+        path.write_bytes(path.read_bytes()[:-8])
+        with pytest.raises(SavedFolderError, match=r"weights.safetensors in .* \(size differs\)"):
+            cs.load(folder, verify=verify)
+
+    def test_all_of_it_is_checked_when_asked_for(self, folder):
+        with pytest.raises(SavedFolderError, match=r"weights.safetensors in .* \(SHA-256 differs\)"):
+            cs.load(folder, verify=True)
+
+    def test_small_files_are_always_checked_unless_told_not_to(self, folder):
+        path = folder / "README.md"
+        path.write_text(path.read_text().replace("A coldstart", "a coldstart"))
+        with pytest.raises(SavedFolderError, match=r"README.md in .* \(SHA-256 differs\)"):
+            cs.load(folder)
+        cs.load(folder, verify=False)
+
+    def test_something_else_is_refused(self, folder):
+        with pytest.raises(InvalidInputError, match="`verify` must be True, False or \"auto\"; got 'always'"):
+            cs.load(folder, verify="always")
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is counted by Linux")
+def test_loading_takes_hardly_any_memory_that_others_cannot_share(tmp_path):
+    numbered(HashEncoder(1024)).save(tmp_path / "model")
+    code = """
+        import sys
+        from pathlib import Path
+        import coldstart as cs
+        from coldstart.testing import HashEncoder
+
+        def private():
+            lines = dict(line.split(":") for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:])
+            return int(lines["Private_Dirty"].split()[0]) / 1024
+
+        cs.load(sys.argv[2], verify=True).recommend(query="moon", k=1)  # the modules
+        before = private()
+        rec = cs.load(sys.argv[1], encoder=HashEncoder(1024))
+        rec.recommend(query="number 7", k=1)
+        rec.add_items({"id": ["new"], "title": ["number seven"]})
+        print(private() - before)
+    """
+    small = Path(__file__).parent.parent / "saved" / "format-2"
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "model"), str(small)]
+    taken = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert (tmp_path / "model" / "weights.safetensors").stat().st_size > 24e6
+    assert taken < 4

@@ -22,7 +22,7 @@ from coldstart._arrays import (
     positions_of,
 )
 from coldstart.base import Hits
-from coldstart.index.topk import as_hits
+from coldstart.index.topk import Ranked, as_hits
 from coldstart.rankers.hybrid.calibration import FLOOR
 from coldstart.rankers.hybrid.counts import FORETOLD
 from coldstart.rankers.hybrid.experts import Experts, blended
@@ -46,7 +46,7 @@ class Weighed(NamedTuple):
     items: IntArray
     odds: FloatArray
 
-    def best(self, k: int) -> list[tuple[IntArray, FloatArray]]:
+    def best(self, k: int) -> list[Ranked]:
         """Return the k best items of each row, those of equal odds in their order, and their odds."""
         order = np.argsort(-self.odds, axis=1, kind="stable")[:, :k]
         items, odds = np.take_along_axis(self.items, order, axis=1), np.take_along_axis(self.odds, order, axis=1)
@@ -122,13 +122,13 @@ class Finder:
         order of the items.
         """
 
-        def found(block: slice) -> list[tuple[IntArray, FloatArray]]:
+        def found(block: slice) -> list[Ranked]:
             new = None if strangers is None else strangers[block]
             return self._found(csr_array(history[block]), new, k, allow, exclude[block])
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             rows = list(chain.from_iterable(pool.map(found, blocks(history.shape[0], BLOCK))))
-        return as_hits([items for items, _ in rows], [odds for _, odds in rows], k)
+        return as_hits(rows, k)
 
     def _found(
         self,
@@ -137,7 +137,7 @@ class Finder:
         k: int,
         allow: IntArray | None,
         exclude: Sequence[IntArray],
-    ) -> list[tuple[IntArray, FloatArray]]:
+    ) -> list[Ranked]:
         """Items and log-odds of one block of histories."""
         scores, of_users = self.experts.shares(history, self.popular, strangers)
         self._hide(scores, allow, exclude)
