@@ -7,10 +7,10 @@ text: those of like length together, filled up to a multiple of 16, where the ke
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    import torch
+import torch
+from torch import Tensor
 
 NAME = "coldstart_packed"
 """Under which transformers knows this attention."""
@@ -67,10 +67,8 @@ def blocks_of(runs: Sequence[Run]) -> list[Block]:
     return [Block(group, sum(run.texts for run in group), length) for length, group in listed]
 
 
-def hidden_states(network: Any, ids: Sequence[Sequence[int]], first_position: int) -> list["torch.Tensor"]:
+def hidden_states(network: Any, ids: Sequence[Sequence[int]], first_position: int) -> list[Tensor]:
     """Return the last layer of a network that ``register`` made ready, a tensor (texts, length, dim) per run."""
-    import torch
-
     runs = runs_of(ids)
     row = torch.tensor([list(chain.from_iterable(ids))])
     position = torch.cat([torch.arange(run.length).repeat(run.texts) for run in runs])[None] + first_position
@@ -89,19 +87,19 @@ def register() -> None:
 
 def _attention(
     module: Any,
-    query: "torch.Tensor",
-    key: "torch.Tensor",
-    value: "torch.Tensor",
-    attention_mask: "torch.Tensor | None",
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
     scaling: float | None = None,
     packed_blocks: list[Block] | None = None,
     **kwargs: Any,
-) -> tuple["torch.Tensor", None]:
+) -> tuple[Tensor, None]:
     """Attention of the form that transformers calls: query, key and value (1, heads, tokens, width)."""
     if packed_blocks is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-        result: tuple[torch.Tensor, None] = sdpa_attention_forward(
+        result: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **kwargs
         )
         return result
@@ -121,11 +119,9 @@ def _check_plain(module: Any, query: Any, key: Any, mask: Any, kwargs: dict[str,
 
 
 def _attend(
-    block: Block, query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor", out: "torch.Tensor"
+    block: Block, query: Tensor, key: Tensor, value: Tensor, out: Tensor
 ) -> None:
     """Write what the texts of a block attend to, (tokens, heads, width), into its place in ``out``."""
-    import torch
-
     heads, _, width = query.shape
     filled = [part.new_zeros(block.texts, heads, block.length, width) for part in (query, key, value)]
     for place, run in block.parts():

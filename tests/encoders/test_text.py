@@ -172,10 +172,10 @@ def test_auto_dtype_is_near_float32(make_model):
 
 
 def test_auto_dtype_falls_back_when_the_probe_fails(make_model, monkeypatch):
-    from coldstart.encoders import language_model
+    from coldstart.encoders import faster
 
-    monkeypatch.setattr(language_model, "has_bfloat16", lambda device: True)
-    monkeypatch.setattr(language_model, "FIDELITY", 2.0)
+    monkeypatch.setattr(faster, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(faster, "FIDELITY", 2.0)
     encoder = cs.TextEncoder(make_model("bert"))
     assert "float32" in encoder.identity()
     exact = cs.TextEncoder(encoder.model, dtype="float32").encode(TEXTS)
