@@ -13,7 +13,7 @@ from coldstart._arrays import FloatArray
 class RecentVectors:
     """The vectors of the last keys that were asked for; the one that was used longest ago goes first.
 
-    Threads may share it. Copies and pickles start empty.
+    Threads may share it.
 
     Parameters
     ----------
@@ -45,17 +45,13 @@ class RecentVectors:
             fresh = encode(absent)
             if not keys:
                 return fresh
-            known.update(zip(absent, fresh, strict=True))
+            known.update(zip(absent, fresh.copy(), strict=True))
         self._keep({key: known[key] for key in keys})
         return np.stack([known[key] for key in keys])
 
     def _keep(self, used: dict[Any, FloatArray]) -> None:
         with self._lock:
             for key, vector in used.items():
-                self._vectors[key] = vector.copy()
-                self._vectors.move_to_end(key)
+                self._vectors[key] = self._vectors.pop(key, vector)
             while len(self._vectors) > self.size:
                 self._vectors.popitem(last=False)
-
-    def __reduce__(self) -> tuple[type["RecentVectors"], tuple[int]]:
-        return RecentVectors, (self.size,)

@@ -20,7 +20,7 @@ from coldstart.encoders.prepacked import can_prepack, prepack
 FIDELITY = 0.999
 """Smallest cosine to float32 that ``dtype="auto"`` accepts."""
 
-SAME = 1e-4
+SAME = 1e-5
 """Largest difference, in lengths of a vector, between texts end to end and padded ones in float32."""
 
 _PROBE = (
@@ -32,9 +32,7 @@ _PROBE = (
 )
 
 
-def load_fast(
-    folder: Path, *, pooling: str, max_length: int | None, dtype: str, device: str | None
-) -> LanguageModel:
+def load_fast(folder: Path, *, pooling: str, max_length: int | None, dtype: str, device: str | None) -> LanguageModel:
     """Load a model folder and make it fast; the settings are those of ``TextEncoder``.
 
     Raises
@@ -52,7 +50,7 @@ def load_fast(
 
 
 def _packed(model: LanguageModel, probe: Sequence[Sequence[int]], exact: FloatArray) -> LanguageModel:
-    """Lay texts end to end where that gives the same vectors; positions are counted from 0 or from after the padding."""
+    """Lay texts end to end where that gives the same vectors; positions count from 0 or from after the padding."""
     config = model.network.config
     before = config._attn_implementation
     for first in (0, model.tokenizer.pad_token_id + 1):
@@ -61,7 +59,7 @@ def _packed(model: LanguageModel, probe: Sequence[Sequence[int]], exact: FloatAr
             config._attn_implementation = packed.NAME
             tried = replace(model, first_position=first)
             difference = np.abs(tried.embed(probe) - exact).max()
-        except Exception:  # noqa: BLE001  whatever a model makes of arguments that it does not know
+        except Exception:  # whatever a model makes of arguments that it does not know
             difference = np.inf
         if difference <= SAME * np.linalg.norm(exact, axis=1).min():
             return tried

@@ -15,6 +15,7 @@ from coldstart._device import best_device
 if TYPE_CHECKING:
     import torch
 
+
 @dataclass(frozen=True)
 class LanguageModel:
     """Tokenizer, network and how to read them.

@@ -118,22 +118,20 @@ def _check_plain(module: Any, query: Any, key: Any, mask: Any, kwargs: dict[str,
         raise NotImplementedError(f"attention that is told {sorted(more)} is not packed")
 
 
-def _attend(
-    block: Block, query: Tensor, key: Tensor, value: Tensor, out: Tensor
-) -> None:
+def _attend(block: Block, query: Tensor, key: Tensor, value: Tensor, out: Tensor) -> None:
     """Write what the texts of a block attend to, (tokens, heads, width), into its place in ``out``."""
     heads, _, width = query.shape
     filled = [part.new_zeros(block.texts, heads, block.length, width) for part in (query, key, value)]
     for place, run in block.parts():
         for source, target in zip((query, key, value), filled, strict=True):
-            rows = source[:, run.tokens].unflatten(1, (run.texts, run.length))
+            rows = source[:, run.tokens].reshape(heads, run.texts, run.length, width)
             target[place, :, : run.length] = rows.transpose(0, 1)
     queries, keys, values = (part.flatten(0, 1) for part in filled)
-    scores = torch.bmm(queries, keys.transpose(1, 2)).float().unflatten(0, (block.texts, heads))
+    scores = torch.bmm(queries, keys.transpose(1, 2)).float().view(block.texts, heads, block.length, block.length)
     for place, run in block.parts():
         scores[place, :, :, run.length :] = -torch.inf
     weights = torch.softmax(scores, dim=-1).to(value.dtype).flatten(0, 1)
-    found = torch.bmm(weights, values).unflatten(0, (block.texts, heads))
+    found = torch.bmm(weights, values).view(block.texts, heads, block.length, width)
     for place, run in block.parts():
-        target = out[run.tokens].unflatten(0, (run.texts, run.length))
+        target = out[run.tokens].view(run.texts, run.length, heads, width)
         target.copy_(found[place, :, : run.length].transpose(1, 2))

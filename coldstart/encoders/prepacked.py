@@ -5,7 +5,6 @@ PyTorch brings every weight into that order again at each call; here it is done 
 """
 
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ TOKENS = 2048
 
 
 class PrepackedLinear(nn.Module):
-    """A linear map for inference on a processor; its weight cannot be read back or trained.
+    """A linear map for inference on a processor; its weight cannot be read back, copied or trained.
 
     Parameters
     ----------
@@ -32,10 +31,6 @@ class PrepackedLinear(nn.Module):
         """Return mapped values."""
         mapped: Tensor = torch.ops.mkldnn._linear_pointwise(values, self.weight, self.bias, "none", [], "")
         return mapped
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "PrepackedLinear":
-        """Return the map itself: it never changes, and its weight is in a form that cannot be copied."""
-        return self
 
 
 @cache

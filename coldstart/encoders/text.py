@@ -143,6 +143,10 @@ class TextEncoder(Component):
         """Copy what is needed to load the model into a new folder."""
         copy_weights(find_weights(self.model), folder)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what is in memory only: copies load the model again."""
+        return {name: value for name, value in vars(self).items() if name not in ("_language_model", "_recent")}
+
     def _encode(self, values: Sequence[str], kind: str, prefix: str | None) -> FloatArray:
         texts = checked_texts(values, "TextEncoder.encode")
         model = self._loaded()
@@ -206,7 +210,7 @@ def _tokenized(texts: Sequence[str], model: LanguageModel) -> Iterator[tuple[Int
     chunks = [order[start : start + CHUNK] for start in range(0, len(order), CHUNK)]
     with ThreadPoolExecutor(max_workers=1) as ahead:
         following = [ahead.submit(model.tokenize, [texts[row] for row in chunk]) for chunk in chunks[:1]]
-        for chunk, after in zip(chunks, [*chunks[1:], None], strict=True):
+        for chunk, after in zip(chunks, [*chunks[1:], None], strict=False):
             ids = following.pop().result()
             if after is not None:
                 following.append(ahead.submit(model.tokenize, [texts[row] for row in after]))
