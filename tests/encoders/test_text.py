@@ -119,6 +119,16 @@ def test_batches_stay_within_the_token_budget(make_model, monkeypatch):
     assert len(sizes) > 1
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 4, 5])
+def test_chunks_that_are_tokenized_ahead_keep_the_order(make_model, monkeypatch, chunk):
+    from coldstart.encoders import text
+
+    encoder = cs.TextEncoder(make_model("bert"), dtype="float32")
+    whole = encoder.encode(TEXTS)
+    monkeypatch.setattr(text, "CHUNK", chunk)
+    np.testing.assert_allclose(encoder.encode(TEXTS), whole, atol=1e-6)
+
+
 @pytest.mark.parametrize("values", [[None], ["a", float("nan")], [1], [b"bytes"]])
 def test_what_is_not_text_is_named_with_its_row(make_model, values):
     with pytest.raises(InvalidInputError, match=f"must be texts; got {values[-1]!r} in row {len(values) - 1}"):
