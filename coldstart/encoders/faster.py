@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from coldstart._arrays import FloatArray, unit_rows
-from coldstart.encoders import packed
 from coldstart.encoders.language_model import LanguageModel, has_bfloat16, load_language_model
+from coldstart.encoders.packed import NAME, register
 from coldstart.encoders.prepacked import can_prepack, prepack
 
 FIDELITY = 0.999
@@ -55,8 +55,8 @@ def _packed(model: LanguageModel, probe: Sequence[Sequence[int]], exact: FloatAr
     before = config._attn_implementation
     for first in (0, model.tokenizer.pad_token_id + 1):
         try:
-            packed.register()
-            config._attn_implementation = packed.NAME
+            register()
+            config._attn_implementation = NAME
             tried = replace(model, first_position=first)
             difference = np.abs(tried.embed(probe) - exact).max()
         except Exception:  # whatever a model makes of arguments that it does not know

@@ -72,10 +72,8 @@ def test_positions_that_start_after_the_padding_are_found(make_model, tmp_path):
 
 
 def test_attention_that_is_told_more_than_a_scale_is_refused(both):
-    from coldstart.encoders import packed
-
     model = both[0]._loaded()
-    row, blocks = torch.tensor([[2, 5, 3]]), packed.blocks_of([Run(0, 1, 3)])
+    row, blocks = torch.tensor([[2, 5, 3]]), blocks_of([Run(0, 1, 3)])
     with pytest.raises(NotImplementedError, match=r"told \['sliding_window'\] is not packed"):
         model.network(input_ids=row, packed_blocks=blocks, sliding_window=4)
 
