@@ -15,7 +15,17 @@ import coldstart as cs
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs" / "benchmarks.md"
 CACHE = ROOT / ".cache"
-PACKAGES = ("torch", "transformers", "numpy", "scipy", "implicit", "lightfm-next", "irspack", "sentence-transformers")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "numpy",
+    "scipy",
+    "implicit",
+    "lightfm-next",
+    "irspack",
+    "sentence-transformers",
+    "onnxruntime",
+)
 FIELDS = ("title", "text", "categories")
 
 

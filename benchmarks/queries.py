@@ -1,7 +1,6 @@
 """The track of free-text queries: tags that users typed, with the films they gave them to."""
 
 import hashlib
-import time
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -15,7 +14,7 @@ DATA = "ml-latest-small"
 
 
 def query_section() -> str:
-    """Return the table of queries, and of the time to encode texts."""
+    """Return the table of queries."""
     relevant = typed_tags()
     tags = reporting_half(relevant)
     films = [relevant[tag] for tag in tags]
@@ -27,8 +26,6 @@ def query_section() -> str:
             f"{len(relevant):,} tags the half whose MD5 is odd, {len(tags):,}; it was looked at as well while the attention "
             "temperature and the place of centring were chosen on the other half.",
             table(["method", f"N@{K}"], rows),
-            "### Encoding",
-            encoding(),
         ]
     )
 
@@ -67,25 +64,6 @@ def recommenders() -> dict[str, cs.Recommender]:
     }
     popular = cs.baselines.popularity().fit(films, read_clicks(DATA), check=False)
     return {"popularity": popular, **made}
-
-
-def encoding() -> str:
-    """Return how fast the default model encodes here."""
-    texts = [text for text in read_catalog(DATA).columns["text"] if text][:1000]
-    titles = list(read_catalog("citeulike-a", ["title"]).columns["title"][:2000])
-    rows = [
-        [name, *(f"{_speed(kind, values):,.0f}" for kind in ("float32", "auto"))]
-        for name, values in (("overviews of films (75 tokens)", texts), ("titles of papers (15 tokens)", titles))
-    ]
-    return table(["texts a second", "float32", 'dtype="auto"'], rows)
-
-
-def _speed(dtype: str, texts: Sequence[str]) -> float:
-    model = cs.TextEncoder(dtype=dtype, progress=False)
-    model.encode(texts[:50])
-    started = time.perf_counter()
-    model.encode(texts)
-    return len(texts) / (time.perf_counter() - started)
 
 
 def _lists(rec: cs.Recommender, tags: Sequence[str]) -> list[list]:

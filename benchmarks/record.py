@@ -213,7 +213,7 @@ def sections() -> str:
             "memory is of. Baselines with settings in brackets were tuned by `cs.tune` on the validation part of the first "
             f"split ({BUDGET} settings, overall N@{K} of about {TUNED_USERS:,} users); peers have the settings in `benchmarks/peers.py`, chosen on the "
             "validation parts of citeulike-a; ours are as they come, and `HybridRanker` is what `Recommender()` means. Vectors of texts were there already; encoding is measured "
-            f"below. Written by `make benchmark`, whose methods took {minutes():.0f} minutes.",
+            f"in a section of its own. Written by `make benchmark`, whose methods took {minutes():.0f} minutes.",
             circumstances(data),
             *(track_section(name) for name in single),
             curve_section(

@@ -1,6 +1,5 @@
 """A transformers text model in memory: token ids in, pooled vectors out."""
 
-import copy
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,21 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from coldstart._arrays import FloatArray, check_between, unit_rows
+from coldstart._arrays import FloatArray, check_between
 from coldstart._device import best_device
 
 if TYPE_CHECKING:
     import torch
-
-FIDELITY = 0.999
-"""Smallest cosine to float32 that ``dtype="auto"`` accepts."""
-
-_PROBE = (
-    "A quiet film about a lighthouse keeper and the sea.",
-    "wireless mouse",
-    "Graph neural networks for predicting protein function from sequence.",
-    "Größe 42, 防水登山鞋, très léger",
-)
 
 
 @dataclass(frozen=True)
@@ -38,6 +27,8 @@ class LanguageModel:
         Tokens per text; longer texts are cut.
     prompts : dict of str to str
         Prefixes that the model's folder names for ``"query"`` and ``"item"``.
+    first_position : int, optional
+        Of the first token of a text, where texts are laid end to end without padding; None means padded batches.
     """
 
     tokenizer: Any
@@ -45,6 +36,7 @@ class LanguageModel:
     pooling: str
     max_length: int
     prompts: dict[str, str]
+    first_position: int | None = None
 
     @property
     def dim(self) -> int:
@@ -58,7 +50,8 @@ class LanguageModel:
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Return token ids, cut to ``max_length``; never empty."""
-        ids = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)["input_ids"]
+        told = {"return_attention_mask": False, "return_token_type_ids": False}
+        ids = self.tokenizer(list(texts), truncation=True, max_length=self.max_length, **told)["input_ids"]
         return [row or [self.tokenizer.pad_token_id] for row in ids]
 
     def embed(self, ids: Sequence[Sequence[int]]) -> FloatArray:
@@ -66,11 +59,21 @@ class LanguageModel:
         import torch
 
         with torch.inference_mode():
-            vectors: FloatArray = self.pooled(ids).cpu().numpy()
+            pooled = self.pooled(ids) if self.first_position is None else self._packed(ids, self.first_position)
+            vectors: FloatArray = pooled.cpu().numpy()
         return vectors
 
+    def _packed(self, ids: Sequence[Sequence[int]], first_position: int) -> "torch.Tensor":
+        import torch
+
+        from coldstart.encoders.packed import hidden_states
+
+        pool = {"cls": lambda run: run[:, 0], "last": lambda run: run[:, -1], "mean": lambda run: run.mean(dim=1)}
+        runs = hidden_states(self.network, ids, first_position)
+        return torch.cat([pool[self.pooling](run.float()) for run in runs])
+
     def pooled(self, ids: Sequence[Sequence[int]]) -> "torch.Tensor":
-        """Return what ``embed`` returns as a tensor, with a gradient where one is recorded."""
+        """Return what ``embed`` returns as a tensor, from padded batches, with a gradient where one is recorded."""
         import torch
 
         longest = max(map(len, ids))
@@ -87,7 +90,7 @@ class LanguageModel:
 def load_language_model(
     folder: Path, *, pooling: str, max_length: int | None, dtype: str, device: str | None
 ) -> LanguageModel:
-    """Load a model folder; the settings are those of ``TextEncoder``.
+    """Load a model folder as it is; the settings are those of ``TextEncoder``, but for ``dtype="auto"``.
 
     Raises
     ------
@@ -109,7 +112,7 @@ def load_language_model(
     model = LanguageModel(tokenizer, network, pooling, length, _prompts(folder))
     if pooling == "auto":
         model = replace(model, pooling=_saved_pooling(folder) or ("last" if _is_causal(model) else "mean"))
-    return _fastest(model) if dtype == "auto" else replace(model, network=network.to(getattr(torch, dtype)))
+    return replace(model, network=network.to(getattr(torch, dtype)))
 
 
 @contextmanager
@@ -132,19 +135,6 @@ def _pool(hidden: "torch.Tensor", mask: "torch.Tensor", pooling: str) -> "torch.
     if pooling == "last":
         return hidden[range(len(hidden)), mask.sum(dim=1) - 1]
     return (hidden * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
-
-
-def _fastest(model: LanguageModel) -> LanguageModel:
-    """Use bfloat16 where the hardware multiplies it natively and the vectors stay the same."""
-    import torch
-
-    if not has_bfloat16(model.network.device.type):
-        return model
-    ids = model.tokenize(_PROBE)
-    exact = unit_rows(model.embed(ids))
-    half = replace(model, network=copy.deepcopy(model.network).to(torch.bfloat16))
-    cosines = (unit_rows(half.embed(ids)) * exact).sum(axis=1)
-    return half if cosines.min() >= FIDELITY else model
 
 
 def has_bfloat16(device: str) -> bool:

@@ -1,6 +1,7 @@
 """Text to vectors with any transformers text model."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -8,8 +9,9 @@ import numpy as np
 
 from coldstart._arrays import FloatArray, IntArray, check_between, unit_rows
 from coldstart._component import Component
+from coldstart.encoders._recent import RecentVectors
 from coldstart.encoders._texts import checked_texts
-from coldstart.encoders.language_model import LanguageModel, load_language_model
+from coldstart.encoders.language_model import LanguageModel
 from coldstart.encoders.weights import copy_weights, find_weights, weights_sha256
 from coldstart.errors import InvalidInputError, SavedFolderError
 
@@ -19,11 +21,19 @@ Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 _INSIDE = "saved:"
 """Marks a model that lies inside the folder of a saved recommender."""
 
+CHUNK = 2048
+"""Texts that are tokenized while the network reads those before them."""
+
+QUERIES = 1024
+"""Queries whose vectors are kept in memory."""
+
 
 class TextEncoder(Component):
     """Encode text with a pretrained language model: BERT-like, decoder-only (GPT, Qwen) or the encoder of a T5.
 
-    The model is loaded at the first use. Repeated texts are encoded once; texts of like length share a batch.
+    The model is loaded at the first use. Repeated texts are encoded once; texts of like length share a batch. On
+    processors, texts of models with plain attention (BERT and its kin) are laid end to end, without padding. The
+    vectors of the last 1,024 queries are kept in memory.
 
     Parameters
     ----------
@@ -44,8 +54,8 @@ class TextEncoder(Component):
         Number format of the network. "auto" is the fastest that keeps cosines of at least 0.999 to float32 here.
     device : str, optional
         None means CUDA, then MPS, then CPU.
-    batch_tokens : int
-        Tokens per batch, padding included.
+    batch_tokens : int, optional
+        Tokens per batch, padding included. None means 2,048 on processors, which fits their caches, else 8,192.
     sha256 : str, optional
         What the ``*.safetensors`` files must hash to; saved models use it to pin their encoder.
     progress : bool
@@ -69,7 +79,7 @@ class TextEncoder(Component):
         normalize: bool = True,
         dtype: Dtype = "auto",
         device: str | None = None,
-        batch_tokens: int = 8192,
+        batch_tokens: int | None = None,
         sha256: str | None = None,
         progress: bool = True,
     ) -> None:
@@ -98,14 +108,24 @@ class TextEncoder(Component):
         return self._encode(values, "item", self.item_prefix)
 
     def encode_query(self, values: Sequence[str], /) -> FloatArray:
-        """Return one row per query, shape (n, dim): as ``encode``, with the prefix for queries."""
-        return self._encode(values, "query", self.query_prefix)
+        """Return one row per query, shape (n, dim): as ``encode``, with the prefix for queries.
+
+        The vectors of queries asked lately are taken from memory.
+        """
+        texts = checked_texts(values, "TextEncoder.encode_query")
+        settings = (self.query_prefix, self.normalize)
+        recent: RecentVectors = vars(self).setdefault("_recent", RecentVectors(QUERIES))
+        return recent.rows(
+            [(text, settings) for text in texts],
+            lambda keys: self._encode([text for text, _ in keys], "query", self.query_prefix),
+        )
 
     def identity(self) -> str:
         """Name everything a vector depends on; equal identities give equal vectors."""
         model = self._loaded()
         prefixes = [model.prompts["item"] if self.item_prefix is None else self.item_prefix]
-        settings = [model.pooling, model.max_length, self.normalize, model.dtype, *prefixes]
+        numbers = model.dtype if model.dtype == "float32" or model.first_position is None else f"{model.dtype} packed"
+        settings = [model.pooling, model.max_length, self.normalize, numbers, *prefixes]
         return f"TextEncoder {self._weights_sha256()} {settings}"
 
     def saved(self, inside: str | None) -> "TextEncoder":
@@ -123,30 +143,34 @@ class TextEncoder(Component):
         """Copy what is needed to load the model into a new folder."""
         copy_weights(find_weights(self.model), folder)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what is in memory only: copies load the model again."""
+        return {name: value for name, value in vars(self).items() if name not in ("_language_model", "_recent")}
+
     def _encode(self, values: Sequence[str], kind: str, prefix: str | None) -> FloatArray:
         texts = checked_texts(values, "TextEncoder.encode")
         model = self._loaded()
         prefix = model.prompts[kind] if prefix is None else prefix
         distinct = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        ids = model.tokenize([prefix + text for text in distinct]) if distinct else []
-        vectors = np.zeros((len(ids), model.dim), dtype=np.float32)
-        for rows in self._batches([len(line) for line in ids]):
-            vectors[rows] = model.embed([ids[row] for row in rows])
+        vectors = np.zeros((len(distinct), model.dim), dtype=np.float32)
+        for rows, ids in self._batches([prefix + text for text in distinct], model):
+            vectors[rows] = model.embed(ids)
         encoded = vectors[[distinct[text] for text in texts]]
         return unit_rows(encoded) if self.normalize else encoded
 
-    def _batches(self, lengths: list[int]) -> Iterator[IntArray]:
-        """Rows of like length, longest first, each batch within the token budget."""
+    def _batches(self, texts: Sequence[str], model: LanguageModel) -> Iterator[tuple[IntArray, list[list[int]]]]:
+        """Rows of like length with their tokens, longest first, each batch within the token budget."""
         from tqdm.auto import tqdm
 
-        order = np.argsort(-np.array(lengths, dtype=np.int64), kind="stable")
-        with tqdm(total=len(order), desc="Encoding", unit="text", delay=1.0, disable=not self.progress) as bar:
-            start = 0
-            while start < len(order):
-                rows = order[start : start + max(1, self.batch_tokens // lengths[order[start]])]
-                yield rows
-                start += len(rows)
-                bar.update(len(rows))
+        most = self.batch_tokens or (2048 if model.network.device.type == "cpu" else 8192)
+        with tqdm(total=len(texts), desc="Encoding", unit="text", delay=1.0, disable=not self.progress) as bar:
+            for rows, ids in _tokenized(texts, model):
+                lengths = np.array([len(line) for line in ids], dtype=np.int64)
+                order = np.argsort(-lengths, kind="stable")
+                for start, stop in _cuts(lengths[order], most):
+                    batch = order[start:stop]
+                    yield rows[batch], [ids[row] for row in batch]
+                    bar.update(stop - start)
 
     def _loaded(self) -> LanguageModel:
         if "_language_model" not in vars(self):
@@ -157,7 +181,9 @@ class TextEncoder(Component):
                     f"The encoder's weights must have SHA-256 {self.sha256}; those in {str(folder)!r} have "
                     f"{self._weights_sha256()}. Other weights give other vectors: get the ones it was fitted with."
                 )
-            self._language_model = load_language_model(
+            from coldstart.encoders.faster import load_fast
+
+            self._language_model = load_fast(
                 folder, pooling=self.pooling, max_length=self.max_length, dtype=self.dtype, device=self.device
             )
         return self._language_model
@@ -174,4 +200,27 @@ class TextEncoder(Component):
                 raise InvalidInputError(
                     f"`{name}` of TextEncoder must be one of {allowed}; got {getattr(self, name)!r}."
                 )
-        check_between("batch_tokens", self.batch_tokens, 1, 10**9)
+        if self.batch_tokens is not None:
+            check_between("batch_tokens", self.batch_tokens, 1, 10**9)
+
+
+def _tokenized(texts: Sequence[str], model: LanguageModel) -> Iterator[tuple[IntArray, list[list[int]]]]:
+    """Chunks of rows with their tokens, long texts first; a chunk is tokenized while the one before it is used."""
+    order = np.argsort([-len(text) for text in texts], kind="stable")
+    chunks = [order[start : start + CHUNK] for start in range(0, len(order), CHUNK)]
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        following = [ahead.submit(model.tokenize, [texts[row] for row in chunk]) for chunk in chunks[:1]]
+        for chunk, after in zip(chunks, [*chunks[1:], None], strict=False):
+            ids = following.pop().result()
+            if after is not None:
+                following.append(ahead.submit(model.tokenize, [texts[row] for row in after]))
+            yield chunk, ids
+
+
+def _cuts(lengths: IntArray, most: int) -> Iterator[tuple[int, int]]:
+    """Cut falling lengths so that each part, filled up to its first, is within ``most``."""
+    start = 0
+    while start < len(lengths):
+        stop = min(len(lengths), start + max(1, most // int(lengths[start])))
+        yield start, stop
+        start = stop

@@ -119,6 +119,16 @@ def test_batches_stay_within_the_token_budget(make_model, monkeypatch):
     assert len(sizes) > 1
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 4, 5])
+def test_chunks_that_are_tokenized_ahead_keep_the_order(make_model, monkeypatch, chunk):
+    from coldstart.encoders import text
+
+    encoder = cs.TextEncoder(make_model("bert"), dtype="float32")
+    whole = encoder.encode(TEXTS)
+    monkeypatch.setattr(text, "CHUNK", chunk)
+    np.testing.assert_allclose(encoder.encode(TEXTS), whole, atol=1e-6)
+
+
 @pytest.mark.parametrize("values", [[None], ["a", float("nan")], [1], [b"bytes"]])
 def test_what_is_not_text_is_named_with_its_row(make_model, values):
     with pytest.raises(InvalidInputError, match=f"must be texts; got {values[-1]!r} in row {len(values) - 1}"):
@@ -172,10 +182,10 @@ def test_auto_dtype_is_near_float32(make_model):
 
 
 def test_auto_dtype_falls_back_when_the_probe_fails(make_model, monkeypatch):
-    from coldstart.encoders import language_model
+    from coldstart.encoders import faster
 
-    monkeypatch.setattr(language_model, "has_bfloat16", lambda device: True)
-    monkeypatch.setattr(language_model, "FIDELITY", 2.0)
+    monkeypatch.setattr(faster, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(faster, "FIDELITY", 2.0)
     encoder = cs.TextEncoder(make_model("bert"))
     assert "float32" in encoder.identity()
     exact = cs.TextEncoder(encoder.model, dtype="float32").encode(TEXTS)

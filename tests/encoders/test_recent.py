@@ -1,0 +1,86 @@
+"""The memory of recent vectors, and of queries in a TextEncoder."""
+
+from threading import Thread
+
+import numpy as np
+import pytest
+
+import coldstart as cs
+from coldstart.encoders._recent import RecentVectors
+
+
+class Counting:
+    """Gives each number as its vector and notes what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, keys):
+        self.asked += keys
+        return np.array(keys, dtype=np.float32).reshape(-1, 1)
+
+
+def test_each_is_encoded_once_and_comes_in_the_order_asked():
+    recent, encode = RecentVectors(4), Counting()
+    assert recent.rows([3, 1, 3], encode).ravel().tolist() == [3, 1, 3]
+    assert recent.rows([1, 2], encode).ravel().tolist() == [1, 2]
+    assert encode.asked == [3, 1, 2]
+
+
+def test_what_was_used_longest_ago_goes_first():
+    recent, encode = RecentVectors(2), Counting()
+    for keys in ([1], [2], [1], [3], [1], [2]):
+        recent.rows(keys, encode)
+    assert encode.asked == [1, 2, 3, 2]
+
+
+def test_more_than_fit_are_all_returned():
+    assert RecentVectors(2).rows(list(range(9)), Counting()).ravel().tolist() == list(range(9))
+
+
+def test_nothing_asked_has_the_shape_of_the_encoder():
+    assert RecentVectors(2).rows([], Counting()).shape == (0, 1)
+
+
+def test_changing_what_was_returned_changes_no_later_answer():
+    recent, encode = RecentVectors(2), Counting()
+    for _ in range(2):
+        recent.rows([5], encode)[:] = 7
+    assert recent.rows([5], encode).tolist() == [[5]]
+
+
+def test_threads_may_share_it():
+    recent, wrong = RecentVectors(3), []
+
+    def ask(seed):
+        asked = np.random.default_rng(seed).integers(0, 6, (300, 2)).tolist()
+        wrong.extend(keys for keys in asked if recent.rows(keys, Counting()).ravel().tolist() != keys)
+
+    threads = [Thread(target=ask, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.fixture
+def encoder(make_model):
+    return cs.TextEncoder(make_model("bert"), dtype="float32")
+
+
+def test_a_query_asked_twice_goes_through_the_network_once(encoder, monkeypatch):
+    kind, read = type(encoder._loaded()), []
+    embed = kind.embed
+    monkeypatch.setattr(kind, "embed", lambda self, ids: read.append(ids) or embed(self, ids))
+    first, again = encoder.encode_query(["moon"]), encoder.encode_query(["moon"])
+    np.testing.assert_array_equal(first, again)
+    assert len(read) == 1
+
+
+@pytest.mark.parametrize("setting", [{"query_prefix": "red "}, {"normalize": False}])
+def test_a_changed_setting_is_not_answered_from_memory(encoder, setting):
+    before = encoder.encode_query(["moon"])
+    for name, value in setting.items():
+        setattr(encoder, name, value)
+    assert np.abs(encoder.encode_query(["moon"]) - before).max() > 1e-3
