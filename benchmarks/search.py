@@ -1,6 +1,6 @@
 """Top-10 search: FAISS, numpy, torch and ours in one run; a million vectors; approximate search; shorter vectors.
 
-python benchmarks/search.py [--write] [--only speed|million|approximate|dims ...]
+python benchmarks/search.py [--write] [--only PART ...]
 
 Each part keeps its rows in .cache/search.json; --write puts the section of all kept parts into docs/benchmarks.md.
 """
@@ -179,17 +179,16 @@ def approximate(n: int = 50_000) -> list[list[str]]:
     return rows
 
 
-def dims() -> list[list[str]]:
+def dims(data: str, ranker: type[Any], sizes: tuple[int | None, ...] = (None, 256, 128, 64)) -> list[list[str]]:
     """Measure what shorter vectors cost recommendations."""
-    data = {"ml-latest-small": item_cold("ml-latest-small")[0], "citeulike-a, published": published("coldrec")[0]}
-    asked = [(name, cs.CosineRanker) for name in data] + [("ml-latest-small", cs.HybridRanker)]
+    split = (published("coldrec") if data == "citeulike-a" else item_cold(data))[0]
     rows = []
-    for name, ranker in asked:
-        for dim, how in [(None, "pca"), *[(d, how) for how in ("pca", "truncate") for d in (256, 128, 64)]]:
+    for how in ("pca", "truncate"):
+        for dim in sizes if how == "pca" else sizes[1:]:
             rec = ours(ranker=ranker(), dim=dim, reduction=how)
-            frame = cs.evaluate(rec, data[name], k=20, progress=False).to_frame()
+            frame = cs.evaluate(rec, split, k=20, progress=False).to_frame()
             cells = [_ndcg(frame, group) for group in ("cold", "warm")]
-            rows.append([name, ranker.__name__, str(dim or DIM), how if dim else "as it is", *cells])
+            rows.append([data, ranker.__name__, str(dim or DIM), how if dim else "as it is", *cells])
             print(rows[-1], flush=True)
     return rows
 
@@ -204,7 +203,9 @@ PARTS: dict[str, Callable[[], list[list[str]]]] = {
     "clustered": lambda: speed("clustered"),
     "million": million,
     "approximate": approximate,
-    "dims": dims,
+    "dims cosine": lambda: dims("ml-latest-small", cs.CosineRanker),
+    "dims hybrid": lambda: dims("ml-latest-small", cs.HybridRanker),
+    "dims citeulike-a": lambda: dims("citeulike-a", cs.CosineRanker),
 }
 
 
@@ -236,7 +237,7 @@ Approximate search, by name only, on 50,000 clustered vectors:
 Shorter vectors, `Recommender(dim=..., reduction=...)`, MiniLM, one item-cold split each. What is truncated was not
 trained for it:
 
-{table(dims_head, kept.get("dims", []))}"""
+{table(dims_head, [row for name in PARTS if name.startswith("dims") for row in kept.get(name, [])])}"""
 
 
 def main() -> None:
