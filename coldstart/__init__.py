@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from coldstart.data.requests import Request as Request
     from coldstart.encoders.cached import CachedEncoder as CachedEncoder
     from coldstart.encoders.lexical import LexicalEncoder as LexicalEncoder
-    from coldstart.encoders.reduced import ReducedEncoder as ReducedEncoder
     from coldstart.encoders.text import TextEncoder as TextEncoder
     from coldstart.encoders.tfidf import TfidfEncoder as TfidfEncoder
     from coldstart.errors import ColdstartError as ColdstartError
@@ -71,7 +70,6 @@ _HOME = {
     "Ranker": "coldstart.base",
     "Recommendations": "coldstart.data.requests",
     "Recommender": "coldstart.recommender",
-    "ReducedEncoder": "coldstart.encoders.reduced",
     "Report": "coldstart.evaluation.report",
     "Request": "coldstart.data.requests",
     "TextEncoder": "coldstart.encoders.text",
