@@ -3,13 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from coldstart._arrays import AnyArray, FloatArray, IntArray, blocks
+from coldstart._device import as_tensor
 from coldstart._rows import Rows
+
+if TYPE_CHECKING:
+    import torch
 
 BLOCK = 512
 """Rows with one scale: rows are sorted by their largest number, so that neighbours need about the same."""
@@ -58,6 +62,11 @@ class Codes:
         places = np.empty(self.rows, dtype=np.int32)
         places[self.order[: self.rows] - self.first] = np.arange(self.rows)
         return places
+
+    @cached_property
+    def tensor(self) -> "torch.Tensor":
+        """The codes as torch sees them, in the same memory."""
+        return as_tensor(self.codes)
 
     @property
     def nbytes(self) -> int:

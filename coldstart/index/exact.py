@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from typing_extensions import Self
 
-from coldstart._arrays import BoolArray, FloatArray, IntArray, as_matrix, blocks, check_between
+from coldstart._arrays import BoolArray, FloatArray, IntArray, as_matrix, blocks
 from coldstart._component import Component
 from coldstart._rows import Rows
 from coldstart.base import Hits
@@ -14,7 +14,7 @@ from coldstart.errors import InvalidInputError
 from coldstart.index.codes import Codes, agrees, as_arrays, grown, of_arrays
 from coldstart.index.plain import longest, plain_search
 from coldstart.index.scan import Scan, is_exact
-from coldstart.index.topk import Ranked, as_hits, as_positions
+from coldstart.index.topk import Ranked, as_hits, checked_search
 
 MANY = 50_000
 """Rows from which on ``dtype="auto"`` keeps codes."""
@@ -163,14 +163,8 @@ class ExactIndex(Component):
             When a shape, a position or ``k`` is out of range.
         """
         self.check_fitted("_rows", "build")
-        queries, n_rows, dim = as_matrix(queries, "queries"), len(self._rows), self._rows.blocks[0].shape[1]
-        if queries.shape[1] != dim:
-            raise InvalidInputError(f"`queries` must have {dim} columns; got {queries.shape[1]}.")
-        check_between("k", k, 1, n_rows)
-        allowed: Any = None if allow is None else as_positions(allow, n_rows, "allow")
-        excluded = None if exclude is None else [as_positions(row, n_rows, "exclude") for row in exclude]
-        if excluded is not None and len(excluded) != len(queries):
-            raise InvalidInputError(f"`exclude` must have one entry per query, {len(queries)}; got {len(excluded)}.")
+        found = checked_search(queries, k, allow, exclude, len(self._rows), self._rows.blocks[0].shape[1])
+        queries, allowed, excluded = found
         rows: list[Ranked] = []
         for block in blocks(len(queries), BATCH):
             rows += self._search(queries[block], k, allowed, None if excluded is None else excluded[block])

@@ -14,7 +14,7 @@ from coldstart.base import Hits
 from coldstart.errors import InvalidInputError
 from coldstart.index.dots import best_of, pair_dots
 from coldstart.index.plain import SPARE, longest, plain_search
-from coldstart.index.topk import Ranked, as_hits, as_positions
+from coldstart.index.topk import Ranked, as_hits, checked_search
 
 KINDS = ("flat", "hnsw", "ivf")
 SAMPLE = 100
@@ -111,15 +111,9 @@ class FaissIndex(Component):
             When a shape, a position or ``k`` is out of range.
         """
         self.check_fitted("_faiss", "build")
-        vectors, queries = self._vectors, as_matrix(queries, "queries")
-        if queries.shape[1] != vectors.shape[1]:
-            raise InvalidInputError(f"`queries` must have {vectors.shape[1]} columns; got {queries.shape[1]}.")
-        check_between("k", k, 1, len(vectors))
-        allowed = None if allow is None else as_positions(allow, len(vectors), "allow")
-        rows: Sequence[IntArray] = () if exclude is None else exclude
-        hidden = [as_positions(row, len(vectors), "exclude") for row in rows] or [np.zeros(0, np.int64)] * len(queries)
-        if len(hidden) != len(queries):
-            raise InvalidInputError(f"`exclude` must have one entry per query, {len(queries)}; got {len(hidden)}.")
+        vectors = self._vectors
+        queries, allowed, excluded = checked_search(queries, k, allow, exclude, *vectors.shape)
+        hidden = [np.zeros(0, dtype=np.int64)] * len(queries) if excluded is None else excluded
         if allowed is not None and len(allowed) < len(vectors) // 16:
             return as_hits(self._exact(queries, k, allowed, hidden), k)
         return as_hits(self._widened(queries, k, allowed, hidden), k)

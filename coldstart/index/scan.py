@@ -1,6 +1,5 @@
 """Find what may be among the best k by int8 codes, with nothing left out."""
 
-import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coldstart._arrays import AnyArray, BoolArray, FloatArray, IntArray
+from coldstart._device import as_tensor
 from coldstart._rows import Rows
 from coldstart.index.codes import BLOCK, TOP, Codes
 from coldstart.index.dots import best_of, grouped, kth_of, pair_dots
@@ -119,7 +119,7 @@ class Scan:
         """Return positions and scores of the k best of every query that is not ``lost``."""
         m = len(self.codes)
         length = min(max(CELLS // m // BLOCK, 1) * BLOCK, LONGEST)
-        queries = _tensor(self.codes).T
+        queries = as_tensor(self.codes).T
         pending, seen, due = 0, 0, 0
         for chunk in chunks:
             self._give_up_where_too_large(chunk)
@@ -204,18 +204,8 @@ class Scan:
 def _product(chunk: Codes, rows: slice, queries: Any) -> AnyArray:
     import torch
 
-    products: AnyArray = torch._int_mm(_tensor(chunk.codes)[rows], queries).numpy()
+    products: AnyArray = torch._int_mm(chunk.tensor[rows], queries).numpy()
     return products
-
-
-def _tensor(array: AnyArray) -> Any:
-    """An int8 array as a tensor that shares its memory; torch warns of arrays that cannot be written to."""
-    import torch
-
-    if not array.flags.writeable:
-        memory = (ctypes.c_int8 * array.size).from_address(array.ctypes.data)
-        array = np.ctypeslib.as_array(memory).reshape(array.shape)
-    return torch.from_numpy(array)
 
 
 def _group_maxima(products: AnyArray) -> AnyArray:

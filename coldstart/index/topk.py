@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from coldstart._arrays import AnyArray, FloatArray, IntArray, blocks, check_between, largest
+from coldstart._arrays import AnyArray, FloatArray, IntArray, as_matrix, blocks, check_between, largest
 from coldstart.base import Hits
 from coldstart.errors import InvalidInputError
 
@@ -101,6 +101,26 @@ def as_positions(values: Any, n_items: int, name: str) -> IntArray:
             f"`{name}` must hold positions from 0 to {n_items - 1}; got {positions[0]} to {positions[-1]}."
         )
     return positions
+
+
+def checked_search(
+    queries: FloatArray, k: int, allow: Any, exclude: Sequence[IntArray] | None, n_rows: int, dim: int
+) -> tuple[FloatArray, IntArray | None, list[IntArray] | None]:
+    """Return queries, ``allow`` and ``exclude`` of a search among vectors (n_rows, dim), as arrays.
+
+    Raises
+    ------
+    InvalidInputError
+        When a shape, a position or ``k`` is out of range.
+    """
+    queries = as_matrix(queries, "queries")
+    if queries.shape[1] != dim:
+        raise InvalidInputError(f"`queries` must have {dim} columns; got {queries.shape[1]}.")
+    check_between("k", k, 1, n_rows)
+    if exclude is not None and len(exclude) != len(queries):
+        raise InvalidInputError(f"`exclude` must have one entry per query, {len(queries)}; got {len(exclude)}.")
+    allowed = None if allow is None else as_positions(allow, n_rows, "allow")
+    return queries, allowed, None if exclude is None else [as_positions(row, n_rows, "exclude") for row in exclude]
 
 
 def _ranked(

@@ -1,6 +1,5 @@
 """From what a user liked to a score of every item."""
 
-import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from scipy.sparse import csr_array, hstack
 
 from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray, blocks
 from coldstart._component import Component
+from coldstart._device import as_tensor
 from coldstart.rankers.hybrid.als import PriorALS
 
 if TYPE_CHECKING:
@@ -96,8 +96,4 @@ class Answers(Component):
     @cached_property
     def _table(self) -> "torch.Tensor":
         """The weights as torch sees them, in the same memory."""
-        import torch
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # those of a saved file cannot be written to, and are not
-            return torch.from_numpy(self.weights)
+        return as_tensor(self.weights)
