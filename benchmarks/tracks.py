@@ -49,7 +49,9 @@ def published(protocol: str) -> list[cs.splits.Split]:
 def clicked(name: str) -> tuple[cs.Catalog, cs.Interactions]:
     """Return the items that somebody clicked, and the clicks: of the others nothing could be right."""
     clicks = read_clicks(name)
-    fields = ["title"] if name == "citeulike-a" else FIELDS  # its categories are tags of users, written after the clicks
+    fields = (
+        ["title"] if name == "citeulike-a" else FIELDS
+    )  # its categories are tags of users, written after the clicks
     return read_catalog(name, fields, among=set(clicks.items)), clicks
 
 

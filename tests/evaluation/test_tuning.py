@@ -332,7 +332,10 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("space", "expected"),
         [
-            ({"rank": [1]}, r"got 'rank', and Recommender has \['encoder', 'fuser', 'ranker', 'lexical', 'index', 'dim'"),
+            (
+                {"rank": [1]},
+                r"got 'rank', and Recommender has \['encoder', 'fuser', 'ranker', 'lexical', 'index', 'dim'",
+            ),
             ({"ranker.colour": [1]}, r"got 'colour', and Favourite has \['item', 'weight', 'fails', 'inner'\]"),
             ({"fuser.weights": [1]}, r"got 'weights', and NoneType has \[\]\. Give the part: Recommender\(ranker="),
         ],

@@ -93,6 +93,10 @@ class Calibration(Component):
         """Return what the crowd of each new item (n,) adds to its log-odds."""
         return np.asarray(np.float32(self.crowd) * crowd, dtype=np.float32)
 
+    def knows(self, counts: FloatArray) -> BoolArray:
+        """Return which users have as many clicks as those that were learned from, (m, 1)."""
+        return np.asarray(counts >= self.least)
+
     @classmethod
     def learn(
         cls,
@@ -158,7 +162,7 @@ class Calibration(Component):
         ``strangers`` (m,) are users who were not learned from; None when nobody is.
         """
         weights = [self.known_level, self.new_level, self.count, self.intercept]
-        found = np.where(counts[:, 0] < self.least, self.usual, _of_users(levels, counts) @ weights)
+        found = np.where(self.knows(counts)[:, 0], _of_users(levels, counts) @ weights, self.usual)
         if strangers is not None and self.least:
             found = np.where(strangers, np.minimum(found, self.usual), found)
         return np.asarray(found, dtype=np.float32)[:, None]

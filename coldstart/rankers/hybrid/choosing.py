@@ -165,7 +165,8 @@ def _calibrated(
     for value in few:
         mixed = odds.copy()
         share = text_share(counts[raw.young[spoken]], value)
-        mixed[:, at] = blended(odds[:, at], said, share, foretold(counts[raw.young[spoken]], share))
+        told = foretold(counts[raw.young[spoken]], share) * chosen.calibration.knows(users)
+        mixed[:, at] = blended(odds[:, at], said, share, told)
         came_to[value] = found(mixed, seen, wanted)
     return replace(chosen, few=max(v for v in few if came_to[v] >= (1.0 - PRICE) * max(came_to.values()))), came_to
 

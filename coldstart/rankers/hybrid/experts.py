@@ -184,30 +184,28 @@ class Experts(Component):
         Up to a number that all items of a user share. ``popular`` multiplies what popularity is worth; ``strangers``
         (m,) are users who were not learned from.
         """
-        scores, of_users = self.shares(history, popular, strangers)
-        by_clicks, by_text = self._calibrate(scores, of_users)
-        scores[:, self.few.known] = blended(by_clicks, by_text, self.few.share, self.few.foretold)
-        return self._placed(scores)
+        shares = self.shares(history, popular, strangers)
+        shares.scores[:, self.few.known] = blended(*self._calibrate(shares))
+        return self._placed(shares.scores)
 
-    def shares(
-        self, history: Csr, popular: float = 1.0, strangers: BoolArray | None = None
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return scores as shares of the users' levels, popularity added, and what is of users in new items' log-odds.
+    def shares(self, history: Csr, popular: float = 1.0, strangers: BoolArray | None = None) -> "Shares":
+        """Return what the log-odds are made of: scores as shares of the users' levels, and what is of the users.
 
-        The columns (m, n_known + n_young) are the ``known`` items by their clicks, then the ``young`` by their text.
+        Popularity is added to the scores by clicks. The columns (m, n_known + n_young) are the ``known`` items by their
+        clicks, then the ``young`` by their text.
         """
         scores, levels = self._relative(history)
-        users = clicks_of(history)
+        users, calibration = clicks_of(history), self.settings.calibration
         scores[:, : len(self.known)] += self._by_popularity(users, popular, strangers)
-        return scores, self.settings.calibration.of_users(levels, users, strangers)
+        return Shares(scores, calibration.of_users(levels, users, strangers), calibration.knows(users))
 
-    def _calibrate(self, scores: FloatArray, of_users: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Turn ``shares`` into log-odds, in place; return those of items with few clicks, of both."""
-        calibration = self.settings.calibration
-        known, said = np.split(scores, [len(self.known)], axis=1)
+    def _calibrate(self, shares: "Shares") -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Turn shares into log-odds, in place; return what ``blended`` takes of the items with few clicks."""
+        calibration, few = self.settings.calibration, self.few
+        known, said = np.split(shares.scores, [len(self.known)], axis=1)
         calibration.of_known(known, out=known)
-        calibration.of_new(said, of_users, self.of_text, out=said)
-        return known[:, self.few.known], said[:, self.few.young]
+        calibration.of_new(said, shares.of_users, self.of_text, out=said)
+        return known[:, few.known], said[:, few.young], few.share, few.foretold * shares.sure
 
     def liked_along(self, likes: Csr) -> FloatArray:
         """Return how much the items with clicks are liked by who likes these (m, n), as shares of the best 20."""
@@ -217,13 +215,13 @@ class Experts(Component):
 
     def voices(self, history: Csr, popular: float = 1.0, strangers: BoolArray | None = None) -> FloatArray:
         """Return how much text, clicks and popularity each have said in ``log_odds``, shape (3, m, n), sums of 1."""
-        scores, of_users = self.shares(history, popular, strangers)
-        of_text, of_clicks, of_many = voices = np.zeros((3, *scores.shape), dtype=np.float32)
+        shares = self.shares(history, popular, strangers)
+        of_text, of_clicks, of_many = voices = np.zeros((3, *shares.scores.shape), dtype=np.float32)
         n_known = len(self.known)
         many = self._by_popularity(clicks_of(history), popular, strangers)
-        clicks = np.maximum(scores[:, :n_known] - many, FLOOR)
+        clicks = np.maximum(shares.scores[:, :n_known] - many, FLOOR)
         of_text[:, n_known:] = 1.0
-        of_text[:, self.few.known] = text_part(*self._calibrate(scores, of_users), self.few.share, self.few.foretold)
+        of_text[:, self.few.known] = text_part(*self._calibrate(shares))
         of_clicks[:, :n_known] = (1.0 - of_text[:, :n_known]) * clicks / (clicks + many)
         of_many[:, :n_known] = (1.0 - of_text[:, :n_known]) * many / (clicks + many)
         return np.stack([self._placed(voice) for voice in voices])
@@ -329,6 +327,17 @@ class Experts(Component):
         return columns
 
 
+class Shares(NamedTuple):
+    """Scores (m, n_known + n_young), what is of users in the log-odds of new items, and who is known well, (m, 1) each.
+
+    Of the others, who have fewer clicks than those that were learned from, nothing is foretold for items with few.
+    """
+
+    scores: FloatArray
+    of_users: FloatArray
+    sure: BoolArray
+
+
 class Few(NamedTuple):
     """Young items with clicks: where they stand, see ``blended`` for their text's share, and what moves that text.
 
@@ -345,8 +354,8 @@ class Few(NamedTuple):
 def blended(by_clicks: FloatArray, by_text: FloatArray, share: FloatArray, foretold: FloatArray) -> FloatArray:
     """Return the log-odds (m, n) of items with few clicks, from those by their clicks and those by their text.
 
-    Their mean by the ``share`` (n,) of the text, and to these odds a part ``foretold`` (n,) of those by text is added:
-    clicks that are few say whom an item is for, not whom it is not for.
+    Their mean by the ``share`` (n,) of the text; and to these odds a part ``foretold`` (m, n) of those by text is
+    added: clicks that are few say whom an item is for, not whom it is not for.
     """
     mean = by_clicks * (1.0 - share) + by_text * share
     added = by_text + _log(foretold)

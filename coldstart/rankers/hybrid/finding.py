@@ -25,7 +25,7 @@ from coldstart.base import Hits
 from coldstart.index.topk import Ranked, as_hits
 from coldstart.rankers.hybrid.calibration import FLOOR
 from coldstart.rankers.hybrid.counts import FORETOLD
-from coldstart.rankers.hybrid.experts import Experts, blended
+from coldstart.rankers.hybrid.experts import Experts, Shares, blended
 
 ADDED = np.float32(np.log1p(FORETOLD) + 1e-3)
 """Log-odds that an item may stand above the larger of those by its clicks and by its text, see ``blended``."""
@@ -139,11 +139,10 @@ class Finder:
         exclude: Sequence[IntArray],
     ) -> list[Ranked]:
         """Items and log-odds of one block of histories."""
-        scores, of_users = self.experts.shares(history, self.popular, strangers)
-        self._hide(scores, allow, exclude)
-        likely = self._weighed(scores, of_users, self._near_top(scores, k))
-        reaching = self._reaching(scores, of_users, likely.at_rank(k) - ADDED)
-        return self._weighed(scores, of_users, reaching).best(k)
+        shares = self.experts.shares(history, self.popular, strangers)
+        self._hide(shares.scores, allow, exclude)
+        likely = self._weighed(shares, self._near_top(shares.scores, k))
+        return self._weighed(shares, self._reaching(shares, likely.at_rank(k) - ADDED)).best(k)
 
     def _hide(self, scores: FloatArray, allow: IntArray | None, exclude: Sequence[IntArray]) -> None:
         """Put what must not come back below everything else."""
@@ -168,8 +167,9 @@ class Finder:
         rows, columns = map(np.concatenate, zip(*found, strict=True))
         return rows, columns
 
-    def _reaching(self, scores: FloatArray, of_users: FloatArray, bar: FloatArray) -> tuple[IntArray, IntArray]:
+    def _reaching(self, shares: Shares, bar: FloatArray) -> tuple[IntArray, IntArray]:
         """Rows and columns whose log-odds by clicks or by text reach the bar (m, 1)."""
+        scores, of_users, _ = shares
         calibration, reached = self.experts.settings.calibration, np.empty(scores.shape, dtype=bool)
         by_clicks, by_text = self._parts(scores)
         at_clicks, at_text = self._parts(reached)
@@ -186,8 +186,9 @@ class Finder:
         n_known = len(self.experts.known)
         return columns[:, :n_known], columns[:, n_known:]
 
-    def _weighed(self, scores: FloatArray, of_users: FloatArray, found: tuple[IntArray, IntArray]) -> Weighed:
+    def _weighed(self, shares: Shares, found: tuple[IntArray, IntArray]) -> Weighed:
         """The items of rows and columns, as ``Experts.log_odds`` weighs them."""
+        scores, of_users, sure = shares
         n_items, calibration = len(self.known), self.experts.settings.calibration
         rows, items = np.divmod(np.unique(found[0] * n_items + self.items[found[1]]), n_items)
         known, text = self.known[items], self.text[items]
@@ -196,7 +197,8 @@ class Finder:
         odds = np.where(known < 0, by_text, by_clicks)
         both = np.flatnonzero((known >= 0) & (text >= 0))
         at = items[both]
-        odds[both] = blended(by_clicks[both], by_text[both], self.share[at], self.foretold[at])
+        foretold = self.foretold[at] * sure[rows[both], 0]
+        odds[both] = blended(by_clicks[both], by_text[both], self.share[at], foretold)
         lines = (in_rows(rows, part, len(scores), end) for part, end in ((items, -1), (odds, -np.inf)))
         return Weighed(*lines)
 

@@ -423,3 +423,21 @@ def test_a_stranger_gets_no_more_new_items_than_is_usual_and_known_items_alike(m
     np.testing.assert_array_equal(experts.log_odds(history), known)
     np.testing.assert_array_equal(stranger[:, ~world.cold], known[:, ~world.cold])
     np.testing.assert_allclose((known - stranger)[:, world.cold], 4.0 - np.log(3.0), rtol=1e-4)
+
+
+def test_of_users_with_fewer_clicks_than_those_learned_from_nothing_is_foretold(make_world):
+    """Their one click says little by text; what it says by the clicks of others stays."""
+    world = make_world(n_cold=30)
+    clicks = world.clicks.toarray() * (np.arange(world.n_items) % 5 > 0)  # items of every kind with few clicks, below
+    few = np.arange(world.n_items) % 5 == 0
+    clicks[:, few] = world.clicks.toarray()[:, few] * (np.arange(90)[:, None] < 12)
+    history = csr_array(world.only(1, 2)[None])
+    odds = {}
+    for least in (1.0, 3.0):
+        calibration = Calibration(new_level=5.0, intercept=8.0, least=least, usual=8.0)
+        experts = fitted(world, clicks, settings=Settings(calibration=calibration, few=0.1))
+        odds[least] = experts.log_odds(history)[0]
+    both = np.isin(np.arange(world.n_items), experts.young) & (experts.counts > 0)
+    assert np.max(odds[1.0][both] - odds[3.0][both]) > 1.0
+    by_clicks = fitted(world, clicks, settings=Settings(calibration=calibration, few=0.0)).log_odds(history)[0]
+    np.testing.assert_allclose(odds[3.0][both], by_clicks[both], atol=0.5)
