@@ -20,7 +20,7 @@ Report: TypeAlias = dict[str, dict[float, Any]]
 
 Grid: TypeAlias = Sequence[tuple[str, Sequence[float]]]
 
-EXACT: Grid = (("l2", (10.0, 30.0, 100.0, 200.0, 400.0)), ("prior", (0.5, 1.0, 2.0, 4.0)))
+EXACT: Grid = (("l2", (10.0, 30.0, 100.0, 200.0, 400.0)), ("prior", (0.0, 0.5, 1.0, 2.0, 4.0)))
 ALS: Grid = (("unobserved", (10.0, 20.0)),)
 """What is searched, one setting after the other."""
 
@@ -165,7 +165,7 @@ def _calibrated(
     for value in few:
         mixed = odds.copy()
         share = text_share(counts[raw.young[spoken]], value)
-        told = foretold(counts[raw.young[spoken]], share) * chosen.calibration.knows(users)
+        told = foretold(counts[raw.young[spoken]], share) * (chosen.calibration.knows(users) & (value > 0))
         mixed[:, at] = blended(odds[:, at], said, share, told)
         came_to[value] = found(mixed, seen, wanted)
     return replace(chosen, few=max(v for v in few if came_to[v] >= (1.0 - PRICE) * max(came_to.values()))), came_to

@@ -433,7 +433,7 @@ class TestPopularity:
         means = []
         for dial in (0.0, 0.3, 1.0):
             scores = self.fitted(popular, dial).score(popular.ask(history), popular.features)
-            means.append(counts[np.argsort(-scores, axis=1)[:, :10]].mean())
+            means.append(counts[np.argsort(-scores, axis=1)[:, :5]].mean())
         assert means[0] < means[1] < means[2]
 
 
@@ -604,7 +604,7 @@ class TestTextAlone:
         for popularity in (0.0, 1.0):
             fitted = HybridRanker(popularity=popularity).fit(world.features, world.clicks)
             scores = fitted.score(world.ask(query=np.eye(8)[:3]), world.features)
-            means.append(counts[np.argsort(-scores, axis=1)[:, :10]].mean())
+            means.append(counts[np.argsort(-scores, axis=1)[:, :5]].mean())
         assert means[1] > means[0]
 
     def liked_along(self, make_world):
