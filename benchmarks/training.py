@@ -141,7 +141,10 @@ TUNINGS = {
     "the same, no anchor": {"method": "last-layers", "anchor": 0.0},
     "LoRA of rank 16 below it, anchored": {"method": "lora"},
 }
-BELOW = {OFFICE: ("adapter", "last two layers below it, anchored"), "citeulike-a": ("adapter", "last two layers below it, anchored")}
+BELOW = {
+    OFFICE: ("adapter", "last two layers below it, anchored"),
+    "citeulike-a": ("adapter", "last two layers below it, anchored"),
+}
 """What is measured below HybridRanker, too."""
 
 TRIED = {OFFICE: list(TUNINGS)[:4], "citeulike-a": list(TUNINGS)}

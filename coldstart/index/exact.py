@@ -128,7 +128,9 @@ class ExactIndex(Component):
                 f"`vectors` must be those that the codes were made of; got others, of shape {vectors.shape}. "
                 "Call build."
             )
-        return self._like()._take(rows, self.longest_, self.chunks_)
+        restored = self._like()
+        restored._rows, restored.longest_, restored.chunks_ = rows, self.longest_, self.chunks_
+        return restored
 
     def search(
         self,
@@ -201,7 +203,8 @@ class ExactIndex(Component):
         """Search for one batch, by codes where they help."""
         vectors = self._rows
         few = len(vectors) // 16
-        if not self.chunks_ or k > min(few, MOST) or (allowed is not None and len(allowed) < few):
+        by_codes = bool(self.chunks_) and is_exact(queries.shape[1])  # other machines may have made the codes
+        if not by_codes or k > min(few, MOST) or (allowed is not None and len(allowed) < few):
             return plain_search(vectors, self.longest_, queries, k, allowed, excluded)
         mask = None
         if allowed is not None:

@@ -196,3 +196,15 @@ def test_an_index_without_codes_saves_how_long_its_vectors_are_and_nothing_is_co
 
 def test_an_index_that_was_told_nothing_is_restored_by_building():
     assert ExactIndex("float32").restored(EYE).search(EYE, 1).positions.tolist() == [[0], [1], [2], [3]]
+
+
+def test_codes_of_another_machine_are_no_help_where_they_cannot_be_multiplied():
+    vectors = np.random.default_rng(0).standard_normal((900, 8)).astype(np.float32)
+    built = ExactIndex("int8").build(vectors)
+    found = built.search(vectors[:5], 3)
+    with mock.patch.object(exact, "is_exact", return_value=False):
+        restored = ExactIndex("int8").set_state(built.get_state()).restored(vectors)
+        with mock.patch.object(exact, "Scan", side_effect=AssertionError("not here")):
+            again = restored.search(vectors[:5], 3)
+    assert np.array_equal(again.positions, found.positions)
+    assert np.array_equal(again.scores, found.scores)
