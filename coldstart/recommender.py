@@ -220,8 +220,8 @@ class Recommender(Component):
         Yields
         ------
         Recommendations
-            One row per request of a batch; a batch is read and answered when it is asked for. Arguments are checked at
-            the call; unknown users are named with their batch.
+            One row per request of a batch, read and answered when it is asked for. Arguments are checked at the call;
+            unknown users are named with their batch, which is then the last one.
 
         Examples
         --------

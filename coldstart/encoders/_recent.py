@@ -45,7 +45,7 @@ class RecentVectors:
             fresh = encode(absent)
             if not keys:
                 return fresh
-            known.update(zip(absent, fresh.copy(), strict=True))
+            known.update({key: row.copy() for key, row in zip(absent, fresh, strict=True)})
         self._keep({key: known[key] for key in keys})
         return np.stack([known[key] for key in keys])
 

@@ -60,21 +60,20 @@ class ReducedEncoder(Component):
         Raises
         ------
         InvalidInputError
-            When ``dim`` or ``method`` is none of those above, or there are no values.
+            When ``dim`` or ``method`` is none of those above.
         """
         if self.method not in METHODS:
             raise InvalidInputError(
                 f"`method` of ReducedEncoder must be one of {', '.join(METHODS)}; got {self.method!r}."
             )
         check_between("dim", self.dim, 1, 1_000_000)
-        if not len(values):
-            raise InvalidInputError("`values` of ReducedEncoder.fit must have at least 1 value; got 0.")
         learner: Any = copy.deepcopy(self.encoder) if hasattr(self.encoder, "fit") else self.encoder
         if learner is not self.encoder:
             learner.fit(values)
         vectors = unit_rows(learner.encode(values))
         self._check_width(vectors)
-        moments = sum(rows.T @ rows for rows in (vectors[b].astype(np.float64) for b in blocks(len(vectors), 8192)))
+        parts = (vectors[block].astype(np.float64) for block in blocks(len(vectors), 8192))
+        moments = sum((rows.T @ rows for rows in parts), np.zeros((vectors.shape[1],) * 2))
         total = float(np.trace(moments)) or 1.0
         if self.method == "pca":
             sizes, axes = np.linalg.eigh(moments)

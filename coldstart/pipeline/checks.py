@@ -107,4 +107,5 @@ def _cut(rest: Iterator[Any], size: int) -> Iterator[list[Any]]:
 
 def _check_either(requests: object, users: object, method: str) -> None:
     if (requests is None) == (users is None):
-        raise InvalidInputError(f"{method} takes either requests or users=; got {requests!r} and users={users!r}.")
+        got = f"{type(requests).__name__} and users={type(users).__name__}"
+        raise InvalidInputError(f"{method} takes either requests or users=; got {got}.")

@@ -121,7 +121,7 @@ class Fitted:
         return replace(self, vectors=ItemVectors.of(made, self.parts.index), known=None)
 
     def compacted(self) -> "Fitted":
-        """Return the same without dead rows, every array in one piece."""
+        """Return the same with item vectors in one piece, without dead rows."""
         return self if self.vectors is None else replace(self, vectors=self.vectors.compacted(self.parts.index))
 
     def with_items(self, table: Table) -> "Fitted":

@@ -94,7 +94,7 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool) -> None:
     tensors: Tensors = {}
     fitted = fitted.compacted()
     encoders = _distinct(fitted.parts.encoders)
-    inside = [f"encoder_{at}" if include_encoder else None for at in range(len(encoders))]
+    inside = [f"encoder_{at}" if include_encoder or _lies_in(e, folder) else None for at, e in enumerate(encoders)]
     parts = fitted.parts
     config = {
         "fields": {name: encoders.index(encoder) for name, encoder in parts.encoders.items()},
@@ -179,7 +179,20 @@ def _distinct(encoders: Mapping[str, Encoder]) -> list[Any]:
 
 def _has_weights(encoder: Any) -> bool:
     """Whether it is an encoder of ours with weights of its own, to be referred to or copied."""
-    return _is_ours(encoder) and hasattr(getattr(encoder, "encoder", encoder), "copy_weights")
+    return _is_ours(encoder) and hasattr(_innermost(encoder), "copy_weights")
+
+
+def _innermost(encoder: Any) -> Any:
+    """The encoder that others are around."""
+    while hasattr(encoder, "encoder"):
+        encoder = encoder.encoder
+    return encoder
+
+
+def _lies_in(encoder: Any, folder: Path) -> bool:
+    """Whether its weights are in the folder, which will be replaced: then they are copied again."""
+    model = getattr(_innermost(encoder), "model", None)
+    return isinstance(model, str) and Path(model).resolve().is_relative_to(folder.resolve()) and Path(model).is_dir()
 
 
 def _as_saved(encoder: Any, inside: str | None) -> Any:
@@ -240,6 +253,6 @@ Saved {config["saved"]}. Load it with `coldstart.load("this folder")`; no traini
 * Ranker: {parts.ranker!r}
 * SHA-256 of the item texts: {data["sha256"]}
 
-`config.json` names every file with its hash. `weights.safetensors` holds the vectors, `ids.json` and
-`columns.json` the items and users.
+`config.json` names every file with its hash. `weights.safetensors` holds the vectors and, where all are texts or
+numbers, ids and columns; `ids.json` and `columns.json` the other items and users.
 """

@@ -70,8 +70,13 @@ def _answer(
         [[ids[at] for at in positions.tolist()] for positions in found],
         [scores.tolist() for _, scores in rows],
         {item_id: str(title) for item_id, title in titles if title is not None},
-        cache(partial(experts_of, fitted, users, found)),
+        cache(partial(_experts, fitted, requests, found)),
     )
+
+
+def _experts(fitted: Fitted, requests: Sequence[Request], rows: Sequence[IntArray]) -> Experts:
+    """What ``experts_of`` says; users are read again, which an answer need not keep until then."""
+    return experts_of(fitted, read_users(fitted, requests), rows)
 
 
 def experts_of(fitted: Fitted, users: Users, rows: Sequence[IntArray]) -> Experts:

@@ -16,6 +16,10 @@ Edit: TypeAlias = Callable[[Rows, FloatArray], Rows]
 """What a change of the catalogue does to rows, given what is new in it."""
 
 
+SPARE = 16
+"""More rows than are wanted that are asked for, where the order of equal scores is not that of the places."""
+
+
 @dataclass(frozen=True)
 class ItemVectors:
     """The vectors of a ``VectorRanker``, and an index over them.
@@ -61,9 +65,13 @@ class ItemVectors:
         if order is None:
             return self.index.search(vectors, k, allow, excluded)
         hidden = [np.append(order[row], self.rows.dead) for row in excluded]
-        hits = self.index.search(vectors, k, None if allow is None else np.sort(order[allow]), hidden)
+        places, want = None if allow is None else np.sort(order[allow]), min(k + SPARE, self.rows.stored)
+        hits = self.index.search(vectors, want, places, hidden)
+        while want < self.rows.stored and any(len(row) == want and row[-1] == row[k - 1] for row in hits.scores):
+            want = min(4 * want, self.rows.stored)  # there may be more of the score of the last one
+            hits = self.index.search(vectors, want, places, hidden)
         positions = [self.rows.positions[row] for row in hits.positions]
-        sorts = [np.lexsort((row, -scores)) for row, scores in zip(positions, hits.scores, strict=True)]
+        sorts = [np.lexsort((row, -scores))[:k] for row, scores in zip(positions, hits.scores, strict=True)]
         return Hits(
             [row[sort] for row, sort in zip(positions, sorts, strict=True)],
             [scores[sort] for scores, sort in zip(hits.scores, sorts, strict=True)],
@@ -73,8 +81,9 @@ class ItemVectors:
         """Return the same vectors in one block, without dead rows."""
         if self._is_plain:
             return self
-        known = self.index if self.rows.order is None else index
-        return ItemVectors.restored(self.rows.whole(), known)
+        if self.rows.order is not None:
+            return ItemVectors.of(self.rows.whole(), index)
+        return ItemVectors.restored(self.rows.whole(), self.index)
 
     @property
     def _is_plain(self) -> bool:

@@ -84,3 +84,9 @@ def test_a_changed_setting_is_not_answered_from_memory(encoder, setting):
     for name, value in setting.items():
         setattr(encoder, name, value)
     assert np.abs(encoder.encode_query(["moon"]) - before).max() > 1e-3
+
+
+def test_what_is_kept_holds_no_more_than_itself():
+    recent = RecentVectors(2)
+    recent.rows(list(range(50)), lambda keys: np.ones((len(keys), 4), dtype=np.float32))
+    assert all(vector.base is None for vector in recent._vectors.values())

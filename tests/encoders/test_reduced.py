@@ -89,11 +89,22 @@ def test_a_dim_out_of_range_is_refused(dim, method):
         ReducedEncoder(HashEncoder(dim=16), dim, method).fit(WORDS)
 
 
-def test_an_unknown_method_and_an_empty_catalogue_are_refused():
+def test_an_unknown_method_is_refused():
     with pytest.raises(InvalidInputError, match="`method` of ReducedEncoder must be one of pca, truncate; got 'svd'"):
         ReducedEncoder(HashEncoder(), 2, "svd").fit(WORDS)
-    with pytest.raises(InvalidInputError, match="must have at least 1 value; got 0"):
-        ReducedEncoder(HashEncoder(), 2).fit([])
+
+
+def test_a_field_without_any_value_keeps_some_directions():
+    encoder = ReducedEncoder(HashEncoder(), 2).fit([])
+    assert encoder.encode(WORDS).shape == (len(WORDS), 2)
+    assert encoder.kept_ == 0.0
+
+
+def test_one_around_another_is_saved(tmp_path):
+    twice = ReducedEncoder(ReducedEncoder(TfidfEncoder(dim=8), 6), 4)
+    rec = cs.Recommender(encoder=twice, ranker=cs.CosineRanker()).fit(tiny_catalog())
+    rec.save(tmp_path / "model")
+    assert cs.load(tmp_path / "model").recommend(history=["s0"], k=2) == rec.recommend(history=["s0"], k=2)
 
 
 def test_encoding_before_fit_says_what_to_call():

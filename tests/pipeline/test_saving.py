@@ -150,6 +150,16 @@ def test_embedded_weights_travel_with_the_folder(tmp_path, make_model, wrap):
     assert cs.load(tmp_path / "second").recommend(query="moon", k=3) == rec.recommend(query="moon", k=3)
 
 
+def test_embedded_weights_survive_saving_over_the_folder_they_were_loaded_from(tmp_path, make_model):
+    source = shutil.copytree(make_model("bert"), tmp_path / "bert")
+    rec = fitted(encoder=cs.TextEncoder(source))
+    rec.save(tmp_path / "model", include_encoder=True)
+    shutil.rmtree(source)
+    for _ in range(2):
+        cs.load(tmp_path / "model").save(tmp_path / "model")
+    assert cs.load(tmp_path / "model").recommend(query="moon", k=3) == rec.recommend(query="moon", k=3)
+
+
 def test_a_cached_encoder_of_a_stranger_is_handed_to_load(tmp_path):
     encoder = cs.CachedEncoder(HashEncoder(), tmp_path / "cache")
     rec = fitted(encoder=encoder)

@@ -124,3 +124,26 @@ def test_what_was_replaced_or_taken_out_is_not_found_where_it_was():
     for row in range(3):
         best = np.argsort(-expected[row])[:3]
         assert hits.positions[row].tolist() == [at - (at > 7) for at in best]
+
+
+def test_of_many_equal_scores_the_first_positions_are_found_whatever_k_is():
+    same = np.repeat(vectors(1), 130, axis=0)
+    edited = ItemVectors.of(same, ExactIndex()).edited(
+        lambda old, new: old.replaced(np.array([0, 3]), new), same[:2], ExactIndex()
+    )
+    assert edited.rows.order is not None
+    nobody = csr_array((1, 130), dtype=np.float32)
+    users = Users(nobody, nobody, Features(same[:1]), Features(np.zeros((1, DIM), np.float32)))
+    ranker = CosineRanker(center=False).fit(Features(same))
+    for k in (1, 2, 5, 130):
+        hits = edited.search(ranker, users, k, None, [np.zeros(0, dtype=np.int64)])
+        assert [list(row) for row in hits.positions] == [list(range(k))]
+
+
+def test_an_index_of_the_caller_that_was_built_elsewhere_is_not_taken_for_ours():
+    theirs = ExactIndex("int8").build(vectors(600, seed=3))
+    items = ItemVectors.of(vectors(200), theirs).edited(
+        lambda old, _: old.taken(np.arange(5, 200)), vectors(200)[:0], theirs
+    )
+    assert items.rows.order is None or len(items.compacted(theirs).index.vectors_) == 195
+    assert items.compacted(theirs).index.longest_ == pytest.approx(np.linalg.norm(vectors(200)[5:], axis=1).max())

@@ -159,7 +159,7 @@ class Calibration(Component):
     def of_users(self, levels: Levels, counts: FloatArray, strangers: BoolArray | None = None) -> FloatArray:
         """Return what is of each user in the log-odds of new items, (m, 1), from ``levels`` and clicks (m, 1).
 
-        ``strangers`` (m,) are users who were not learned from; None when nobody is.
+        ``strangers`` (m,) are users of whom only a request tells; None when nobody is.
         """
         weights = [self.known_level, self.new_level, self.count, self.intercept]
         found = np.where(self.knows(counts)[:, 0], _of_users(levels, counts) @ weights, self.usual)

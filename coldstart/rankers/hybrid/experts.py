@@ -29,8 +29,8 @@ class Settings(Component):
     collaborative : Collaborative
         The expert on clicks.
     popularity, popularity_told : tuple of (float, float)
-        Pairs of a user's clicks and what the most popular items get added to their relative scores then; of users who
-        were learned from, and of strangers who tell some clicks.
+        Pairs of a user's clicks and what the most popular items get added to their relative scores then; of known
+        users, and of strangers, of whom only a request tells.
     calibration : Calibration
         From scores to log-odds.
     unseen : float
@@ -124,8 +124,8 @@ class Experts(Component):
     def moved(self, vectors: FloatArray, origin: IntArray) -> "Experts":
         """Return the experts of a changed catalogue: item j was item ``origin[j]`` before, or is new where that is -1.
 
-        A new item, and one without clicks whose text was changed, is placed by its text; one that has risen is new
-        again.
+        A new item, and one with few or no clicks whose text was changed, is placed by its text; one that has risen is
+        new again.
         """
         known = np.flatnonzero(origin >= 0)
         place = np.full(len(self.counts), -1, dtype=np.int64)
@@ -139,7 +139,13 @@ class Experts(Component):
         counts[known], old[known] = self.counts[origin[known]], self.old[origin[known]]
         counts[place[self.risen][place[self.risen] >= 0]] = 0.0
         still = replace(
-            self, warm=place[self.warm], risen=self.risen[:0], young=young, counts=counts, old=old, texts=vectors[young]
+            self,
+            warm=np.where(self.warm >= 0, place[self.warm], -1),
+            risen=self.risen[:0],
+            young=young,
+            counts=counts,
+            old=old,
+            texts=vectors[young],
         )
         if kept.all() and not len(placed) and not len(self.risen):
             return still
@@ -182,7 +188,7 @@ class Experts(Component):
         """Return log-odds of a click on every item, (m, n), for histories (m, n) of weights up to 1.
 
         Up to a number that all items of a user share. ``popular`` multiplies what popularity is worth; ``strangers``
-        (m,) are users who were not learned from.
+        (m,) are users of whom only a request tells.
         """
         shares = self.shares(history, popular, strangers)
         shares.scores[:, self.few.known] = blended(*self._calibrate(shares))

@@ -441,3 +441,14 @@ def test_of_users_with_fewer_clicks_than_those_learned_from_nothing_is_foretold(
     assert np.max(odds[1.0][both] - odds[3.0][both]) > 1.0
     by_clicks = fitted(world, clicks, settings=Settings(calibration=calibration, few=0.0)).log_odds(history)[0]
     np.testing.assert_allclose(odds[3.0][both], by_clicks[both], atol=0.5)
+
+
+def test_an_item_with_clicks_that_was_taken_out_stays_out_through_later_changes(make_world):
+    world = make_world(n_cold=30)
+    experts, vectors = fitted(world), texts_of(world)
+    without = np.delete(np.arange(world.n_items), 1)  # item 1 has clicks
+    history = csr_array(world.clicks[:5][:, without])
+    once = experts.moved(vectors[without], without)
+    again = once.moved(vectors[without], np.arange(len(without)))
+    assert (once.warm < 0).sum() == (again.warm < 0).sum() == 1
+    np.testing.assert_array_equal(again.log_odds(history), once.log_odds(history))
