@@ -126,9 +126,11 @@ class Finder:
             new = None if strangers is None else strangers[block]
             return self._found(csr_array(history[block]), new, k, allow, exclude[block])
 
+        parts = list(blocks(history.shape[0], BLOCK))
+        if len(parts) == 1:
+            return as_hits(found(parts[0]), k)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            rows = list(chain.from_iterable(pool.map(found, blocks(history.shape[0], BLOCK))))
-        return as_hits(rows, k)
+            return as_hits(list(chain.from_iterable(pool.map(found, parts))), k)
 
     def _found(
         self,
