@@ -138,6 +138,8 @@ TUNINGS = {
     "adapter, rng=1": {"rng": 1},
     "adapter, rng=2": {"rng": 2},
     "last two layers below it, anchored": {"method": "last-layers"},
+    "the same, rng=1": {"method": "last-layers", "rng": 1},
+    "the same, rng=2": {"method": "last-layers", "rng": 2},
     "the same, no anchor": {"method": "last-layers", "anchor": 0.0},
     "LoRA of rank 16 below it, anchored": {"method": "lora"},
 }
@@ -147,7 +149,7 @@ BELOW = {
 }
 """What is measured below HybridRanker, too."""
 
-TRIED = {OFFICE: list(TUNINGS)[:4], "citeulike-a": list(TUNINGS)}
+TRIED = {OFFICE: [label for label in TUNINGS if label in BELOW[OFFICE] or "adapter" in label], "citeulike-a": list(TUNINGS)}
 """Trained language models take a quarter of an hour each on one core."""
 
 
