@@ -149,7 +149,10 @@ BELOW = {
 }
 """What is measured below HybridRanker, too."""
 
-TRIED = {OFFICE: [label for label in TUNINGS if label in BELOW[OFFICE] or "adapter" in label], "citeulike-a": list(TUNINGS)}
+TRIED = {
+    OFFICE: [label for label in TUNINGS if label in BELOW[OFFICE] or "adapter" in label],
+    "citeulike-a": list(TUNINGS),
+}
 """Trained language models take a quarter of an hour each on one core."""
 
 

@@ -41,6 +41,9 @@ FEWEST = 20
 PRICE = 0.05
 """Share of NDCG@20 on items as they are that a fair chance for items with few clicks may cost."""
 
+MUTE = 0.1
+"""Log-odds by text that grow by less than this part of those by clicks say nothing of items that have some."""
+
 TOP = 300
 """Items per user and expert, at most, that the calibration is learned from; at most a third of all, too."""
 
@@ -129,7 +132,8 @@ def _calibrated(
 ) -> tuple[Settings, dict[float, float]]:
     """The log-odds of both kinds of items, and how long text speaks for items with few clicks.
 
-    The longest that costs little on items as they are: on those that are new it pays, which no fold can show.
+    The longest that costs little on items as they are: on those that are new it pays, which no fold can show. The
+    shortest where it says nothing of new items.
     """
     rows = _some(np.flatnonzero(np.diff(fold.held.indptr) * np.diff(fold.train.indptr)))
     history, held = csr_array(fold.train[rows]), csr_array(fold.held[rows])
@@ -161,14 +165,15 @@ def _calibrated(
     odds = chosen.calibration.of_known(by_clicks)
     of_items = chosen.calibration.of_crowd(crowd[spoken]) + to_come(counts[raw.young[spoken]], mean)
     said = chosen.calibration.of_new(by_text[:, spoken], chosen.calibration.of_users(levels, users), of_items)
-    came_to = {}
-    for value in few:
+    came_to, says = {}, chosen.calibration.new > MUTE * chosen.calibration.known
+    for value in few if says else [min(few)]:
         mixed = odds.copy()
         share = text_share(counts[raw.young[spoken]], value)
-        told = foretold(counts[raw.young[spoken]], share) * (chosen.calibration.knows(users) & (value > 0))
+        told = foretold(counts[raw.young[spoken]]) * (chosen.calibration.knows(users) & (value > 0))
         mixed[:, at] = blended(odds[:, at], said, share, told)
         came_to[value] = found(mixed, seen, wanted)
-    return replace(chosen, few=max(v for v in few if came_to[v] >= (1.0 - PRICE) * max(came_to.values()))), came_to
+    best = max(came_to.values())
+    return replace(chosen, few=max(value for value in came_to if came_to[value] >= (1.0 - PRICE) * best)), came_to
 
 
 class Candidates(NamedTuple):

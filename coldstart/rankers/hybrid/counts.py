@@ -1,6 +1,5 @@
 """What the number of clicks says of items and of users."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,22 +14,28 @@ are taken for new, from the second on for old. So they are where they are as man
 SURE = 2.0
 """How many times the log of the ratio of rates counts: among many items without clicks some always score high."""
 
-
 YOUNG = 10
 """Clicks up to which text may speak for an item that has some."""
 
-FORETOLD = math.exp(-1.0)
-"""Part of the odds by text that counts beside those by few clicks."""
+FORETOLD = 0.8
+"""Part of the odds by text that counts beside those by one click."""
 
 
 def text_share(counts: FloatArray, few: AnyArray | float) -> FloatArray:
-    """Return how much the text of items with so many clicks counts beside these, few^2 / (few^2 + counts^2)."""
-    return np.asarray(np.square(few) / (np.square(few) + np.square(counts)), dtype=np.float32)
+    """Return how much the text of items with so many clicks counts beside these, few^4 / (few^4 + counts^4).
+
+    The text of a new item says more than its first click, and that of one with a few more says less, soon.
+    """
+    share = np.power(few, 4.0) / (np.power(few, 4.0) + np.power(counts, 4.0))
+    return np.asarray(share, dtype=np.float32)
 
 
-def foretold(counts: FloatArray, share: FloatArray) -> FloatArray:
-    """Return what part of the odds by text is added to those of items with so many clicks: of many none."""
-    return np.asarray(FORETOLD * (1.0 - share) * (counts <= YOUNG), dtype=np.float32)
+def foretold(counts: AnyArray) -> FloatArray:
+    """Return what part of the odds by text is added to those of items with so many clicks.
+
+    It falls with the root of the clicks; of more than ``YOUNG`` it is none.
+    """
+    return np.asarray(FORETOLD / np.sqrt(np.maximum(counts, 1.0)) * (counts <= YOUNG), dtype=np.float32)
 
 
 def to_come(counts: FloatArray, mean: float) -> FloatArray:

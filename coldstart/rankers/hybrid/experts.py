@@ -47,7 +47,7 @@ class Settings(Component):
     calibration: Calibration = field(default_factory=Calibration)
     unseen: float = 0.0
     level: float = 1.0
-    few: float = 6.0
+    few: float = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,7 +281,7 @@ class Experts(Component):
             young,
             order[np.searchsorted(known, items, sorter=order)],
             share,
-            foretold(counts, share),
+            foretold(counts) * (share > 0),
             np.where(new, np.float32(0.0), to_come(counts, self._mean)),
         )
 

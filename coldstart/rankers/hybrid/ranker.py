@@ -38,7 +38,7 @@ START = 0.0
 WORDS = (0.0, 0.3)
 """Weights of the words in the likeness of two items that are tried; the last one is the usual one."""
 
-FEW = (0.0, 0.1, 6.0)
+FEW = (0.0, 1.5, 8.0)
 """Values of ``few`` that are tried."""
 
 TEXT_WEIGHTS = (1.0, 0.5)
@@ -77,8 +77,8 @@ class HybridRanker(Component):
         user. Below 1 lists are less alike.
     few : float, optional
         Clicks at which an item's own clicks count as much as its text, for items with at most 10; 0 to 1,000; at 0 the
-        text of an item with clicks says nothing. By default 6, or 0.1, or 0, where more costs over 5 % of NDCG@20 on
-        items as they are; 6 below 1,000 clicks.
+        text of an item with clicks says nothing. By default 8, or 1.5, or 0, where more costs over 5 % of NDCG@20 on
+        items as they are; 8 below 1,000 clicks.
     method : {"auto", "exact", "als"}
         The collaborative expert: ``PriorEASE``, exact in closed form, or ``PriorALS``, factors for any size. By default
         exact while the smaller of users and items with clicks is at most 20,000, and weights between items fit in

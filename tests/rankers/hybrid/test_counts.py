@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldstart.rankers.hybrid.counts import foretold, popularity_weight, unseen_odds
+from coldstart.rankers.hybrid.counts import foretold, popularity_weight, text_share, unseen_odds
 
 
 def test_the_weight_of_popularity_goes_by_the_logarithm_of_the_clicks_and_stays_flat_outside():
@@ -46,10 +46,11 @@ class TestUnseen:
 
 
 class TestForetold:
-    def test_a_third_of_what_a_text_foretells_counts_beside_few_clicks_and_nothing_beside_many(self):
-        counts = np.array([1.0, 10.0, 11.0, 500.0], dtype=np.float32)
-        found = foretold(counts, np.zeros(4, dtype=np.float32))
-        np.testing.assert_allclose(found, [1 / np.e, 1 / np.e, 0.0, 0.0], rtol=1e-6)
+    def test_much_of_what_a_text_foretells_counts_beside_one_click_less_beside_more_and_nothing_beside_many(self):
+        counts = np.array([0.1, 1.0, 4.0, 10.0, 11.0, 500.0], dtype=np.float32)
+        np.testing.assert_allclose(foretold(counts), [0.8, 0.8, 0.4, 0.8 / np.sqrt(10.0), 0.0, 0.0], rtol=1e-6)
 
-    def test_what_the_text_has_said_already_is_not_said_twice(self):
-        assert foretold(np.ones(1, dtype=np.float32), np.ones(1, dtype=np.float32)).tolist() == [0.0]
+
+def test_text_has_half_a_say_at_few_clicks_nearly_all_before_and_hardly_any_after():
+    np.testing.assert_allclose(text_share(np.array([1.0, 3.0, 9.0]), 3.0), [81 / 82, 0.5, 1 / 82], rtol=1e-6)
+    assert text_share(np.array([0.5, 1e6]), 0.0).tolist() == [0.0, 0.0]
