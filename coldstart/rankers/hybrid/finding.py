@@ -24,11 +24,10 @@ from coldstart._arrays import (
 from coldstart.base import Hits
 from coldstart.index.topk import Ranked, as_hits
 from coldstart.rankers.hybrid.calibration import FLOOR
-from coldstart.rankers.hybrid.counts import FORETOLD
 from coldstart.rankers.hybrid.experts import Experts, Shares, blended
 
-ADDED = np.float32(np.log1p(FORETOLD) + 1e-3)
-"""Log-odds that an item may stand above the larger of those by its clicks and by its text, see ``blended``."""
+SLACK = np.float32(1e-3)
+"""Log-odds by which sums in another order may differ."""
 
 BLOCK = 64
 """Histories at a time: their scores stay near the processor."""
@@ -64,9 +63,9 @@ class Weighed(NamedTuple):
 class Finder:
     """Find what ``Experts.log_odds`` puts first.
 
-    An item's log-odds are at most ``ADDED`` above the larger of its two parts, and both grow with the scores. So a few
-    items that score high are weighed; the k-th best of them is the bar; and of all others only those are weighed that
-    come near to it by a part: some dozens for each user.
+    An item's log-odds are at most log(1 + ``foretold``) above the larger of its two parts (``blended``), and both grow
+    with the scores. So a few items that score high are weighed; the k-th best of them is the bar; and of all others
+    only those are weighed that come near to it by a part: some dozens for each user.
 
     Attributes
     ----------
@@ -144,7 +143,7 @@ class Finder:
         shares = self.experts.shares(history, self.popular, strangers)
         self._hide(shares.scores, allow, exclude)
         likely = self._weighed(shares, self._near_top(shares.scores, k))
-        return self._weighed(shares, self._reaching(shares, likely.at_rank(k) - ADDED)).best(k)
+        return self._weighed(shares, self._reaching(shares, likely.at_rank(k) - SLACK)).best(k)
 
     def _hide(self, scores: FloatArray, allow: IntArray | None, exclude: Sequence[IntArray]) -> None:
         """Put what must not come back below everything else."""
@@ -175,13 +174,10 @@ class Finder:
         calibration, reached = self.experts.settings.calibration, np.empty(scores.shape, dtype=bool)
         by_clicks, by_text = self._parts(scores)
         at_clicks, at_text = self._parts(reached)
-        np.greater_equal(by_clicks, _least(bar, calibration.known), out=at_clicks)
-        added, slope = self.added[self.experts.young], np.float32(calibration.new)
-        if np.abs(added).max(initial=0.0) < STEEPEST * slope:
-            lift = np.exp(added / slope)
-            np.greater_equal(by_text * lift, _least(bar - of_users, slope, lift.max(initial=1.0)), out=at_text)
-        else:
-            np.greater_equal(by_text, LOWEST, out=at_text)
+        above = np.log1p(self.foretold)
+        _reach(by_clicks, above[self.experts.known], bar, calibration.known, out=at_clicks)
+        young = self.experts.young
+        _reach(by_text, self.added[young] + above[young], bar - of_users, calibration.new, out=at_text)
         return positions_of(reached)
 
     def _parts(self, columns: AnyArray) -> tuple[AnyArray, AnyArray]:
@@ -205,7 +201,16 @@ class Finder:
         return Weighed(*lines)
 
 
-def _least(bar: FloatArray, slope: float | np.float32, lift: float = 1.0) -> FloatArray:
+def _reach(scores: FloatArray, added: FloatArray, bar: FloatArray, slope: float, out: BoolArray) -> None:
+    """Note which scores (m, n) come to the bar (m, 1), times the slope in logs and with what is ``added`` (n,)."""
+    if np.abs(added).max(initial=0.0) < STEEPEST * slope:
+        lift = np.exp(added / np.float32(slope))
+        np.greater_equal(scores * lift, _least(bar, slope, lift.max(initial=1.0)), out=out)
+    else:
+        np.greater_equal(scores, LOWEST, out=out)
+
+
+def _least(bar: FloatArray, slope: float, lift: float) -> FloatArray:
     """The scores (m, 1) that come to the bar; where those at the floor do, all do."""
     if slope * STEEPEST < 1.0:
         return np.full_like(bar, LOWEST)
