@@ -13,6 +13,8 @@ import torch
 from torch import nn
 
 from coldstart._arrays import FloatArray, unit_rows
+from coldstart._device import best_device
+from coldstart.encoders.bert import load_bert
 from coldstart.encoders.language_model import LanguageModel, has_bfloat16, load_language_model
 from coldstart.encoders.packed import NAME, register
 from coldstart.encoders.prepacked import can_prepack, prepack
@@ -40,13 +42,20 @@ def load_fast(folder: Path, *, pooling: str, max_length: int | None, dtype: str,
     InvalidInputError
         When ``max_length`` exceeds what the model reads.
     """
-    model = load_language_model(folder, pooling=pooling, max_length=max_length, dtype="float32", device=device)
+    model = _loaded(folder, pooling, max_length, device or best_device())
     probe = model.tokenize(_PROBE)
     exact = model.embed(probe)
-    model = _packed(model, probe, exact) if model.network.device.type == "cpu" else model
+    if model.first_position is None and model.network.device.type == "cpu":
+        model = _packed(model, probe, exact)
     if dtype == "auto":
         return _half(model, probe, exact) if has_bfloat16(model.network.device.type) else model
     return _converted(model, dtype) if dtype != "float32" else model
+
+
+def _loaded(folder: Path, pooling: str, max_length: int | None, device: str) -> LanguageModel:
+    """The model in float32; on processors that of our own where it is one of those."""
+    bert = load_bert(folder, pooling=pooling, max_length=max_length) if device == "cpu" else None
+    return bert or load_language_model(folder, pooling=pooling, max_length=max_length, dtype="float32", device=device)
 
 
 def _packed(model: LanguageModel, probe: Sequence[Sequence[int]], exact: FloatArray) -> LanguageModel:

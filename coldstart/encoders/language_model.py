@@ -108,10 +108,11 @@ def load_language_model(
     if network.config.is_encoder_decoder:
         network = network.get_encoder()
     network = network.eval().to(device or best_device())
-    length = _length(folder, tokenizer, network.config, max_length)
-    model = LanguageModel(tokenizer, network, pooling, length, _prompts(folder))
+    most = min(getattr(network.config, "max_position_embeddings", None) or 10**9, tokenizer.model_max_length)
+    length = reads_up_to(folder, most, max_length)
+    model = LanguageModel(tokenizer, network, pooling, length, saved_prompts(folder))
     if pooling == "auto":
-        model = replace(model, pooling=_saved_pooling(folder) or ("last" if _is_causal(model) else "mean"))
+        model = replace(model, pooling=saved_pooling(folder) or ("last" if _is_causal(model) else "mean"))
     return replace(model, network=network.to(getattr(torch, dtype)))
 
 
@@ -155,32 +156,38 @@ def _is_causal(model: LanguageModel) -> bool:
     return bool(np.allclose(short, long, atol=1e-5))
 
 
-def _length(folder: Path, tokenizer: Any, config: Any, wanted: int | None) -> int:
-    """The caller's length, else the one the folder names, else what the model reads, at most 512."""
-    most = min(getattr(config, "max_position_embeddings", None) or 10**9, tokenizer.model_max_length)
+def reads_up_to(folder: Path, most: int, wanted: int | None) -> int:
+    """Return the caller's length, else the one the folder names, else the ``most`` that the model reads, at most 512.
+
+    Raises
+    ------
+    InvalidInputError
+        When the caller's is more than the model reads.
+    """
     if wanted is None:
-        named = _read_json(folder / "sentence_bert_config.json").get("max_seq_length")
+        named = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
         return int(named or min(most, 512))
     check_between("max_length", wanted, 1, most, "The model reads no more tokens than that.")
     return wanted
 
 
-def _saved_pooling(folder: Path) -> str | None:
-    """Pooling that a sentence-transformers folder names, in the form of any of its versions."""
-    config = _read_json(folder / "1_Pooling" / "config.json")
+def saved_pooling(folder: Path) -> str | None:
+    """Return the pooling that a sentence-transformers folder names, in the form of any of its versions."""
+    config = read_json(folder / "1_Pooling" / "config.json")
     if "pooling_mode" in config:
         return {"lasttoken": "last"}.get(config["pooling_mode"], str(config["pooling_mode"]))
     names = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_lasttoken": "last"}
     return next((pooling for key, pooling in names.items() if config.get(key)), None)
 
 
-def _prompts(folder: Path) -> dict[str, str]:
-    """Prefixes that a sentence-transformers folder names for queries and documents."""
-    prompts = _read_json(folder / "config_sentence_transformers.json").get("prompts") or {}
+def saved_prompts(folder: Path) -> dict[str, str]:
+    """Return the prefixes that a sentence-transformers folder names for queries and documents."""
+    prompts = read_json(folder / "config_sentence_transformers.json").get("prompts") or {}
     item = next((prompts[name] for name in ("document", "passage") if prompts.get(name)), "")
     return {"query": prompts.get("query") or "", "item": item}
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what a file says, nothing where there is none."""
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return content

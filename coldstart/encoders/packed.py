@@ -104,11 +104,19 @@ def _attention(
         )
         return result
     _check_plain(module, query, key, attention_mask, kwargs)
-    scaled = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    out = query.new_empty(query.shape[2], query.shape[1], query.shape[3])
-    for block in packed_blocks:
-        _attend(block, scaled[0], key[0], value[0], out)
-    return out[None], None
+    return attended(query[0], key[0], value[0], packed_blocks, scaling)[None], None
+
+
+def attended(
+    query: Tensor, key: Tensor, value: Tensor, blocks: Sequence[Block], scaling: float | None = None
+) -> Tensor:
+    """Return what each token of query, key and value (heads, tokens, width) attends to, (tokens, heads, width)."""
+    heads, tokens, width = query.shape
+    scaled = query * (width**-0.5 if scaling is None else scaling)
+    out = query.new_empty(tokens, heads, width)
+    for block in blocks:
+        _attend(block, scaled, key, value, out)
+    return out
 
 
 def _check_plain(module: Any, query: Any, key: Any, mask: Any, kwargs: dict[str, Any]) -> None:
