@@ -102,7 +102,7 @@ class Scan:
 
     def __init__(self, vectors: Rows, queries: FloatArray, k: int, limit: int) -> None:
         exact = queries.astype(np.float64)
-        self.vectors, self.queries, self.k, self.limit = vectors, queries, k, limit
+        self.vectors, self.queries, self.k, self.limit = vectors, exact, k, limit
         self.scales = np.abs(exact).max(axis=1, initial=0.0) / TOP
         codes = np.rint(np.divide(exact, self.scales[:, None], out=np.zeros_like(exact), where=exact != 0))
         self.lengths = np.linalg.norm(exact, axis=1) * (1 + 2.0**-40)
