@@ -3,10 +3,25 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from coldstart._arrays import Csr, FloatArray, blocks
 from coldstart._component import Component
 from coldstart.rankers.hybrid.linear import inverse_of
+
+EVEN = 0.25
+"""Power of a user's clicks by which each of them counts less: of 0, .25, .5 and .75 best on the folds of three sets."""
+
+
+def evened(clicks: Csr) -> Csr:
+    """Return clicks (m, n), smaller where a user has many: such a click says less of what belongs together.
+
+    In X'X each counts n^-``EVEN`` for a user with n of them, and all together count as much as before.
+    """
+    counts = np.maximum(np.asarray(clicks.sum(axis=1), dtype=np.float64), 1e-12)
+    weights = counts**-EVEN
+    weights *= counts.sum() / (weights * counts).sum()
+    return csr_array(clicks.multiply(np.sqrt(weights).astype(np.float32)[:, None]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from coldstart.rankers.hybrid.answers import Answers
 from coldstart.rankers.hybrid.calibration import FLOOR, TOP, Calibration, Levels, level
 from coldstart.rankers.hybrid.content import crowding, kernel, nearest, neighbours
 from coldstart.rankers.hybrid.counts import clicks_of, foretold, popularity, popularity_weight, text_share, to_come
+from coldstart.rankers.hybrid.ease import evened
 from coldstart.rankers.hybrid.raw import TEXT_L2, Collaborative, Content, Raw
 from coldstart.rankers.hybrid.rising import als_columns, ease_columns
 
@@ -178,7 +179,8 @@ class Experts(Component):
         if self.answers.als is not None:
             columns = als_columns(self.answers.als, of_warm, of_risen, texts)
         else:
-            fitted = self.settings.collaborative
+            fitted, both = self.settings.collaborative, evened(csr_array(hstack([of_warm, of_risen], format="csr")))
+            of_warm, of_risen = csr_array(both[:, : len(self.warm)]), csr_array(both[:, len(self.warm) :])
             columns = ease_columns(of_warm, of_risen, self.vectors, texts, fitted.l2, fitted.prior, TEXT_L2)
         counts = self.counts.copy()
         counts[risen] = now[risen]

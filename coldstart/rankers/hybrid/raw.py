@@ -12,7 +12,7 @@ from coldstart.rankers.hybrid.als import PriorALS
 from coldstart.rankers.hybrid.answers import Answers
 from coldstart.rankers.hybrid.content import KernelRidge, nearest, neighbours
 from coldstart.rankers.hybrid.counts import YOUNG
-from coldstart.rankers.hybrid.ease import PriorEASE, Ridge, TextPrior
+from coldstart.rankers.hybrid.ease import PriorEASE, Ridge, TextPrior, evened
 
 TEXT_L2 = 10.0
 """Ridge of the text prior; flat from 3 to 30."""
@@ -73,7 +73,7 @@ class Collaborative(Component):
         if self.method == "exact":
             same = before.ridge if isinstance(before, PriorEASE) and before.ridge.l2 == self.l2 else None
             text = before.text if isinstance(before, PriorEASE) else TextPrior.of(vectors, TEXT_L2)
-            return PriorEASE.of(same or Ridge.of(clicks, self.l2), text, self.prior)
+            return PriorEASE.of(same or Ridge.of(evened(clicks), self.l2), text, self.prior)
         unobserved = self.unobserved * clicks.nnz / (clicks.shape[0] * clicks.shape[1])
         return PriorALS.of(clicks, vectors, unobserved=unobserved, sweeps=self.sweeps)
 

@@ -6,7 +6,7 @@ from scipy.sparse import csr_array
 
 from coldstart.base import Features, Users
 from coldstart.rankers.ease import EASERanker
-from coldstart.rankers.hybrid.ease import PriorEASE, Ridge, TextPrior
+from coldstart.rankers.hybrid.ease import EVEN, PriorEASE, Ridge, TextPrior, evened
 
 N_ITEMS, DIM = 12, 5
 USERS = st.sampled_from([40, 12, 11, 5, 1])
@@ -170,3 +170,29 @@ def test_the_weights_written_out_are_those_of_the_formula(seed, n_users, prior):
     found = np.empty((N_ITEMS, N_ITEMS), dtype=np.float32)
     model(clicks, vectors, prior=prior).fill(found)
     np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+class TestEvened:
+    @settings(deadline=None)
+    @given(st.integers(0, 2**32 - 1), USERS)
+    def test_each_click_counts_by_how_many_its_user_has_and_all_together_as_before(self, seed, n_users):
+        clicks = csr_array(drawn(seed, n_users)[0])
+        counts, even = clicks.sum(axis=1), evened(clicks)
+        weights = np.square(even.toarray()).max(axis=1)[counts > 0]
+        np.testing.assert_allclose(weights / weights.max(initial=1e-9), _falling(counts[counts > 0]), rtol=1e-5)
+        np.testing.assert_allclose(even.power(2).sum(), clicks.sum(), rtol=1e-5)
+
+    def test_users_alike_are_left_as_they_are(self):
+        clicks = csr_array(np.eye(4, dtype=np.float32)[[0, 1, 2, 3, 0]])
+        np.testing.assert_allclose(evened(clicks).toarray(), clicks.toarray(), rtol=1e-6)
+
+    def test_weights_of_clicks_stay_in_proportion_and_the_clicks_as_they_were(self):
+        clicks = csr_array(np.array([[1.0, 0.5, 0.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]], dtype=np.float32))
+        before, even = clicks.toarray(), evened(clicks).toarray()
+        assert even[0, 0] == pytest.approx(2 * even[0, 1]) and not even[1].any()
+        assert even[2, 0] < 1.0 < even[0, 0]
+        np.testing.assert_array_equal(clicks.toarray(), before)
+
+
+def _falling(counts):
+    return (counts / counts.min(initial=np.inf)) ** -EVEN

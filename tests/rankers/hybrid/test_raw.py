@@ -7,7 +7,7 @@ from coldstart.rankers.hybrid import raw as module
 from coldstart.rankers.hybrid.als import PriorALS
 from coldstart.rankers.hybrid.content import KernelRidge, nearest, neighbours
 from coldstart.rankers.hybrid.counts import YOUNG
-from coldstart.rankers.hybrid.ease import PriorEASE, Ridge, TextPrior
+from coldstart.rankers.hybrid.ease import PriorEASE, Ridge, TextPrior, evened
 from coldstart.rankers.hybrid.raw import Collaborative, Content, Raw
 
 METHODS = ("exact", "als")
@@ -36,7 +36,7 @@ class TestCollaborative:
         warm = np.flatnonzero(world.clicks.sum(axis=0))
         clicks, vectors = csr_array(world.clicks[:, warm]), texts_of(world)[warm]
         found = Collaborative("exact", l2=20.0, prior=2.0).fitted(clicks, vectors)
-        expected = PriorEASE.of(Ridge.of(clicks, 20.0), TextPrior.of(vectors, module.TEXT_L2), 2.0)
+        expected = PriorEASE.of(Ridge.of(evened(clicks), 20.0), TextPrior.of(vectors, module.TEXT_L2), 2.0)
         np.testing.assert_allclose(found.scores(clicks), expected.scores(clicks), atol=1e-6)
 
     def test_als_weighs_all_pairs_as_a_multiple_of_the_clicks(self, world):
