@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from coldstart._arrays import BoolArray, Csr, FloatArray
+from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray
 from coldstart.metrics.accuracy import ndcg
 
 COLD, HELD, STRANGERS = 0.15, 0.1, 0.1
@@ -14,6 +14,9 @@ COLD, HELD, STRANGERS = 0.15, 0.1, 0.1
 MOST_STRANGERS = 500
 
 K = 20
+
+ASKED = 1_000
+"""Users that are asked, at most."""
 
 
 @dataclass(frozen=True)
@@ -71,3 +74,8 @@ def found(scores: FloatArray, history: Csr, wanted: Csr, by_wanted: bool = False
     relevant = [row.tolist() for row in np.split(wanted.indices, wanted.indptr[1:-1])]
     values, fits = ndcg(order, relevant, K), np.minimum(np.diff(wanted.indptr), K)
     return float(np.nansum(values * fits) / max(fits.sum(), 1)) if by_wanted else float(np.nanmean(values))
+
+
+def some_of(rows: IntArray, most: int = ASKED) -> IntArray:
+    """Return at most so many of the rows, always the same ones."""
+    return np.sort(np.random.default_rng(0).permutation(rows)[:most])

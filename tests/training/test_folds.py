@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
+from coldstart.metrics.accuracy import ndcg
 from coldstart.training import folds
-from coldstart.training.folds import cut, found
+from coldstart.training.folds import cut, found, some_of
 
 
 def drawn(seed=0, shape=(60, 40)):
@@ -78,3 +79,35 @@ def test_users_count_the_same_or_by_how_many_of_the_clicks_wanted_fit_in_a_list(
     nobody = csr_array(wanted.shape)
     assert found(scores, nobody, csr_array(wanted)) == pytest.approx(1 / 3)
     assert found(scores, nobody, csr_array(wanted), by_wanted=True) == pytest.approx(1 / 26)
+
+
+def test_what_is_found_is_the_ndcg_of_the_unseen_best_first():
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal((20, 50)).astype(np.float32)
+    history, wanted = rng.random((20, 50)) < 0.2, rng.random((20, 50)) < 0.1
+    wanted &= ~history
+    wanted[:, 0], history[:, 0] = True, False
+    ranked = [[item for item in np.argsort(-row) if not seen[item]] for row, seen in zip(scores, history, strict=True)]
+    expected = ndcg(ranked, [np.flatnonzero(row).tolist() for row in wanted], 20).mean()
+    assert found(scores, csr_array(history), csr_array(wanted)) == pytest.approx(expected)
+
+
+def test_fewer_items_than_a_list_has_places_are_ranked_all():
+    scores, wanted = np.array([[3.0, 2.0, 1.0]], np.float32), csr_array(np.array([[0, 0, 1]]))
+    assert found(scores, csr_array(np.array([[1, 0, 0]])), wanted) == pytest.approx(1 / np.log2(3))
+
+
+def test_the_scores_given_are_left_as_they_were():
+    scores = np.ones((1, 3), dtype=np.float32)
+    found(scores, csr_array(np.array([[1, 0, 0]])), csr_array(np.array([[0, 0, 1]])))
+    assert scores.tolist() == [[1.0, 1.0, 1.0]]
+
+
+def test_some_of_many_are_in_order_and_always_the_same():
+    rows = np.arange(100, 150)
+    some = some_of(rows, 20)
+    assert len(some) == 20
+    assert np.isin(some, rows).all()
+    assert np.all(np.diff(some) > 0)
+    assert np.array_equal(some, some_of(rows, 20))
+    assert np.array_equal(some_of(rows, 50), rows)

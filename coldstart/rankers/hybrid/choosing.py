@@ -2,19 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.sparse import csr_array, vstack
 from scipy.stats import gmean
 
-from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray
-from coldstart.rankers.hybrid.calibration import Calibration, level
-from coldstart.rankers.hybrid.content import KernelRidge, crowding, nearest
-from coldstart.rankers.hybrid.counts import clicks_of, foretold, popularity, popularity_weight, text_share, to_come
-from coldstart.rankers.hybrid.experts import Settings, blended
+from coldstart._arrays import Csr, FloatArray, IntArray
+from coldstart.rankers.hybrid.calibration import level
+from coldstart.rankers.hybrid.content import KernelRidge
+from coldstart.rankers.hybrid.counts import popularity
+from coldstart.rankers.hybrid.experts import Settings
+from coldstart.rankers.hybrid.mixing import FEWEST, Asked, by_few, calibrated, longest
 from coldstart.rankers.hybrid.raw import Collaborative, Content, Model, Raw
-from coldstart.training.folds import Fold, K, found
+from coldstart.training.folds import ASKED, Fold, found, some_of
 
 Report: TypeAlias = dict[str, dict[float, Any]]
 
@@ -31,21 +32,8 @@ TOLD = (1, 2, 3, 5, 10)
 REPEATS = 5
 """How often, at most, other clicks are told of the same users."""
 
-ASKED = 1_000
 ALIKE = 4_000
 """Items with clicks by which ways to place items are compared."""
-
-FEWEST = 20
-"""Clicks below which nothing is learned."""
-
-PRICE = 0.05
-"""Share of NDCG@20 on items as they are that a fair chance for items with few clicks may cost."""
-
-MUTE = 0.1
-"""Log-odds by text that grow by less than this part of those by clicks say nothing of items that have some."""
-
-TOP = 300
-"""Items per user and expert, at most, that the calibration is learned from; at most a third of all, too."""
 
 
 def choose(
@@ -62,15 +50,16 @@ def choose(
         best_told = max(came_to, key=lambda weight: came_to[weight])
         chosen = replace(chosen, popularity=_falling(_least(came_to)), popularity_told=_falling(best_told))
     raw = Raw.of(fold.train, vectors, best, content, any(few), model)
-    crowd = crowding(nearest(vectors[raw.warm], vectors[raw.young]))
-    chosen, report["few"] = _calibrated(raw, crowd, fold, chosen, few)
-    return chosen, report
+    asked = Asked.of(raw, vectors, fold, chosen)
+    chosen = calibrated(asked, chosen)
+    report["few"] = came_to = by_few(asked, chosen.calibration, few)
+    return replace(chosen, few=longest(came_to)) if came_to else chosen, report
 
 
 def likeness(fold: Fold, spaces: Mapping[float, FloatArray], content: Content) -> dict[float, float]:
     """Return what each placing of the items (n, dim) comes to: NDCG@20 among items that lost all their clicks."""
-    warm, cold = _some(np.flatnonzero(np.asarray(fold.train.sum(axis=0))), ALIKE), np.flatnonzero(fold.cold)
-    rows = _some(np.flatnonzero(np.diff(fold.held[:, cold].indptr)))
+    warm, cold = some_of(np.flatnonzero(np.asarray(fold.train.sum(axis=0))), ALIKE), np.flatnonzero(fold.cold)
+    rows = some_of(np.flatnonzero(np.diff(fold.held[:, cold].indptr)))
     if len(rows) < FEWEST:
         return {}
     history, wanted = csr_array(fold.train[rows]), csr_array(fold.held[:, cold][rows])
@@ -86,7 +75,7 @@ def _collaborative(
 ) -> tuple[Collaborative, Model, Report]:
     """The collaborative expert with its best settings."""
     columns, held = csr_array(fold.train[:, warm]), csr_array(fold.held[:, warm])
-    asked = _some(np.flatnonzero(np.diff(held.indptr)))
+    asked = some_of(np.flatnonzero(np.diff(held.indptr)))
     history, wanted = csr_array(columns[asked]), csr_array(held[asked])
     report: Report = {}
     best, model = start, None
@@ -127,74 +116,6 @@ def _falling(weight: float) -> tuple[tuple[float, float], ...]:
     return (*((float(told), weight / told) for told in TOLD), (2.0 * TOLD[-1], 0.0))
 
 
-def _calibrated(
-    raw: Raw, crowd: FloatArray, fold: Fold, chosen: Settings, few: Sequence[float]
-) -> tuple[Settings, dict[float, float]]:
-    """The log-odds of both kinds of items, and how long text speaks for items with few clicks.
-
-    The longest that costs little on items as they are: on those that are new it pays, which no fold can show. The
-    shortest where it says nothing of new items.
-    """
-    rows = _some(np.flatnonzero(np.diff(fold.held.indptr) * np.diff(fold.train.indptr)))
-    history, held = csr_array(fold.train[rows]), csr_array(fold.held[rows])
-    users, counts = clicks_of(history), np.asarray(fold.train.sum(axis=0), dtype=np.float32)
-    cold = np.flatnonzero(fold.cold[raw.young])
-    by_clicks, by_text = raw.scores(csr_array(history[:, raw.warm]))
-    levels = level(by_clicks), level(by_text[:, cold])
-    by_clicks /= levels[0]
-    by_text /= levels[1]
-    by_clicks += popularity_weight(chosen.popularity, users) * popularity(counts[raw.warm])
-    known = _candidates(by_clicks, history, held, raw.warm)
-    new = _candidates(by_text[:, cold], history, held, raw.young[cold])
-    asked = (known.clicked.sum(axis=1) + new.clicked.sum(axis=1)) > 0
-    if min(known.clicked.sum(), new.clicked.sum()) >= FEWEST:
-        learned = Calibration.learn(
-            (known.scores[asked], known.clicked[asked]),
-            (new.scores[asked], new.clicked[asked]),
-            (levels[0][asked], levels[1][asked]),
-            users[asked],
-            crowd[cold][new.at[asked]],
-            new.at[asked],
-        )
-        chosen = replace(chosen, calibration=learned, level=float(np.median(levels[1] / levels[0])))
-    seen, wanted = csr_array(history[:, raw.warm]), csr_array(held[:, raw.warm])
-    if wanted.nnz < FEWEST:
-        return chosen, {}
-    spoken = np.flatnonzero(counts[raw.young])
-    at, mean = np.searchsorted(raw.warm, raw.young[spoken]), float(counts[raw.warm].mean())
-    odds = chosen.calibration.of_known(by_clicks)
-    of_items = chosen.calibration.of_crowd(crowd[spoken]) + to_come(counts[raw.young[spoken]], mean)
-    said = chosen.calibration.of_new(by_text[:, spoken], chosen.calibration.of_users(levels, users), of_items)
-    came_to, says = {}, chosen.calibration.new > MUTE * chosen.calibration.known
-    for value in few if says else [min(few)]:
-        mixed = odds.copy()
-        share = text_share(counts[raw.young[spoken]], value)
-        told = foretold(counts[raw.young[spoken]]) * (chosen.calibration.knows(users) & (value > 0))
-        mixed[:, at] = blended(odds[:, at], said, share, told)
-        came_to[value] = found(mixed, seen, wanted)
-    best = max(came_to.values())
-    return replace(chosen, few=max(value for value in came_to if came_to[value] >= (1.0 - PRICE) * best)), came_to
-
-
-class Candidates(NamedTuple):
-    """Of each user the items that score best: where they stand, (m, top), their scores, and which were clicked.
-
-    The score of what a user knows already is -inf.
-    """
-
-    at: IntArray
-    scores: FloatArray
-    clicked: BoolArray
-
-
-def _candidates(scores: FloatArray, history: Csr, held: Csr, items: IntArray) -> Candidates:
-    unseen = np.where(history[:, items].toarray() > 0, -np.inf, scores)
-    top = min(TOP, max(len(items) // 3, K), len(items))
-    at = np.argpartition(-unseen, top - 1, axis=1)[:, :top] if top else np.zeros((len(scores), 0), dtype=np.int64)
-    clicked = held[:, items].toarray() > 0
-    return Candidates(at, np.take_along_axis(unseen, at, axis=1), np.take_along_axis(clicked, at, axis=1))
-
-
 def _told(strangers: Csr, told: int, rng: np.random.Generator) -> tuple[Csr, Csr]:
     """The clicks told of each user, drawn at random, and the rest."""
     rows = np.flatnonzero(np.diff(strangers.indptr) > told)
@@ -207,11 +128,6 @@ def _told(strangers: Csr, told: int, rng: np.random.Generator) -> tuple[Csr, Csr
         csr_array((pairs.data[part], (pairs.row[part], pairs.col[part])), shape=pairs.shape) for part in parts
     )
     return history, wanted
-
-
-def _some(rows: IntArray, most: int = ASKED) -> IntArray:
-    """At most so many of the rows."""
-    return np.sort(np.random.default_rng(0).permutation(rows)[:most])
 
 
 def _least(results: dict[float, float]) -> float:
