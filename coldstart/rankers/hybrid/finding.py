@@ -80,6 +80,8 @@ class Finder:
         To the log-odds by text.
     share, foretold : ndarray of shape (n_items,)
         Of items that have both, see ``blended``.
+    above : ndarray of shape (n_items,)
+        How far the log-odds may be above their larger part.
     """
 
     experts: Experts
@@ -91,6 +93,7 @@ class Finder:
     added: FloatArray
     share: FloatArray
     foretold: FloatArray
+    above: FloatArray
 
     @classmethod
     def of(cls, experts: Experts, popular: float, novelty: float) -> "Finder":
@@ -105,7 +108,7 @@ class Finder:
         both = experts.young[few.young]
         share[both], foretold[both] = few.share, few.foretold
         items = np.append(experts.known, experts.young)
-        return cls(experts, popular, novelty, known, text, items, added, share, foretold)
+        return cls(experts, popular, novelty, known, text, items, added, share, foretold, np.log1p(foretold))
 
     def best(
         self,
@@ -123,27 +126,16 @@ class Finder:
 
         def found(block: slice) -> list[Ranked]:
             new = None if strangers is None else strangers[block]
-            return self._found(csr_array(history[block]), new, k, allow, exclude[block])
+            shares = self.experts.shares(csr_array(history[block]), self.popular, new)
+            self._hide(shares.scores, allow, exclude[block])
+            likely = self._weighed(shares, self._near_top(shares.scores, k))
+            return self._weighed(shares, self._reaching(shares, likely.at_rank(k) - SLACK)).best(k)
 
         parts = list(blocks(history.shape[0], BLOCK))
         if len(parts) == 1:
             return as_hits(found(parts[0]), k)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return as_hits(list(chain.from_iterable(pool.map(found, parts))), k)
-
-    def _found(
-        self,
-        history: Csr,
-        strangers: BoolArray | None,
-        k: int,
-        allow: IntArray | None,
-        exclude: Sequence[IntArray],
-    ) -> list[Ranked]:
-        """Items and log-odds of one block of histories."""
-        shares = self.experts.shares(history, self.popular, strangers)
-        self._hide(shares.scores, allow, exclude)
-        likely = self._weighed(shares, self._near_top(shares.scores, k))
-        return self._weighed(shares, self._reaching(shares, likely.at_rank(k) - SLACK)).best(k)
 
     def _hide(self, scores: FloatArray, allow: IntArray | None, exclude: Sequence[IntArray]) -> None:
         """Put what must not come back below everything else."""
@@ -174,10 +166,9 @@ class Finder:
         calibration, reached = self.experts.settings.calibration, np.empty(scores.shape, dtype=bool)
         by_clicks, by_text = self._parts(scores)
         at_clicks, at_text = self._parts(reached)
-        above = np.log1p(self.foretold)
-        _reach(by_clicks, above[self.experts.known], bar, calibration.known, out=at_clicks)
+        _reach(by_clicks, self.above[self.experts.known], bar, calibration.known, out=at_clicks)
         young = self.experts.young
-        _reach(by_text, self.added[young] + above[young], bar - of_users, calibration.new, out=at_text)
+        _reach(by_text, self.added[young] + self.above[young], bar - of_users, calibration.new, out=at_text)
         return positions_of(reached)
 
     def _parts(self, columns: AnyArray) -> tuple[AnyArray, AnyArray]:
