@@ -2,19 +2,18 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from coldstart._arrays import FloatArray, unit_rows
-from coldstart._component import Component
 from coldstart.base import Encoder
+from coldstart.encoders._around import Around
 from coldstart.encoders.cached import CachedEncoder
 from coldstart.errors import InvalidInputError
 
 
-class AdaptedEncoder(Component):
+class AdaptedEncoder(Around):
     """Centre the vectors of another encoder and move them by a small map, as ``coldstart.finetune`` learns it.
 
     ``encode`` returns ``y + f(y)`` at length one. Here y is the other encoder's vector minus the mean of the
@@ -69,22 +68,6 @@ class AdaptedEncoder(Component):
         for part in (getattr(self, "mean_", np.zeros(0)), *getattr(self, "map_", {}).values()):
             weights.update(np.ascontiguousarray(part).tobytes())
         return f"AdaptedEncoder {weights.hexdigest()} of {inner.identity()}"
-
-    def saved(self, inside: str | None) -> "AdaptedEncoder":
-        """Return the encoder as a saved folder refers to it."""
-        return self._around(cast(Any, self.encoder).saved(inside))
-
-    def opened(self, folder: Path) -> "AdaptedEncoder":
-        """Return the encoder of a saved folder that now lies at ``folder``."""
-        opened = getattr(self.encoder, "opened", None)
-        return self if opened is None else self._around(opened(folder))
-
-    def copy_weights(self, folder: Path) -> None:
-        """Copy the weights of the other encoder."""
-        cast(Any, self.encoder).copy_weights(folder)
-
-    def _around(self, encoder: Encoder) -> "AdaptedEncoder":
-        return AdaptedEncoder(encoder).set_state(self.get_state())
 
     def _moved(self, vectors: FloatArray) -> FloatArray:
         if not hasattr(self, "map_"):

@@ -5,20 +5,20 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from coldstart._arrays import FloatArray, as_matrix, blocks
-from coldstart._component import Component
 from coldstart.base import Encoder
+from coldstart.encoders._around import Around
 from coldstart.errors import InvalidInputError, SavedFolderError
 
 BLOCK = 2048
 """Values encoded between two commits: what a kill can lose."""
 
 
-class CachedEncoder(Component):
+class CachedEncoder(Around):
     """Keep the vectors of another encoder in a folder, by content.
 
     The key of a vector is the identity of the encoder (its weights and settings) and the hash of the value, so that a
@@ -76,19 +76,6 @@ class CachedEncoder(Component):
     def encode_query(self, values: Sequence[Any], /) -> FloatArray:
         """Encode queries with the encoder itself."""
         return getattr(self.encoder, "encode_query", self.encoder.encode)(values)
-
-    def saved(self, inside: str | None) -> "CachedEncoder":
-        """Return the encoder as a saved folder refers to it."""
-        return CachedEncoder(cast(Any, self.encoder).saved(inside), self.folder, self.identity)
-
-    def opened(self, folder: Path) -> "CachedEncoder":
-        """Return the encoder of a saved folder that now lies at ``folder``."""
-        opened = getattr(self.encoder, "opened", None)
-        return self if opened is None else CachedEncoder(opened(folder), self.folder, self.identity)
-
-    def copy_weights(self, folder: Path) -> None:
-        """Copy the weights of the encoder itself."""
-        cast(Any, self.encoder).copy_weights(folder)
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:

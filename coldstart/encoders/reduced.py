@@ -2,22 +2,21 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from typing_extensions import Self
 
 from coldstart._arrays import FloatArray, blocks, check_between, unit_rows
-from coldstart._component import Component
 from coldstart.base import Encoder
+from coldstart.encoders._around import Around
 from coldstart.errors import InvalidInputError, NotFittedError
 
 Method = Literal["pca", "truncate"]
 METHODS = ("pca", "truncate")
 
 
-class ReducedEncoder(Component):
+class ReducedEncoder(Around):
     """Bring the vectors of another encoder to ``dim`` numbers of length one.
 
     "pca" turns them to the axes along which the catalogue's vectors are longest and keeps the first ``dim``: the turn
@@ -100,30 +99,14 @@ class ReducedEncoder(Component):
         inner = self._inner
         return self._reduced(getattr(inner, "encode_query", inner.encode)(values))
 
-    def saved(self, inside: str | None) -> "ReducedEncoder":
-        """Return the encoder as a saved folder refers to it."""
-        return self._around(cast(Any, self.encoder).saved(inside))
-
-    def opened(self, folder: Path) -> "ReducedEncoder":
-        """Return the encoder of a saved folder that now lies at ``folder``."""
-        opened = getattr(self.encoder, "opened", None)
-        return self if opened is None else self._around(opened(folder))
-
-    def copy_weights(self, folder: Path) -> None:
-        """Copy the weights of the other encoder."""
-        cast(Any, self.encoder).copy_weights(folder)
-
     def __deepcopy__(self, memo: dict[int, Any]) -> "ReducedEncoder":
-        return self._around(self.encoder)  # its weights are large, and fit does not change it
+        return self.around(self.encoder)  # its weights are large, and fit does not change it
 
     @property
     def _inner(self) -> Encoder:
         if not hasattr(self, "kept_"):
             raise NotFittedError("ReducedEncoder must be fitted before it is used; call ReducedEncoder.fit first.")
         return getattr(self, "inner_", self.encoder)
-
-    def _around(self, encoder: Encoder) -> "ReducedEncoder":
-        return ReducedEncoder(encoder, self.dim, self.method).set_state(self.get_state())
 
     def _check_width(self, vectors: FloatArray) -> None:
         width = vectors.shape[1]
