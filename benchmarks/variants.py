@@ -40,7 +40,7 @@ class ContentAlone(cs.HybridRanker):
 
     def fit(self, features: cs.Features, clicks: Any = None) -> "ContentAlone":
         """Fit on clicks alone."""
-        self.space_ = cs.CosineRanker().fit(features)
+        self.space_, self.experts_, self._read = cs.CosineRanker().fit(features), None, None
         vectors = self.space_.item_vectors(features)
         warm = np.flatnonzero(np.asarray(clicks.sum(axis=0)))
         new = np.setdiff1d(np.arange(len(vectors)), warm)
