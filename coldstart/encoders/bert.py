@@ -6,25 +6,27 @@ takes longer than all else before the first answer. Folders of any other form ar
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from coldstart.encoders.language_model import LanguageModel, read_json, reads_up_to, saved_pooling, saved_prompts
 from coldstart.encoders.packed import Block, attended
+from coldstart.encoders.wordpiece import WordPieces, has_word_pieces
 
 PLAIN = {"model_type": "bert", "hidden_act": "gelu"}
-USUAL = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False}
-"""What a configuration must say, and what it must not contradict."""
+SIZES = (
+    *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+    *("max_position_embeddings", "layer_norm_eps"),
+)
+"""What a configuration must say."""
 
-NORMALIZING = {"do_lower_case": "lowercase", "strip_accents": "strip_accents"}
-NORMALIZING |= {"tokenize_chinese_chars": "handle_chinese_chars"}
-"""Settings of a tokenizer that are told twice, and under which name by its own library."""
+USUAL = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False}
+USUAL |= {"quantization_config": None, "auto_map": None}
+"""What it must not contradict."""
 
 IN_LAYER = {
     "attention.output.dense": "out",
@@ -34,20 +36,6 @@ IN_LAYER = {
     "output.LayerNorm": "last_norm",
 }
 """The parts of a layer as they are saved, and here."""
-
-
-class WordPieces:
-    """A tokenizer of the tokenizers library, called as one of transformers is."""
-
-    def __init__(self, path: Path, max_length: int, pad_token_id: int) -> None:
-        self.pad_token_id = pad_token_id
-        self._tokenizer = Tokenizer.from_file(str(path))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(max_length)
-
-    def __call__(self, texts: Sequence[str], **told: Any) -> dict[str, list[list[int]]]:
-        """Return the token ids of each text, cut to the length that was set at the start."""
-        return {"input_ids": [line.ids for line in self._tokenizer.encode_batch_fast(texts)]}
 
 
 class Bert(nn.Module):
@@ -62,7 +50,7 @@ class Bert(nn.Module):
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
         dim, eps = config["hidden_size"], config["layer_norm_eps"]
-        self.config = SimpleNamespace(**config)
+        self.config = Width(dim)
         self.words = nn.Embedding(config["vocab_size"], dim)
         self.positions = nn.Embedding(config["max_position_embeddings"], dim)
         self.norm = nn.LayerNorm(dim, eps)
@@ -84,6 +72,12 @@ class Bert(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.words.weight.device
+
+
+class Width(NamedTuple):
+    """What is asked of a configuration."""
+
+    hidden_size: int
 
 
 class Output(NamedTuple):
@@ -112,53 +106,57 @@ class Layer(nn.Module):
 
 
 def load_bert(folder: Path, *, pooling: str, max_length: int | None) -> LanguageModel | None:
-    """Load a model folder in float32, on the CPU; None where it is of another form.
+    """Load a model folder in float32, on the CPU; None where it is of another form, or broken.
 
     Raises
     ------
     InvalidInputError
         When ``max_length`` exceeds what the model reads.
     """
-    config, told = read_json(folder / "config.json"), read_json(folder / "tokenizer_config.json")
-    if not _is_plain(config) or not _are_word_pieces(told, read_json(folder / "tokenizer.json")):
+    try:
+        config, told = read_json(folder / "config.json"), read_json(folder / "tokenizer_config.json")
+        plain = _is_plain(config) and has_word_pieces(folder)
+    except ValueError:  # no JSON: transformers says which file
         return None
-    network = _with_weights(Bert(config), folder / "model.safetensors")
-    if network is None:
+    weights = _weights(folder / "model.safetensors", config["num_hidden_layers"]) if plain else None
+    if weights is None:
         return None
-    most = min(config["max_position_embeddings"], told.get("model_max_length") or 10**9)
-    length = reads_up_to(folder, most, max_length)
-    tokenizer = WordPieces(folder / "tokenizer.json", length, config.get("pad_token_id") or 0)
+    with torch.device("meta"):
+        network = Bert(config)
+    try:
+        network.load_state_dict(weights, assign=True)
+    except RuntimeError:  # a part is of another shape
+        return None
+    length = reads_up_to(
+        folder, min(config["max_position_embeddings"], told.get("model_max_length") or 10**9), max_length
+    )
+    tokenizer = WordPieces(folder, length, config.get("pad_token_id") or 0)
     pooling = (saved_pooling(folder) or "mean") if pooling == "auto" else pooling
     return LanguageModel(tokenizer, network.eval(), pooling, length, saved_prompts(folder), first_position=0)
 
 
 def _is_plain(config: dict[str, Any]) -> bool:
     """Whether a configuration is of the network above."""
-    contradicts = any(config.get(name, value) != value for name, value in USUAL.items())
-    return not contradicts and all(config.get(name) == value for name, value in PLAIN.items())
-
-
-def _are_word_pieces(told: dict[str, Any], file: dict[str, Any]) -> bool:
-    """Whether a tokenizer is that of BERT, and both its files say the same of it."""
-    parts = [(file.get(part) or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")]
-    if parts != ["BertNormalizer", "BertPreTokenizer", "WordPiece"]:
+    if any(config.get(name) != value for name, value in PLAIN.items()):
         return False
-    agree = all(
-        told.get(name, file["normalizer"][here]) == file["normalizer"][here] for name, here in NORMALIZING.items()
-    )
-    return agree and str(told.get("tokenizer_class")) in ("BertTokenizer", "BertTokenizerFast")
+    if any(config.get(name, value) != value for name, value in USUAL.items()):
+        return False
+    if not all(isinstance(config.get(name), int | float) for name in SIZES):
+        return False
+    return bool(config["hidden_size"] % config["num_attention_heads"] == 0)
 
 
-def _with_weights(network: Bert, path: Path) -> Bert | None:
-    """Return the network with the weights of a file; None where they are not just those of BERT."""
+def _weights(path: Path, n_layers: int) -> dict[str, Tensor] | None:
+    """The weights of a file by their names here; None where they are not those of BERT."""
     if not path.is_file():
         return None
-    saved = {name.removeprefix("bert."): weight.float() for name, weight in load_file(path).items()}
+    saved = {name.removeprefix("bert."): weight for name, weight in load_file(path).items()}
     try:
-        network.load_state_dict(_renamed(saved, len(network.layers)))
-    except (KeyError, RuntimeError):  # a part is missing, or of another shape
+        named = _renamed(saved, n_layers)
+    except KeyError:  # a part is missing
         return None
-    return network
+    plain = all(weight.dtype in (torch.float32, torch.float16, torch.bfloat16) for weight in named.values())
+    return {name: weight.float() for name, weight in named.items()} if plain else None
 
 
 def _renamed(saved: dict[str, Tensor], n_layers: int) -> dict[str, Tensor]:
@@ -166,7 +164,7 @@ def _renamed(saved: dict[str, Tensor], n_layers: int) -> dict[str, Tensor]:
     kind = saved["embeddings.token_type_embeddings.weight"][0]
     named = {
         "words.weight": saved["embeddings.word_embeddings.weight"],
-        "positions.weight": saved["embeddings.position_embeddings.weight"] + kind,
+        "positions.weight": saved["embeddings.position_embeddings.weight"].float() + kind.float(),
     }
     parts = {"norm": "embeddings.LayerNorm"}
     for at in range(n_layers):

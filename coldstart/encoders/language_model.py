@@ -1,4 +1,4 @@
-"""A transformers text model in memory: token ids in, pooled vectors out."""
+"""A text model in memory: token ids in, pooled vectors out."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ import numpy as np
 
 from coldstart._arrays import FloatArray, check_between
 from coldstart._device import best_device
+from coldstart.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import torch
@@ -172,12 +173,23 @@ def reads_up_to(folder: Path, most: int, wanted: int | None) -> int:
 
 
 def saved_pooling(folder: Path) -> str | None:
-    """Return the pooling that a sentence-transformers folder names, in the form of any of its versions."""
+    """Return the pooling that a sentence-transformers folder names, in the form of any of its versions.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is one that ``TextEncoder`` does not have.
+    """
     config = read_json(folder / "1_Pooling" / "config.json")
-    if "pooling_mode" in config:
-        return {"lasttoken": "last"}.get(config["pooling_mode"], str(config["pooling_mode"]))
-    names = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_lasttoken": "last"}
-    return next((pooling for key, pooling in names.items() if config.get(key)), None)
+    modes = [name for name, told in config.items() if name.startswith("pooling_mode_") and told is True]
+    named = config.get("pooling_mode") or " and ".join(name.removeprefix("pooling_mode_") for name in modes)
+    names = {"mean_tokens": "mean", "cls_token": "cls", "lasttoken": "last", "mean": "mean", "cls": "cls", "": None}
+    if named not in names:
+        raise InvalidInputError(
+            f"`pooling` of TextEncoder has no {named!r}, which the folder {str(folder)!r} asks for. "
+            'Pass "mean", "cls" or "last": the vectors are others then.'
+        )
+    return names[named]
 
 
 def saved_prompts(folder: Path) -> dict[str, str]:

@@ -68,7 +68,10 @@ def blocks_of(runs: Sequence[Run]) -> list[Block]:
 
 
 def hidden_states(network: Any, ids: Sequence[Sequence[int]], first_position: int) -> list[Tensor]:
-    """Return the last layer of a network that ``register`` made ready, a tensor (texts, length, dim) per run."""
+    """Return the last layer as a tensor (texts, length, dim) per run.
+
+    Of ``Bert``, or of a network of transformers that ``register`` made ready.
+    """
     runs = runs_of(ids)
     row = torch.tensor([list(chain.from_iterable(ids))])
     position = torch.cat([torch.arange(run.length).repeat(run.texts) for run in runs])[None] + first_position

@@ -14,6 +14,8 @@ import coldstart as cs
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
+from safetensors.torch import load_file, save_file  # noqa: E402
+
 from coldstart.encoders.bert import Bert, load_bert  # noqa: E402
 from coldstart.encoders.language_model import load_language_model  # noqa: E402
 from coldstart.errors import InvalidInputError  # noqa: E402
@@ -125,23 +127,66 @@ def test_what_a_folder_says_of_lengths_pooling_and_prompts_is_heard(copied):
 
 
 @pytest.mark.parametrize(
-    ("name", "values"),
+    "values",
     [
-        ("config.json", {"model_type": "roberta"}),
-        ("config.json", {"hidden_act": "relu"}),
-        ("config.json", {"position_embedding_type": "relative_key"}),
-        ("config.json", {"is_decoder": True}),
-        ("config.json", {"num_hidden_layers": 3}),
-        ("config.json", {"intermediate_size": 41}),
-        ("tokenizer_config.json", {"tokenizer_class": "MPNetTokenizer"}),
-        ("tokenizer_config.json", {"do_lower_case": False}),
-        ("tokenizer.json", {"normalizer": None}),
-        ("tokenizer.json", {"pre_tokenizer": {"type": "Whitespace"}}),
+        {"model_type": "roberta"},
+        {"hidden_act": "relu"},
+        {"position_embedding_type": "relative_key"},
+        {"is_decoder": True},
+        {"add_cross_attention": True},
+        {"quantization_config": {"quant_method": "bitsandbytes"}},
+        {"auto_map": {"AutoModel": "modeling.Other"}},
+        {"num_hidden_layers": 3},
+        {"intermediate_size": 41},
+        {"num_attention_heads": 5},
+        {"layer_norm_eps": None},
     ],
 )
-def test_another_form_is_left_to_transformers(copied, name, values):
+def test_another_network_is_left_to_transformers(copied, values):
     assert load_bert(copied, pooling="mean", max_length=None) is not None
-    assert load_bert(changed(copied, name, **values), pooling="mean", max_length=None) is None
+    assert load_bert(changed(copied, "config.json", **values), pooling="mean", max_length=None) is None
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64, torch.int8])
+def test_weights_in_two_bytes_are_read_and_codes_of_other_kinds_are_not(copied, kind):
+    weights = {name: weight.to(kind) for name, weight in load_file(copied / "model.safetensors").items()}
+    save_file(weights, copied / "model.safetensors", {"format": "pt"})
+    model = load_bert(copied, pooling="mean", max_length=None)
+    if not kind.is_floating_point or kind == torch.float64:
+        assert model is None
+    else:
+        assert model.dtype == "float32"
+        ids, vectors = of_transformers(copied, TEXTS)
+        np.testing.assert_allclose(model.embed(ids), vectors, atol=1e-5)
+
+
+def test_loading_draws_no_random_numbers_and_minds_no_usual_kind(folder):
+    state = torch.random.get_rng_state()
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert load_bert(folder, pooling="mean", max_length=None).dtype == "float32"
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_a_broken_file_is_left_to_transformers_which_names_it(copied, name):
+    (copied / name).write_text("{")
+    assert load_bert(copied, pooling="mean", max_length=None) is None
+    with pytest.raises((OSError, ValueError)):
+        cs.TextEncoder(copied, device="cpu").encode(["a"])
+
+
+@pytest.mark.parametrize(("position", "told"), [(20, 7), (7, 20)])
+def test_the_lesser_of_two_limits_is_that_of_a_text(copied, position, told):
+    changed(copied, "tokenizer_config.json", model_max_length=told)
+    torch.manual_seed(0)
+    size = {**SIZE, "max_position_embeddings": position}
+    transformers.BertModel(transformers.BertConfig(**size)).save_pretrained(copied)
+    model = load_bert(copied, pooling="mean", max_length=None)
+    assert (model.max_length, max(map(len, model.tokenize(TEXTS)))) == (7, 7)
+    assert model.tokenizer.pad_token_id == 0
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])

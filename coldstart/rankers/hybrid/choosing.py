@@ -25,7 +25,7 @@ EXACT: Grid = (("l2", (10.0, 30.0, 100.0, 200.0, 400.0)), ("prior", (0.0, 0.5, 1
 ALS: Grid = (("unobserved", (10.0, 20.0)),)
 """What is searched, one setting after the other."""
 
-POPULARITY = (0.0, 0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 4.0)
+POPULARITY = (0.0, 0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 4.0, 10.0, 30.0)
 """What popularity adds for a user of one click; for one of k clicks it is a k-th of that."""
 
 TOLD = (1, 2, 3, 5, 10)

@@ -16,11 +16,11 @@ EVEN = 0.25
 def evened(clicks: Csr) -> Csr:
     """Return clicks (m, n), smaller where a user has many: such a click says less of what belongs together.
 
-    In X'X each counts n^-``EVEN`` for a user with n of them, and all together count as much as before.
+    In X'X those of a user whose clicks sum to n count n^-``EVEN``, n at least 1, and all together as much as before.
     """
-    counts = np.maximum(np.asarray(clicks.sum(axis=1), dtype=np.float64), 1e-12)
-    weights = counts**-EVEN
-    weights *= counts.sum() / (weights * counts).sum()
+    weights = np.maximum(np.asarray(clicks.sum(axis=1), dtype=np.float64), 1.0) ** -EVEN
+    squares = np.asarray(clicks.power(2).sum(axis=1), dtype=np.float64)
+    weights *= squares.sum() / max((weights * squares).sum(), 1e-12)
     return csr_array(clicks.multiply(np.sqrt(weights).astype(np.float32)[:, None]))
 
 

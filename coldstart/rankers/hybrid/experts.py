@@ -179,8 +179,9 @@ class Experts(Component):
         if self.answers.als is not None:
             columns = als_columns(self.answers.als, of_warm, of_risen, texts)
         else:
-            fitted, both = self.settings.collaborative, evened(csr_array(hstack([of_warm, of_risen], format="csr")))
-            of_warm, of_risen = csr_array(both[:, : len(self.warm)]), csr_array(both[:, len(self.warm) :])
+            both, n_warm = evened(csr_array(hstack([of_warm, of_risen], format="csr"))), len(self.warm)
+            of_warm, of_risen = csr_array(both[:, :n_warm]), csr_array(both[:, n_warm:])
+            fitted = self.settings.collaborative
             columns = ease_columns(of_warm, of_risen, self.vectors, texts, fitted.l2, fitted.prior, TEXT_L2)
         counts = self.counts.copy()
         counts[risen] = now[risen]
