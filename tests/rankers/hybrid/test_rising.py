@@ -567,3 +567,18 @@ def test_settings_that_ask_for_more_text_than_12_clicks_are_kept(world):
         for few in (0.0, RISEN, 50.0)
     ]
     assert shares[0] == shares[1] < shares[2]
+
+
+def test_a_column_is_that_of_a_fit_on_all_clicks_where_some_users_have_many(world):
+    rng, vectors = np.random.default_rng(0), vectors_of(world)
+    clicks = world.clicks.toarray()
+    clicks[:10] = (rng.random((10, world.n_items)) < 0.6) & ~world.cold
+    risen = np.flatnonzero(world.cold)[0]
+    later = clicks.copy()
+    later[:, risen] = rng.random(len(later)) < 0.4
+    experts = Experts.of(csr_array(clicks), vectors, Settings(Collaborative("exact")), Content())
+    found = experts.moved(vectors, np.arange(world.n_items)).rising(csr_array(later)).answers.weights
+    columns = np.append(np.flatnonzero(clicks.sum(axis=0)), risen)
+    weights = np.empty((len(columns), len(columns)), dtype=np.float32)
+    Collaborative("exact").fitted(csr_array(later[:, columns]), vectors[columns]).fill(weights)
+    np.testing.assert_allclose(found[:, len(columns) - 1], weights[:-1, -1], atol=1e-3)
