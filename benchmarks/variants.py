@@ -40,7 +40,7 @@ class ContentAlone(cs.HybridRanker):
 
     def fit(self, features: cs.Features, clicks: Any = None) -> "ContentAlone":
         """Fit on clicks alone."""
-        self.space_, self.experts_, self._read = cs.CosineRanker().fit(features), None, None
+        self.space_ = cs.CosineRanker().fit(features)
         vectors = self.space_.item_vectors(features)
         warm = np.flatnonzero(np.asarray(clicks.sum(axis=0)))
         new = np.setdiff1d(np.arange(len(vectors)), warm)
@@ -49,6 +49,9 @@ class ContentAlone(cs.HybridRanker):
         self.weights_[:, warm] = regression.leave_one_out(np.arange(len(warm)))
         self.weights_[:, new] = regression.weights(vectors[new])
         return self
+
+    def best(self, *asked: Any) -> None:
+        """Have all items scored."""
 
     def score(self, users: cs.Users, features: cs.Features) -> Any:
         """Return the likes of items alike."""
