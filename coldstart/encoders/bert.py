@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn.functional import gelu
+from torch.nn.functional import embedding, gelu
 
 from coldstart.encoders.language_model import LanguageModel, read_json, reads_up_to, saved_pooling, saved_prompts
 from coldstart.encoders.packed import Block, attended
@@ -51,14 +51,14 @@ class Bert(nn.Module):
         super().__init__()
         dim, eps = config["hidden_size"], config["layer_norm_eps"]
         self.config = Width(dim)
-        self.words = nn.Embedding(config["vocab_size"], dim)
-        self.positions = nn.Embedding(config["max_position_embeddings"], dim)
+        self.words = nn.Parameter(torch.empty(config["vocab_size"], dim))
+        self.positions = nn.Parameter(torch.empty(config["max_position_embeddings"], dim))
         self.norm = nn.LayerNorm(dim, eps)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config["num_hidden_layers"]))
 
     def forward(self, input_ids: Tensor, position_ids: Tensor, packed_blocks: Sequence[Block]) -> "Output":
         """Return the last layer of tokens (1, tokens) that lie in blocks."""
-        hidden = self.norm(self.words(input_ids[0]) + self.positions(position_ids[0]))
+        hidden = self.norm(embedding(input_ids[0], self.words) + embedding(position_ids[0], self.positions))
         for layer in self.layers:
             hidden = layer(hidden, packed_blocks)
         return Output(hidden[None])
@@ -66,12 +66,12 @@ class Bert(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """Number format of the weights."""
-        return self.words.weight.dtype
+        return self.words.dtype
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.words.weight.device
+        return self.words.device
 
 
 class Width(NamedTuple):
@@ -163,8 +163,8 @@ def _renamed(saved: dict[str, Tensor], n_layers: int) -> dict[str, Tensor]:
     """The weights by their names here; all tokens are of the first of the two kinds that BERT tells apart."""
     kind = saved["embeddings.token_type_embeddings.weight"][0]
     named = {
-        "words.weight": saved["embeddings.word_embeddings.weight"],
-        "positions.weight": saved["embeddings.position_embeddings.weight"].float() + kind.float(),
+        "words": saved["embeddings.word_embeddings.weight"],
+        "positions": saved["embeddings.position_embeddings.weight"].float() + kind.float(),
     }
     parts = {"norm": "embeddings.LayerNorm"}
     for at in range(n_layers):

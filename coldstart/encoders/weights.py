@@ -1,6 +1,7 @@
 """Find the weights of a language model: packaged, in a folder, or on the model hub."""
 
 import hashlib
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -51,8 +52,15 @@ def find_weights(model: str | None) -> Path:
 
 def weights_sha256(folder: Path) -> str:
     """SHA-256 over the ``*.safetensors`` files of a folder, in order of name."""
+    files = [(path, path.stat()) for path in sorted(folder.glob("*.safetensors"))]
+    return _sha256(tuple((path, state.st_size, state.st_mtime_ns) for path, state in files))
+
+
+@cache
+def _sha256(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Of files as they are: with their sizes and the times of their last change."""
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
+    for path, *_ in files:
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)

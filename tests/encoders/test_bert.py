@@ -195,10 +195,10 @@ def test_a_folder_without_one_of_the_files_is_left_to_transformers(copied, name)
     assert load_bert(copied, pooling="mean", max_length=None) is None
 
 
-def test_a_text_is_answered_without_transformers(folder):
+def test_a_text_is_answered_without_large_imports(folder):
     code = (
         "import sys, coldstart as cs\n"
         f"cs.TextEncoder({str(folder)!r}, device='cpu').encode_query(['a film'])\n"
-        "assert 'transformers' not in sys.modules"
+        "assert not {'transformers', 'torch._dynamo'} & set(sys.modules)"  # each takes a second
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
