@@ -111,7 +111,7 @@ def load_bert(folder: Path, *, pooling: str, max_length: int | None) -> Language
     Raises
     ------
     InvalidInputError
-        When ``max_length`` exceeds what the model reads.
+        When ``max_length`` exceeds what the model reads, or the folder asks for a pooling that there is not.
     """
     try:
         config, told = read_json(folder / "config.json"), read_json(folder / "tokenizer_config.json")
@@ -150,13 +150,12 @@ def _weights(path: Path, n_layers: int) -> dict[str, Tensor] | None:
     """The weights of a file by their names here; None where they are not those of BERT."""
     if not path.is_file():
         return None
-    saved = {name.removeprefix("bert."): weight for name, weight in load_file(path).items()}
+    numbers = (torch.float32, torch.float16, torch.bfloat16)  # others are codes, or more exact than is computed here
+    read = ((name.removeprefix("bert."), weight) for name, weight in load_file(path).items() if weight.dtype in numbers)
     try:
-        named = _renamed(saved, n_layers)
+        return _renamed({name: weight.float() for name, weight in read}, n_layers)
     except KeyError:  # a part is missing
         return None
-    plain = all(weight.dtype in (torch.float32, torch.float16, torch.bfloat16) for weight in named.values())
-    return {name: weight.float() for name, weight in named.items()} if plain else None
 
 
 def _renamed(saved: dict[str, Tensor], n_layers: int) -> dict[str, Tensor]:
@@ -164,7 +163,7 @@ def _renamed(saved: dict[str, Tensor], n_layers: int) -> dict[str, Tensor]:
     kind = saved["embeddings.token_type_embeddings.weight"][0]
     named = {
         "words": saved["embeddings.word_embeddings.weight"],
-        "positions": saved["embeddings.position_embeddings.weight"].float() + kind.float(),
+        "positions": saved["embeddings.position_embeddings.weight"] + kind,
     }
     parts = {"norm": "embeddings.LayerNorm"}
     for at in range(n_layers):

@@ -40,7 +40,7 @@ def load_fast(folder: Path, *, pooling: str, max_length: int | None, dtype: str,
     Raises
     ------
     InvalidInputError
-        When ``max_length`` exceeds what the model reads.
+        When ``max_length`` exceeds what the model reads, or the folder asks for a pooling that there is not.
     """
     model = _loaded(folder, pooling, max_length, device or best_device())
     probe = model.tokenize(_PROBE)

@@ -96,7 +96,7 @@ def load_language_model(
     Raises
     ------
     InvalidInputError
-        When ``max_length`` exceeds what the model reads.
+        When ``max_length`` exceeds what the model reads, or the folder asks for a pooling that there is not.
     """
     import torch
     from transformers import AutoModel, AutoTokenizer

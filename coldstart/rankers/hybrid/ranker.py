@@ -78,7 +78,7 @@ class HybridRanker(Component):
     few : float, optional
         Clicks at which an item's own clicks count as much as its text, for items with at most 10; 0 to 1,000; at 0 the
         text of an item with clicks says nothing. By default 8, or 1.5, or 0, where more costs over 5 % of NDCG@20 on
-        items as they are; 8 below 1,000 clicks.
+        items as they are, and 0 where texts say nothing of new items; 8 below 1,000 clicks.
     method : {"auto", "exact", "als"}
         The collaborative expert: ``PriorEASE``, exact in closed form, or ``PriorALS``, factors for any size. By default
         exact while the smaller of users and items with clicks is at most 20,000, and weights between items fit in

@@ -7,6 +7,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from coldstart.base import Features, Users
+from coldstart.rankers.cosine import CosineRanker
 
 
 @dataclass
@@ -22,6 +23,11 @@ class World:
     @property
     def n_items(self):
         return len(self.kinds)
+
+    @property
+    def texts(self):
+        """Of the items as rankers see them: centred, and of length one."""
+        return CosineRanker().fit(self.features).item_vectors(self.features)
 
     def ask(self, history=None, disliked=None, query=None, words=None):
         """Rows of what users say; what is not said is zero. ``words`` are the lexical rows of the query."""

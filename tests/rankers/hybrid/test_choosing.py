@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.hybrid import choosing as module
 from coldstart.rankers.hybrid.choosing import ALS, EXACT, POPULARITY, _told, choose, likeness
 from coldstart.rankers.hybrid.experts import Settings
@@ -15,15 +14,11 @@ START, FEW = Settings(), (0.0, 10.0)
 METHODS = {"exact": EXACT, "als": ALS}
 
 
-def texts_of(world):
-    return CosineRanker().fit(world.features).item_vectors(world.features)
-
-
 def chosen(world, clicks=None, seed=0, method="exact", grid=None, few=FEW):
     clicks = world.clicks if clicks is None else csr_array(clicks.astype(np.float32))
     fold = cut(clicks, np.random.default_rng(seed))
     grid = METHODS[method] if grid is None else grid
-    return choose(fold, texts_of(world), Settings(Collaborative(method)), Content(), grid, few)
+    return choose(fold, world.texts, Settings(Collaborative(method)), Content(), grid, few)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -49,7 +44,7 @@ def test_what_is_not_searched_stays_as_it_is_given(make_world):
     world = make_world()
     fold = cut(world.clicks, np.random.default_rng(0))
     given = Collaborative(l2=7.0, prior=0.3)
-    settings, report = choose(fold, texts_of(world), Settings(given, few=3.0), Content(), (), [3.0])
+    settings, report = choose(fold, world.texts, Settings(given, few=3.0), Content(), (), [3.0])
     assert (settings.collaborative, settings.few) == (given, 3.0)
     assert list(report) == ["popularity", "few"]
 
@@ -59,16 +54,14 @@ def test_when_no_click_is_hidden_on_a_known_item_nothing_is_learned(make_world):
     clicks = np.zeros(world.clicks.shape, dtype=np.float32)
     clicks[:30, 0] = 1.0
     fold = cut(csr_array(clicks), np.random.default_rng(0))
-    settings, report = choose(
-        replace(fold, held=csr_array(clicks.shape)), texts_of(world), START, Content(), EXACT, FEW
-    )
+    settings, report = choose(replace(fold, held=csr_array(clicks.shape)), world.texts, START, Content(), EXACT, FEW)
     assert (settings, report) == (START, {})
 
 
 class TestLikeness:
     def test_a_placing_that_tells_who_likes_what_comes_to_more_than_one_that_does_not(self, make_world):
         world = make_world()
-        fold, right = cut(world.clicks, np.random.default_rng(0)), texts_of(world)
+        fold, right = cut(world.clicks, np.random.default_rng(0)), world.texts
         wrong = np.random.default_rng(1).permutation(right)
         came_to = likeness(fold, {0.0: wrong, 0.3: right}, Content())
         assert list(came_to) == [0.0, 0.3]
@@ -76,7 +69,7 @@ class TestLikeness:
 
     def test_it_is_the_ndcg_of_the_clicks_alone_among_items_that_lost_theirs(self, make_world):
         world = make_world()
-        fold, vectors = cut(world.clicks, np.random.default_rng(0)), texts_of(world)
+        fold, vectors = cut(world.clicks, np.random.default_rng(0)), world.texts
         raw = Raw.of(fold.train, vectors, Collaborative(), Content(boost=0.0), False)
         rows = np.flatnonzero(np.diff(fold.held[:, fold.cold].indptr))
         _, by_text = raw.scores(csr_array(fold.train[rows][:, raw.warm]))
@@ -88,11 +81,11 @@ class TestLikeness:
     def test_with_few_users_nothing_is_said(self, make_world):
         world = make_world()
         few = world.clicks.toarray() * (np.arange(90)[:, None] < 19)
-        assert likeness(cut(csr_array(few), np.random.default_rng(0)), {0.0: texts_of(world)}, Content()) == {}
+        assert likeness(cut(csr_array(few), np.random.default_rng(0)), {0.0: world.texts}, Content()) == {}
 
     def test_of_many_items_some_are_compared(self, monkeypatch, make_world):
         world = make_world()
-        fold, right = cut(world.clicks, np.random.default_rng(0)), texts_of(world)
+        fold, right = cut(world.clicks, np.random.default_rng(0)), world.texts
         spaces = {0.0: np.random.default_rng(1).permutation(right), 0.3: right}
         of_all = likeness(fold, spaces, Content())
         monkeypatch.setattr(module, "ALIKE", 30)
@@ -127,9 +120,7 @@ def test_the_weight_of_popularity_minds_those_who_want_much_more_than_those_who_
         row[rng.permutation(np.flatnonzero(clicks))[:3]] = 1.0
     weights = {}
     for name, strangers in {"few": few, "both": np.vstack([few, many])}.items():
-        settings, _ = choose(
-            replace(fold, strangers=csr_array(strangers)), texts_of(world), START, Content(), EXACT, FEW
-        )
+        settings, _ = choose(replace(fold, strangers=csr_array(strangers)), world.texts, START, Content(), EXACT, FEW)
         weights[name] = settings.popularity_told[0][1]
     assert weights["both"] > weights["few"]
 

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.hybrid import raw as raw_module
 from coldstart.rankers.hybrid.calibration import FLOOR, Calibration, level
 from coldstart.rankers.hybrid.counts import YOUNG, clicks_of, popularity
@@ -19,14 +18,10 @@ def world(make_world):
     return make_world(n_cold=24, per_kind=44)
 
 
-def texts_of(world):
-    return CosineRanker().fit(world.features).item_vectors(world.features)
-
-
 def fitted(world, clicks=None, settings=None, few=None, **content):
     clicks, settings = world.clicks if clicks is None else csr_array(clicks), settings or Settings()
     settings = settings if few is None else replace(settings, few=few)
-    return Experts.of(clicks, texts_of(world), settings, Content(**content))
+    return Experts.of(clicks, world.texts, settings, Content(**content))
 
 
 def odds_by_kind(world, odds, cold):
@@ -56,14 +51,14 @@ def test_odds_are_those_of_the_exact_scores(world, method):
     calibration = Calibration(1.2, 0.8, 0.3, 0.2, 0.4, -0.5, -2.0)
     learned = Settings(collaborative, calibration=calibration)
     counts = world.clicks.sum(axis=0)
-    raw = Raw.of(world.clicks, texts_of(world), collaborative, Content(), True)
+    raw = Raw.of(world.clicks, world.texts, collaborative, Content(), True)
     new = counts[raw.young] == 0
     by_clicks, by_text = raw.scores(csr_array(world.clicks[:, raw.warm]))
     levels = level(by_clicks), level(by_text[:, new])
     by_clicks, by_text = by_clicks / levels[0], by_text / levels[1]
     expected = np.empty((90, world.n_items))
     expected[:, raw.warm] = calibration.of_known(by_clicks)
-    cosines = texts_of(world)[raw.young] @ texts_of(world)[raw.warm].T
+    cosines = world.texts[raw.young] @ world.texts[raw.warm].T
     crowd = np.maximum(np.sort(cosines, axis=1)[:, -50:], 0.0).mean(axis=1)
     said = calibration.of_new(
         by_text, calibration.of_users(levels, clicks_of(world.clicks)), calibration.of_crowd(crowd)
@@ -218,7 +213,7 @@ class TestVoices:
 class TestMoved:
     def test_another_order_changes_nothing_but_the_order(self, world):
         experts, order = fitted(world), np.random.default_rng(0).permutation(world.n_items)
-        moved = experts.moved(texts_of(world)[order], order)
+        moved = experts.moved(world.texts[order], order)
         found = moved.log_odds(csr_array(world.clicks[:, order]))
         np.testing.assert_allclose(found, experts.log_odds(world.clicks)[:, order], atol=1e-4)
 
@@ -228,7 +223,7 @@ class TestMoved:
         experts = fitted(world, few=few)
         asked = csr_array(world.clicks[world.likes == 0])
         stay = np.flatnonzero(~(world.cold & (world.kinds == 2)))
-        found = experts.moved(texts_of(world)[stay], stay).log_odds(csr_array(asked[:, stay]))
+        found = experts.moved(world.texts[stay], stay).log_odds(csr_array(asked[:, stay]))
         np.testing.assert_allclose(found, experts.log_odds(asked)[:, stay], atol=1e-4)
 
     @pytest.mark.parametrize(("few", "within"), [(0.0, 1e-4), (10.0, 0.02)])
@@ -239,19 +234,19 @@ class TestMoved:
         stay = np.setdiff1d(np.arange(world.n_items), gone)
         asked = csr_array(world.clicks[world.clicks[:, gone].sum(axis=1) == 0])
         assert asked.shape[0] > 10
-        found = experts.moved(texts_of(world)[stay], stay).log_odds(csr_array(asked[:, stay]))
+        found = experts.moved(world.texts[stay], stay).log_odds(csr_array(asked[:, stay]))
         np.testing.assert_allclose(found, experts.log_odds(asked)[:, stay], atol=within)
 
     def test_a_click_on_an_item_that_is_gone_is_forgotten(self, world):
         experts, stay = fitted(world, few=0.0), np.arange(1, world.n_items)
         with_it, without = (np.zeros((1, world.n_items), dtype=np.float32) for _ in range(2))
         with_it[0, [0, 3, 4]], without[0, [3, 4]] = 1.0, 1.0
-        moved = experts.moved(texts_of(world)[stay], stay)
+        moved = experts.moved(world.texts[stay], stay)
         expected = experts.log_odds(csr_array(without))[:, 1:]
         np.testing.assert_allclose(moved.log_odds(csr_array(with_it[:, 1:])), expected, atol=1e-4)
 
     def test_new_items_have_finite_odds_the_higher_the_more_their_text_is_liked(self, world):
-        experts, vectors = fitted(world), texts_of(world)
+        experts, vectors = fitted(world), world.texts
         origin = np.append(np.arange(world.n_items), [-1, -1, -1])
         like_others = vectors[[np.flatnonzero(world.cold & (world.kinds == kind))[0] for kind in (0, 1)]]
         grown = experts.moved(np.vstack([vectors, like_others, 0 * vectors[:1]]), origin)
@@ -267,7 +262,7 @@ class TestMoved:
 
     @pytest.mark.parametrize("method", ["exact", "als"])
     def test_a_new_item_is_where_its_twin_was_fitted_or_about_there_if_it_is_placed_by_neighbours(self, world, method):
-        experts, vectors = fitted(world, settings=Settings(Collaborative(method))), texts_of(world)
+        experts, vectors = fitted(world, settings=Settings(Collaborative(method))), world.texts
         twin = np.flatnonzero(world.cold & (world.kinds == 0))[0]
         grown = experts.moved(np.vstack([vectors, vectors[twin]]), np.append(np.arange(world.n_items), -1))
         users = world.clicks.toarray()[world.likes == 0]
@@ -278,7 +273,7 @@ class TestMoved:
             assert np.abs(np.median(odds[:, -1] - odds[:, twin])) < 1.0
 
     def test_items_come_go_and_change_places_at_once_and_again(self, world):
-        experts, vectors = fitted(world), texts_of(world)
+        experts, vectors = fitted(world), world.texts
         rng = np.random.default_rng(0)
         first = np.append(rng.permutation(world.n_items), -1)
         second = rng.permutation(len(first))
@@ -291,7 +286,7 @@ class TestMoved:
     def test_the_experts_themselves_stay_as_they_were(self, world):
         experts = fitted(world, few=3.0)
         before = deepcopy(experts)
-        experts.moved(texts_of(world)[[4, 2, 2]], np.array([4, -1, 100])).log_odds(csr_array((1, 3)))
+        experts.moved(world.texts[[4, 2, 2]], np.array([4, -1, 100])).log_odds(csr_array((1, 3)))
         for name in ("warm", "young", "popular", "counts", "vectors", "texts"):
             np.testing.assert_array_equal(getattr(experts, name), getattr(before, name))
         np.testing.assert_array_equal(experts.answers.weights, before.answers.weights)
@@ -303,19 +298,19 @@ class TestMoved:
         stay = np.flatnonzero(~(world.cold & (world.kinds == 2)))
         asked = csr_array(world.clicks[world.likes == 0])
         experts = fitted(world, few=few)
-        found = experts.moved(texts_of(world)[stay], stay).log_odds(csr_array(asked[:, stay]))
+        found = experts.moved(world.texts[stay], stay).log_odds(csr_array(asked[:, stay]))
         np.testing.assert_allclose(found, experts.log_odds(asked)[:, stay], atol=0.5)
 
     def test_the_only_item_without_clicks_is_for_those_who_like_what_is_like_it(self, make_world):
         world = make_world(n_cold=0)
-        vectors, near = texts_of(world), np.zeros((1, 8), dtype=np.float32)
+        vectors, near = world.texts, np.zeros((1, 8), dtype=np.float32)
         near[0, :2] = 0.95, 0.31  # of kind 0, with a little of kind 1
         grown = fitted(world).moved(np.vstack([vectors, near]), np.append(np.arange(world.n_items), -1))
         odds = grown.log_odds(csr_array(np.hstack([world.clicks.toarray(), np.zeros((90, 1))])))[:, -1]
         assert np.median(odds[world.likes == 0]) > np.median(odds[world.likes == 1]) + 0.5
 
     def test_an_item_whose_text_was_changed_is_placed_by_its_new_text(self, world):
-        experts, vectors = fitted(world), texts_of(world).copy()
+        experts, vectors = fitted(world), world.texts.copy()
         item, other = (np.flatnonzero(world.cold & (world.kinds == kind))[0] for kind in (2, 0))
         vectors[item] = vectors[other]
         odds = experts.moved(vectors, np.arange(world.n_items)).log_odds(world.clicks)[:, item]
@@ -325,7 +320,7 @@ class TestMoved:
         world = make_world()
         clicks = world.clicks.toarray()
         clicks[:, 0] *= np.cumsum(clicks[:, 0]) <= 2
-        experts, vectors = fitted(world, clicks, few=100.0), texts_of(world).copy()
+        experts, vectors = fitted(world, clicks, few=100.0), world.texts.copy()
         vectors[0] = vectors[np.flatnonzero(world.cold & (world.kinds == 1))[0]]
         moved = experts.moved(vectors, np.arange(world.n_items))
         before, after = (one.log_odds(csr_array(clicks))[:, 0] for one in (experts, moved))
@@ -338,7 +333,7 @@ class TestMoved:
         world = make_world()
         few = np.flatnonzero((world.clicks.sum(axis=0) <= YOUNG) & ~world.cold)
         stay = np.setdiff1d(np.arange(world.n_items), few[:2])
-        moved = fitted(world).moved(texts_of(world)[stay], stay)
+        moved = fitted(world).moved(world.texts[stay], stay)
         users = csr_array(world.clicks[:, stay])
         assert np.isfinite(moved.log_odds(users)).all()
         np.testing.assert_allclose(moved.voices(users).sum(axis=0), 1.0, atol=1e-5)
@@ -381,7 +376,7 @@ def test_settings_are_compared_by_their_numbers():
 
 
 def test_what_was_there_and_not_clicked_is_expected_to_get_less_and_what_comes_later_is_not(world):
-    vectors, cold = texts_of(world), np.flatnonzero(world.cold)
+    vectors, cold = world.texts, np.flatnonzero(world.cold)
     experts, plain = fitted(world, settings=Settings(unseen=-1.5)), fitted(world)
     lower = experts.log_odds(world.clicks) - plain.log_odds(world.clicks)
     np.testing.assert_allclose(lower[:, cold], -1.5, atol=1e-5)
@@ -445,7 +440,7 @@ def test_of_users_with_fewer_clicks_than_those_learned_from_nothing_is_foretold(
 
 def test_an_item_with_clicks_that_was_taken_out_stays_out_through_later_changes(make_world):
     world = make_world(n_cold=30)
-    experts, vectors = fitted(world), texts_of(world)
+    experts, vectors = fitted(world), world.texts
     without = np.delete(np.arange(world.n_items), 1)  # item 1 has clicks
     history = csr_array(world.clicks[:5][:, without])
     once = experts.moved(vectors[without], without)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.hybrid import mixing as module
 from coldstart.rankers.hybrid.calibration import Calibration
 from coldstart.rankers.hybrid.choosing import EXACT, choose
@@ -16,13 +15,9 @@ from coldstart.training.folds import cut, found
 START, FEW = Settings(), (0.0, 10.0)
 
 
-def texts_of(world):
-    return CosineRanker().fit(world.features).item_vectors(world.features)
-
-
 def chosen(world, few=FEW):
     fold = cut(world.clicks, np.random.default_rng(0))
-    return choose(fold, texts_of(world), START, Content(), EXACT, few)
+    return choose(fold, world.texts, START, Content(), EXACT, few)
 
 
 class TestFew:
@@ -53,10 +48,10 @@ class TestFew:
         """Among known items, the popularity in, by experts fitted on the rest."""
         world = self.world(make_world, False)
         fold = cut(world.clicks, np.random.default_rng(0))
-        settings, report = choose(fold, texts_of(world), START, Content(), EXACT, [10.0])
+        settings, report = choose(fold, world.texts, START, Content(), EXACT, [10.0])
         rows = np.flatnonzero(np.diff(fold.held.indptr) * np.diff(fold.train.indptr))
         warm = np.flatnonzero(fold.train.sum(axis=0))
-        odds = Experts.of(fold.train, texts_of(world), settings, Content()).log_odds(csr_array(fold.train[rows]))
+        odds = Experts.of(fold.train, world.texts, settings, Content()).log_odds(csr_array(fold.train[rows]))
         history, wanted = (csr_array(part[rows][:, warm]) for part in (fold.train, fold.held))
         assert report["few"][10.0] == pytest.approx(found(odds[:, warm], history, wanted), abs=0.01)
 
@@ -81,7 +76,7 @@ def test_where_hardly_any_hidden_click_is_on_a_new_item_the_odds_stay_plain(make
     clicks[:, 0] = 1.0  # of all items but the first, two users know a few
     fold = cut(csr_array(clicks), np.random.default_rng(0))
     assert 0 < fold.held[:, fold.cold].nnz < 20
-    settings, _ = choose(fold, texts_of(world), START, Content(), EXACT, FEW)
+    settings, _ = choose(fold, world.texts, START, Content(), EXACT, FEW)
     assert settings.calibration == Calibration()
 
 
@@ -91,7 +86,7 @@ def test_odds_are_learned_from_unseen_items_and_those_of_new_items_from_hidden_o
     monkeypatch.setattr(module, "K", 1_000)  # all items are candidates
     world = make_world()
     fold = cut(world.clicks, np.random.default_rng(0))
-    choose(fold, texts_of(world), START, Content(), EXACT, FEW)
+    choose(fold, world.texts, START, Content(), EXACT, FEW)
     asked = (np.diff(fold.held.indptr) > 0) & (np.diff(fold.train.indptr) > 0)
     train, held = fold.train.toarray()[asked], fold.held.toarray()[asked]
     warm = train.any(axis=0) | fold.train.toarray().any(axis=0)

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.hybrid import raw as module
 from coldstart.rankers.hybrid.als import PriorALS
 from coldstart.rankers.hybrid.content import KernelRidge, nearest, neighbours
@@ -18,13 +17,9 @@ def world(make_world):
     return make_world(n_users=60, inside=0.3)
 
 
-def texts_of(world):
-    return CosineRanker().fit(world.features).item_vectors(world.features)
-
-
 def fitted(world, clicks=None, collaborative=None, few=True, **content):
     clicks = world.clicks if clicks is None else csr_array(clicks)
-    return Raw.of(clicks, texts_of(world), collaborative or Collaborative(), Content(**content), few)
+    return Raw.of(clicks, world.texts, collaborative or Collaborative(), Content(**content), few)
 
 
 def of_warm(world, raw, rows):
@@ -34,14 +29,14 @@ def of_warm(world, raw, rows):
 class TestCollaborative:
     def test_the_exact_form_is_prior_ease_with_its_ridge_and_prior(self, world):
         warm = np.flatnonzero(world.clicks.sum(axis=0))
-        clicks, vectors = csr_array(world.clicks[:, warm]), texts_of(world)[warm]
+        clicks, vectors = csr_array(world.clicks[:, warm]), world.texts[warm]
         found = Collaborative("exact", l2=20.0, prior=2.0).fitted(clicks, vectors)
         expected = PriorEASE.of(Ridge.of(evened(clicks), 20.0), TextPrior.of(vectors, module.TEXT_L2), 2.0)
         np.testing.assert_allclose(found.scores(clicks), expected.scores(clicks), atol=1e-6)
 
     def test_als_weighs_all_pairs_as_a_multiple_of_the_clicks(self, world):
         warm = np.flatnonzero(world.clicks.sum(axis=0))
-        clicks, vectors = csr_array(world.clicks[:, warm]), texts_of(world)[warm]
+        clicks, vectors = csr_array(world.clicks[:, warm]), world.texts[warm]
         found = Collaborative("als", unobserved=10.0, sweeps=3).fitted(clicks, vectors)
         assert isinstance(found, PriorALS)
         assert found.unobserved == pytest.approx(10.0 * clicks.nnz / (clicks.shape[0] * clicks.shape[1]))
@@ -51,7 +46,7 @@ class TestCollaborative:
     @pytest.mark.parametrize("method", METHODS)
     def test_what_is_taken_from_a_fit_before_changes_nothing(self, world, method):
         warm = np.flatnonzero(world.clicks.sum(axis=0))
-        clicks, vectors = csr_array(world.clicks[:, warm]), texts_of(world)[warm]
+        clicks, vectors = csr_array(world.clicks[:, warm]), world.texts[warm]
         alone = Collaborative(method, l2=30.0, prior=3.0).fitted(clicks, vectors).scores(clicks)
         befores = (Collaborative("exact", l2=30.0), Collaborative("exact", l2=5.0), Collaborative("als", sweeps=1))
         for before in befores[-3 if method == "exact" else -1 :]:
@@ -61,7 +56,7 @@ class TestCollaborative:
 
     def test_the_same_ridge_is_not_inverted_twice(self, world):
         warm = np.flatnonzero(world.clicks.sum(axis=0))
-        clicks, vectors = csr_array(world.clicks[:, warm]), texts_of(world)[warm]
+        clicks, vectors = csr_array(world.clicks[:, warm]), world.texts[warm]
         first = Collaborative(l2=30.0).fitted(clicks, vectors)
         same, other = (Collaborative(l2=l2, prior=0.0).fitted(clicks, vectors, first) for l2 in (30.0, 31.0))
         assert same.ridge is first.ridge is not other.ridge
@@ -79,12 +74,12 @@ class TestOf:
         assert np.array_equal(without.young, np.flatnonzero(counts == 0))
 
     def test_items_without_clicks_are_regressed_on_the_texts_of_the_others(self, world):
-        raw, vectors = fitted(world, few=False, width=2.0, l2=0.7), texts_of(world)
+        raw, vectors = fitted(world, few=False, width=2.0, l2=0.7), world.texts
         expected = KernelRidge.of(vectors[raw.warm], 2.0, 0.7).weights(vectors[raw.young])
         np.testing.assert_allclose(raw.weights, expected, atol=1e-6)
 
     def test_an_item_with_few_clicks_is_regressed_as_if_it_had_none(self, world):
-        raw, vectors = fitted(world, width=3.0, l2=0.7), texts_of(world)
+        raw, vectors = fitted(world, width=3.0, l2=0.7), world.texts
         at = np.flatnonzero(np.isin(raw.young, raw.warm))[0]
         others = raw.warm != raw.young[at]
         expected = KernelRidge.of(vectors[raw.warm[others]], 3.0, 0.7).weights(vectors[raw.young[[at]]])
@@ -93,7 +88,7 @@ class TestOf:
     @pytest.mark.parametrize(("method", "most_exact"), [("exact", 3), ("als", 20_000)])
     def test_with_many_items_and_with_als_the_nearest_are_averaged(self, monkeypatch, world, method, most_exact):
         monkeypatch.setattr(module, "MOST_EXACT", most_exact)
-        raw, vectors = fitted(world, collaborative=Collaborative(method), few=False), texts_of(world)
+        raw, vectors = fitted(world, collaborative=Collaborative(method), few=False), world.texts
         expected = neighbours(nearest(vectors[raw.warm], vectors[raw.young])).toarray()
         np.testing.assert_allclose(raw.weights.toarray(), expected, atol=1e-6)
         np.testing.assert_allclose(raw.weights.sum(axis=0), 1.0, atol=1e-5)
@@ -109,7 +104,7 @@ class TestOf:
 
     def test_a_model_that_is_there_already_is_not_fitted_again(self, world):
         first = fitted(world)
-        again = Raw.of(world.clicks, texts_of(world), Collaborative(l2=1.0), Content(), False, first.model)
+        again = Raw.of(world.clicks, world.texts, Collaborative(l2=1.0), Content(), False, first.model)
         assert again.model is first.model
 
 

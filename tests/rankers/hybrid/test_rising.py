@@ -9,7 +9,6 @@ from scipy.sparse import csr_array, hstack
 
 import coldstart as cs
 from coldstart._arrays import unit_rows
-from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.hybrid import answers as answers_module
 from coldstart.rankers.hybrid.als import PriorALS
 from coldstart.rankers.hybrid.counts import FORETOLD, YOUNG
@@ -121,13 +120,9 @@ def world(make_world):
     return make_world(n_cold=24, per_kind=52)
 
 
-def vectors_of(world):
-    return CosineRanker().fit(world.features).item_vectors(world.features)
-
-
 def fitted(world, method="exact", few=12.0, **others):
     chosen = Settings(Collaborative(method), few=few, **others)
-    return Experts.of(world.clicks, vectors_of(world), chosen, Content())
+    return Experts.of(world.clicks, world.texts, chosen, Content())
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +148,7 @@ def with_clicks(world, **by_item):
 
 
 def same(experts, world):
-    return experts.moved(vectors_of(world), np.arange(world.n_items))
+    return experts.moved(world.texts, np.arange(world.n_items))
 
 
 def assert_alike(one, other, users, atol=1e-4):
@@ -191,7 +186,7 @@ class TestExperts:
     def test_an_item_with_one_click_at_the_fit_does_not_rise(self, world, method):
         item, rows = cold_of(world, 0), world.clicks.toarray()
         rows[0, item] = 1.0
-        experts = Experts.of(csr_array(rows), vectors_of(world), Settings(Collaborative(method)), Content())
+        experts = Experts.of(csr_array(rows), world.texts, Settings(Collaborative(method)), Content())
         rows[:30, item] = 1.0
         assert experts.rising(csr_array(rows)) is experts
 
@@ -319,7 +314,7 @@ class TestChangedAfterwards:
 
     def test_when_it_goes_all_are_as_before_it_rose(self, world, experts, risen, clicks, item):
         stay = np.setdiff1d(np.arange(world.n_items), item)
-        vectors, left = vectors_of(world)[stay], csr_array(clicks[:, stay])
+        vectors, left = world.texts[stay], csr_array(clicks[:, stay])
         found = risen.moved(vectors, stay).rising(left)
         assert not len(found.risen)
         assert_alike(found, experts.moved(vectors, stay), csr_array(world.clicks[:, stay]))
@@ -327,7 +322,7 @@ class TestChangedAfterwards:
     def test_when_another_goes_those_with_many_clicks_keep_their_order(self, world, risen, clicks, item):
         gone = np.flatnonzero(~world.cold)[0]
         stay = np.setdiff1d(np.arange(world.n_items), gone)
-        found = risen.moved(vectors_of(world)[stay], stay).rising(csr_array(clicks[:, stay]))
+        found = risen.moved(world.texts[stay], stay).rising(csr_array(clicks[:, stay]))
         assert stay[found.risen].tolist() == [item]
         asked = csr_array(world.clicks[world.clicks.toarray()[:, gone] == 0])
         many = (risen.counts > YOUNG) & (np.arange(world.n_items) != gone)
@@ -341,7 +336,7 @@ class TestChangedAfterwards:
         stay = np.setdiff1d(np.arange(world.n_items), gone)
         without = clicks.toarray()
         without[:, gone] = 0.0
-        found = experts.moved(vectors_of(world)[stay], stay).rising(csr_array(clicks[:, stay]))
+        found = experts.moved(world.texts[stay], stay).rising(csr_array(clicks[:, stay]))
         expected = experts.rising(csr_array(without))
         asked = csr_array(world.clicks[world.clicks.toarray()[:, gone] == 0])
         one, other = found.log_odds(csr_array(asked[:, stay])), expected.log_odds(asked)[:, stay]
@@ -349,7 +344,7 @@ class TestChangedAfterwards:
         assert np.abs(one[:, at] - other[:, at]).max() < 0.05  # the levels of clicks have moved a bit
 
     def test_when_another_comes_what_there_is_stays(self, world, risen, clicks):
-        vectors = np.vstack([vectors_of(world), -vectors_of(world)[:1]])  # like nothing
+        vectors = np.vstack([world.texts, -world.texts[:1]])  # like nothing
         origin = np.append(np.arange(world.n_items), -1)
         grown = csr_array(hstack([clicks, csr_array((90, 1), dtype=np.float32)], format="csr"))
         found = risen.moved(vectors, origin).rising(grown)
@@ -361,7 +356,7 @@ class TestChangedAfterwards:
         """Twins by text and by clicks have the same odds."""
         item, many = risen.risen[0], clicks.toarray()
         origin = np.append(np.arange(world.n_items), [-1, -1])
-        grown = risen.moved(np.vstack([vectors_of(world), np.tile(vectors_of(world)[item], (2, 1))]), origin)
+        grown = risen.moved(np.vstack([world.texts, np.tile(world.texts[item], (2, 1))]), origin)
         found = grown.rising(csr_array(np.hstack([many, many[:, [item, item]]])))
         assert found.risen.tolist() == [item, world.n_items, world.n_items + 1]
         asked = csr_array(np.hstack([world.clicks.toarray(), np.zeros((90, 2), dtype=np.float32)]))
@@ -372,7 +367,7 @@ class TestChangedAfterwards:
 
     @pytest.mark.parametrize("kind", [0, 2])
     def test_with_another_text_it_is_what_it_would_be_had_it_been_so_before(self, world, experts, risen, clicks, kind):
-        vectors = vectors_of(world).copy()
+        vectors = world.texts.copy()
         vectors[risen.risen[0]] = vectors[cold_of(world, kind, 4)]
         stay = np.arange(world.n_items)
         changed = risen.moved(vectors, stay).rising(clicks)
@@ -384,7 +379,7 @@ class TestChangedAfterwards:
 
     def test_another_order_changes_nothing_but_the_order(self, world, risen, clicks):
         order = np.random.default_rng(0).permutation(world.n_items)
-        found = risen.moved(vectors_of(world)[order], order).rising(csr_array(clicks[:, order]))
+        found = risen.moved(world.texts[order], order).rising(csr_array(clicks[:, order]))
         odds = found.log_odds(csr_array(world.clicks[:, order]))
         np.testing.assert_allclose(odds, risen.log_odds(world.clicks)[:, order], atol=2e-3)
 
@@ -570,7 +565,7 @@ def test_settings_that_ask_for_more_text_than_12_clicks_are_kept(world):
 
 
 def test_a_column_is_that_of_a_fit_on_all_clicks_where_some_users_have_many(world):
-    rng, vectors = np.random.default_rng(0), vectors_of(world)
+    rng, vectors = np.random.default_rng(0), world.texts
     clicks = world.clicks.toarray()
     clicks[:10] = (rng.random((10, world.n_items)) < 0.6) & ~world.cold
     risen = np.flatnonzero(world.cold)[0]
