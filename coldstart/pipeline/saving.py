@@ -35,9 +35,10 @@ from coldstart.rankers.ease import EASERanker
 from coldstart.rankers.hybrid.als import PriorALS
 from coldstart.rankers.hybrid.answers import Answers
 from coldstart.rankers.hybrid.calibration import Calibration
-from coldstart.rankers.hybrid.experts import Experts, Settings
+from coldstart.rankers.hybrid.experts import Experts
 from coldstart.rankers.hybrid.ranker import HybridRanker
 from coldstart.rankers.hybrid.raw import Collaborative, Content
+from coldstart.rankers.hybrid.settings import Settings
 from coldstart.rankers.hybrid.space import Space
 from coldstart.rankers.itemknn import ItemKNNRanker
 from coldstart.rankers.mlp.ranker import MLPRanker

@@ -11,10 +11,10 @@ from scipy.stats import gmean
 from coldstart._arrays import Csr, FloatArray, IntArray
 from coldstart.rankers.hybrid.calibration import level
 from coldstart.rankers.hybrid.content import KernelRidge
-from coldstart.rankers.hybrid.counts import popularity
-from coldstart.rankers.hybrid.experts import Settings
+from coldstart.rankers.hybrid.counts import YOUNG, popularity
 from coldstart.rankers.hybrid.mixing import FEWEST, Asked, by_few, calibrated, longest
 from coldstart.rankers.hybrid.raw import Collaborative, Content, Model, Raw
+from coldstart.rankers.hybrid.settings import Settings
 from coldstart.training.folds import ASKED, Fold, found, some_of
 
 Report: TypeAlias = dict[str, dict[float, Any]]
@@ -49,7 +49,7 @@ def choose(
     if came_to:
         best_told = max(came_to, key=lambda weight: came_to[weight])
         chosen = replace(chosen, popularity=_falling(_least(came_to)), popularity_told=_falling(best_told))
-    raw = Raw.of(fold.train, vectors, best, content, any(few), model)
+    raw = Raw.of(fold.train, vectors, best, content, YOUNG if any(few) else 0, model)
     asked = Asked.of(raw, vectors, fold, chosen)
     chosen = calibrated(asked, chosen)
     report["few"] = came_to = by_few(asked, chosen.calibration, few)

@@ -47,6 +47,11 @@ def to_come(counts: FloatArray, mean: float) -> FloatArray:
     return np.asarray(np.log((counts + 0.5) * HELD / (1.0 - HELD) / mean), dtype=np.float32)
 
 
+def rated(counts: FloatArray, mean: float) -> FloatArray:
+    """Return log-odds of items with so many clicks beside an item with the mean, where clicks are few."""
+    return np.asarray(np.log((counts + 0.5) / (mean + 0.5)), dtype=np.float32)
+
+
 def clicks_of(history: Csr) -> FloatArray:
     """Return how many clicks each row has, at least 1, shape (m, 1)."""
     return np.maximum(np.asarray(history.sum(axis=1), dtype=np.float32), np.float32(1.0))[:, None]

@@ -1,6 +1,6 @@
 """What is known of every item, from the clicks on some and the texts of all: log-odds of a click."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -10,45 +10,25 @@ from scipy.sparse import csr_array, hstack
 from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray
 from coldstart._component import Component
 from coldstart.rankers.hybrid.answers import Answers
-from coldstart.rankers.hybrid.calibration import FLOOR, TOP, Calibration, Levels, level
+from coldstart.rankers.hybrid.calibration import FLOOR, TOP, Levels, level
 from coldstart.rankers.hybrid.content import crowding, kernel, nearest, neighbours
-from coldstart.rankers.hybrid.counts import clicks_of, foretold, popularity, popularity_weight, text_share, to_come
+from coldstart.rankers.hybrid.counts import (
+    YOUNG,
+    clicks_of,
+    foretold,
+    popularity,
+    popularity_weight,
+    rated,
+    text_share,
+    to_come,
+)
 from coldstart.rankers.hybrid.ease import evened
-from coldstart.rankers.hybrid.raw import TEXT_L2, Collaborative, Content, Raw
+from coldstart.rankers.hybrid.raw import TEXT_L2, Content, Raw
 from coldstart.rankers.hybrid.rising import als_columns, ease_columns
+from coldstart.rankers.hybrid.settings import Settings
 
 RISEN = 12.0
 """Least ``few`` of items whose first clicks came after the fit."""
-
-
-@dataclass(frozen=True)
-class Settings(Component):
-    """What is learned on a pseudo-cold fold.
-
-    Attributes
-    ----------
-    collaborative : Collaborative
-        The expert on clicks.
-    popularity, popularity_told : tuple of (float, float)
-        Pairs of a user's clicks and what the most popular items get added to their relative scores then; of known
-        users, and of strangers, of whom only a request tells.
-    calibration : Calibration
-        From scores to log-odds.
-    unseen : float
-        Log-odds added to the items without clicks that are there at the fit.
-    level : float
-        A user's level by text as a multiple of that by clicks, where fewer than 20 items have no clicks to tell.
-    few : float
-        Clicks at which an item's own clicks count as much as its text, of items with at most ``YOUNG``.
-    """
-
-    collaborative: Collaborative = field(default_factory=Collaborative)
-    popularity: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
-    popularity_told: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
-    calibration: Calibration = field(default_factory=Calibration)
-    unseen: float = 0.0
-    level: float = 1.0
-    few: float = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +83,7 @@ class Experts(Component):
     def of(cls, clicks: Csr, vectors: FloatArray, settings: Settings, content: Content) -> "Experts":
         """Fit on clicks (m, n), weights up to 1, and vectors (n, dim), rows of length one or zero."""
         counts = np.asarray(clicks.sum(axis=0), dtype=np.float32)
-        raw = Raw.of(clicks, vectors, settings.collaborative, content, settings.few > 0)
+        raw = Raw.of(clicks, vectors, settings.collaborative, content, settings.most_young)
         cosines = nearest(vectors[raw.warm], vectors[raw.young])
         return cls(
             warm=raw.warm,
@@ -194,7 +174,7 @@ class Experts(Component):
         (m,) are users of whom only a request tells.
         """
         shares = self.shares(history, popular, strangers)
-        shares.scores[:, self.few.known] = blended(*self._calibrate(shares))
+        shares.scores[:, self.few.known] = blended(*self._calibrate(shares, popular))
         return self._placed(shares.scores)
 
     def shares(self, history: Csr, popular: float = 1.0, strangers: BoolArray | None = None) -> "Shares":
@@ -208,12 +188,12 @@ class Experts(Component):
         scores[:, : len(self.known)] += self._by_popularity(users, popular, strangers)
         return Shares(scores, calibration.of_users(levels, users, strangers), calibration.knows(users))
 
-    def _calibrate(self, shares: "Shares") -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    def _calibrate(self, shares: "Shares", popular: float) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Turn shares into log-odds, in place; return what ``blended`` takes of the items with few clicks."""
         calibration, few = self.settings.calibration, self.few
         known, said = np.split(shares.scores, [len(self.known)], axis=1)
         calibration.of_known(known, out=known)
-        calibration.of_new(said, shares.of_users, self.of_text, out=said)
+        calibration.of_new(said, shares.of_users, self.of_text(popular), out=said)
         return known[:, few.known], said[:, few.young], few.share, few.foretold * shares.sure
 
     def liked_along(self, likes: Csr) -> FloatArray:
@@ -225,15 +205,26 @@ class Experts(Component):
     def voices(self, history: Csr, popular: float = 1.0, strangers: BoolArray | None = None) -> FloatArray:
         """Return how much text, clicks and popularity each have said in ``log_odds``, shape (3, m, n), sums of 1."""
         shares = self.shares(history, popular, strangers)
+        if self.settings.rate:
+            return self._voices_of_start(shares.scores[:, len(self.known) :], popular)
         of_text, of_clicks, of_many = voices = np.zeros((3, *shares.scores.shape), dtype=np.float32)
         n_known = len(self.known)
         many = self._by_popularity(clicks_of(history), popular, strangers)
         clicks = np.maximum(shares.scores[:, :n_known] - many, FLOOR)
         of_text[:, n_known:] = 1.0
-        of_text[:, self.few.known] = text_part(*self._calibrate(shares))
+        of_text[:, self.few.known] = text_part(*self._calibrate(shares, popular))
         of_clicks[:, :n_known] = (1.0 - of_text[:, :n_known]) * clicks / (clicks + many)
         of_many[:, :n_known] = (1.0 - of_text[:, :n_known]) * many / (clicks + many)
         return np.stack([self._placed(voice) for voice in voices])
+
+    def _voices_of_start(self, by_text: FloatArray, popular: float) -> FloatArray:
+        """The same where the clicks of an item multiply its odds by text: by the logarithms, over the least of each."""
+        said = np.log(np.maximum(by_text, FLOOR) / FLOOR)
+        many = np.float32(popular * self.settings.rate) * rated(self.counts[self.young], 0.0)
+        voices = np.zeros((3, len(by_text), len(self.counts)), dtype=np.float32)
+        voices[2][:, self.young] = many / np.maximum(said + many, np.float32(1e-9))
+        voices[0] = 1.0 - voices[2]
+        return voices
 
     @cached_property
     def known(self) -> IntArray:
@@ -262,9 +253,19 @@ class Experts(Component):
         """Clicks of an item that has some."""
         return float(self.counts.sum() / max(np.count_nonzero(self.counts), 1))
 
-    @cached_property
-    def of_text(self) -> FloatArray:
+    def of_text(self, popular: float = 1.0) -> FloatArray:
         """What is of each young item in its log-odds by text, (n_young,)."""
+        return self._of_text + np.float32(popular) * self._rated if self.settings.rate else self._of_text
+
+    @cached_property
+    def _rated(self) -> FloatArray:
+        """What clicks add to the log-odds by text where these are all; one that came later starts as the mean item."""
+        counts, old = self.counts[self.young], self.old[self.young]
+        odds = np.float32(self.settings.rate) * rated(counts, self._mean)
+        return np.where(old, odds, np.maximum(odds, 0.0))
+
+    @cached_property
+    def _of_text(self) -> FloatArray:
         added = self.settings.calibration.of_crowd(self.crowd)
         added += np.float32(self.settings.unseen) * (self.old & (self.counts == 0))[self.young]
         added[self.few.young] += self.few.to_come
@@ -279,10 +280,14 @@ class Experts(Component):
         young, known = np.flatnonzero(self.counts[self.young] > 0), self.known
         items, order = self.young[young], np.argsort(known)
         new, counts = np.isin(items, self.risen), self.counts[items]
-        share = text_share(counts, np.where(new, max(self.settings.few, RISEN), self.settings.few))
+        at = order[np.searchsorted(known, items, sorter=order)]
+        if self.settings.rate:
+            return Few(young, at, *np.array([1.0, 0.0, 0.0], dtype=np.float32)[:, None].repeat(len(young), axis=1))
+        few = np.where(counts <= YOUNG, self.settings.few, 0.0)
+        share = text_share(counts, np.where(new, max(self.settings.few, RISEN), few))
         return Few(
             young,
-            order[np.searchsorted(known, items, sorter=order)],
+            at,
             share,
             foretold(counts) * (share > 0),
             np.where(new, np.float32(0.0), to_come(counts, self._mean)),
@@ -311,6 +316,8 @@ class Experts(Component):
 
     def _levels(self, by_clicks: FloatArray, by_text: FloatArray) -> Levels:
         by_click = level(by_clicks)
+        if self.settings.rate:
+            return by_click, level(by_text)
         few_to_tell = len(self._new) < TOP
         return by_click, np.float32(self.settings.level) * by_click if few_to_tell else level(by_text[:, self._new])
 

@@ -11,8 +11,9 @@ from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray
 from coldstart.rankers.hybrid.calibration import Calibration, Levels, level
 from coldstart.rankers.hybrid.content import crowding, nearest
 from coldstart.rankers.hybrid.counts import clicks_of, foretold, popularity, popularity_weight, text_share, to_come
-from coldstart.rankers.hybrid.experts import Settings, blended
+from coldstart.rankers.hybrid.experts import blended
 from coldstart.rankers.hybrid.raw import Raw
+from coldstart.rankers.hybrid.settings import Settings
 from coldstart.training.folds import Fold, K, found, some_of
 
 FEWEST = 20

@@ -16,11 +16,13 @@ from coldstart.errors import InvalidInputError
 from coldstart.rankers.hybrid.calibration import level
 from coldstart.rankers.hybrid.choosing import ALS, EXACT, Grid, Report, choose, likeness
 from coldstart.rankers.hybrid.counts import unseen_odds
-from coldstart.rankers.hybrid.experts import Experts, Settings
+from coldstart.rankers.hybrid.experts import Experts
 from coldstart.rankers.hybrid.finding import Finder
 from coldstart.rankers.hybrid.raw import Collaborative, Content
 from coldstart.rankers.hybrid.reading import Asked, Reading
+from coldstart.rankers.hybrid.settings import Settings
 from coldstart.rankers.hybrid.space import Space
+from coldstart.rankers.hybrid.starting import best_rate, started
 from coldstart.training.folds import Fold, cut
 
 MAX_SIDE = 20_000
@@ -40,6 +42,12 @@ WORDS = (0.0, 0.3)
 
 FEW = (0.0, 1.5, 8.0)
 """Values of ``few`` that are tried."""
+
+RATES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+"""Values of ``rate`` that are tried."""
+
+MOST_STARTING = 30_000
+"""Clicks up to which they are: with more, the collaborative expert has enough to learn from."""
 
 TEXT_WEIGHTS = (1.0, 0.5)
 """Of the query and of the profile."""
@@ -79,6 +87,10 @@ class HybridRanker(Component):
         Clicks at which an item's own clicks count as much as its text, for items with at most 10; 0 to 1,000; at 0 the
         text of an item with clicks says nothing. By default 8, or 1.5, or 0, where more costs over 5 % of NDCG@20 on
         items as they are, and 0 where texts say nothing of new items; 8 below 1,000 clicks.
+    rate : float, optional
+        At 0 the experts above score the items. Above, up to 10, their texts do, and the odds are multiplied by this
+        power of an item's number of clicks. By default what does better on clicks that are hidden at random, up to
+        30,000 clicks; 0 with more, and where ``few``, ``method``, ``l2`` or ``prior`` is given.
     method : {"auto", "exact", "als"}
         The collaborative expert: ``PriorEASE``, exact in closed form, or ``PriorALS``, factors for any size. By default
         exact while the smaller of users and items with clicks is at most 20,000, and weights between items fit in
@@ -144,6 +156,7 @@ class HybridRanker(Component):
         novelty: float = 0.0,
         popularity: float = 1.0,
         few: float | None = None,
+        rate: float | None = None,
         method: Literal["auto", "exact", "als"] = "auto",
         l2: float | None = None,
         prior: float | None = None,
@@ -156,6 +169,7 @@ class HybridRanker(Component):
         self.novelty = novelty
         self.popularity = popularity
         self.few = few
+        self.rate = rate
         self.method = method
         self.l2 = l2
         self.prior = prior
@@ -246,15 +260,23 @@ class HybridRanker(Component):
         content = Content(self.kernel_width, self.kernel_l2, self.boost)
         start, grid = self._collaborative(liked)
         unseen = unseen_odds(np.bincount(liked.indices, minlength=liked.shape[1]))
-        self.settings_ = Settings(start, few=FEW[-1] if self.few is None else self.few, unseen=unseen)
+        settings = Settings(start, few=FEW[-1] if self.few is None else self.few, unseen=unseen)
         few = FEW if self.few is None else [self.few]
         if liked.nnz >= ENOUGH_CLICKS:
             fold = cut(liked, generator(self.rng))
-            came_to = self._choose_words(fold, features, content)
-            vectors = self.space_.item_vectors(features)
-            self.settings_, self.report_ = choose(fold, vectors, self.settings_, content, grid, few)
-            self.report_ |= {"words": came_to} if came_to else {}
-        self.experts_ = Experts.of(liked, self.space_.item_vectors(features), self.settings_, content)
+            words = self._choose_words(fold, features, content)
+            settings, self.report_ = choose(fold, self.space_.item_vectors(features), settings, content, grid, few)
+            self.report_ |= {"words": words} if words else {}
+        vectors, rate = self.space_.item_vectors(features), self.rate or 0.0
+        if liked.nnz <= MOST_STARTING and self._leaves_open():
+            rate, rates = best_rate(liked, vectors, settings, content, RATES, generator(self.rng))
+            self.report_ |= {"rate": rates} if rates else {}
+        self.settings_ = started(settings, rate)
+        self.experts_ = Experts.of(liked, vectors, self.settings_, content)
+
+    def _leaves_open(self) -> bool:
+        """Whether nothing is given that says how clicks are to count."""
+        return self.method == "auto" and all(given is None for given in (self.rate, self.few, self.l2, self.prior))
 
     def _choose_words(self, fold: Fold, features: Features, content: Content) -> dict[float, float]:
         """Settle how much words count in the likeness of items; return what each weight came to."""
@@ -345,6 +367,8 @@ class HybridRanker(Component):
         check_between("popularity", self.popularity, 0.0, 1.0)
         if self.few is not None:
             check_between("few", self.few, 0.0, 1000.0)
+        if self.rate is not None:
+            check_between("rate", self.rate, 0.0, 10.0)
         if self.method not in ("auto", "exact", "als"):
             raise InvalidInputError(f'`method` must be "auto", "exact" or "als"; got {self.method!r}.')
         if self.l2 is not None:

@@ -11,7 +11,6 @@ from coldstart._component import Component
 from coldstart.rankers.hybrid.als import PriorALS
 from coldstart.rankers.hybrid.answers import Answers
 from coldstart.rankers.hybrid.content import KernelRidge, nearest, neighbours
-from coldstart.rankers.hybrid.counts import YOUNG
 from coldstart.rankers.hybrid.ease import PriorEASE, Ridge, TextPrior, evened
 
 TEXT_L2 = 10.0
@@ -109,16 +108,16 @@ class Raw:
         vectors: FloatArray,
         collaborative: Collaborative,
         content: Content,
-        few: bool,
+        most: float,
         model: Model | None = None,
     ) -> "Raw":
         """Fit on clicks (m, n), weights up to 1, and vectors (n, dim), rows of length one or zero.
 
-        ``few``: the content expert scores items with few clicks as well. ``model`` is the collaborative expert when it
-        is there already.
+        The content expert scores items with at most ``most`` clicks. ``model`` is the collaborative expert when it is
+        there already.
         """
         counts = np.asarray(clicks.sum(axis=0))
-        warm, young = np.flatnonzero(counts), np.flatnonzero(counts <= (YOUNG if few else 0))
+        warm, young = np.flatnonzero(counts), np.flatnonzero(counts <= most)
         model = model or collaborative.fitted(csr_array(clicks[:, warm]), vectors[warm])
         exact = collaborative.method == "exact" and len(warm) <= MOST_EXACT
         weights, regression = _weights(vectors, warm, young, content, exact)

@@ -9,6 +9,7 @@ from coldstart.rankers.hybrid import answers as module
 from coldstart.rankers.hybrid.als import PriorALS
 from coldstart.rankers.hybrid.answers import Answers
 from coldstart.rankers.hybrid.content import nearest, neighbours
+from coldstart.rankers.hybrid.counts import YOUNG
 from coldstart.rankers.hybrid.raw import Collaborative, Content, Raw
 from coldstart.storage import pack, unpack
 
@@ -29,7 +30,7 @@ def made(make_world):
     """Raw scores of either method, and the texts of their items."""
     world = make_world(per_kind=20, n_cold=4, n_users=40)
     vectors = CosineRanker().fit(world.features).item_vectors(world.features)
-    return {name: Raw.of(world.clicks, vectors, Collaborative(name), Content(), True) for name in METHODS}, vectors
+    return {name: Raw.of(world.clicks, vectors, Collaborative(name), Content(), YOUNG) for name in METHODS}, vectors
 
 
 def saved(answers):

@@ -6,8 +6,8 @@ from scipy.sparse import csr_array
 
 from coldstart.rankers.hybrid import choosing as module
 from coldstart.rankers.hybrid.choosing import ALS, EXACT, POPULARITY, _told, choose, likeness
-from coldstart.rankers.hybrid.experts import Settings
 from coldstart.rankers.hybrid.raw import Collaborative, Content, Raw
+from coldstart.rankers.hybrid.settings import Settings
 from coldstart.training.folds import cut, found
 
 START, FEW = Settings(), (0.0, 10.0)
@@ -70,7 +70,7 @@ class TestLikeness:
     def test_it_is_the_ndcg_of_the_clicks_alone_among_items_that_lost_theirs(self, make_world):
         world = make_world()
         fold, vectors = cut(world.clicks, np.random.default_rng(0)), world.texts
-        raw = Raw.of(fold.train, vectors, Collaborative(), Content(boost=0.0), False)
+        raw = Raw.of(fold.train, vectors, Collaborative(), Content(boost=0.0), 0)
         rows = np.flatnonzero(np.diff(fold.held[:, fold.cold].indptr))
         _, by_text = raw.scores(csr_array(fold.train[rows][:, raw.warm]))
         cold = fold.cold[raw.young]

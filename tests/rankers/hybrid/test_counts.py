@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldstart.rankers.hybrid.counts import foretold, popularity_weight, text_share, unseen_odds
+from coldstart.rankers.hybrid.counts import foretold, popularity_weight, rated, text_share, unseen_odds
 
 
 def test_the_weight_of_popularity_goes_by_the_logarithm_of_the_clicks_and_stays_flat_outside():
@@ -54,3 +54,9 @@ class TestForetold:
 def test_text_has_half_a_say_at_few_clicks_nearly_all_before_and_hardly_any_after():
     np.testing.assert_allclose(text_share(np.array([1.0, 3.0, 9.0]), 3.0), [81 / 82, 0.5, 1 / 82], rtol=1e-6)
     assert text_share(np.array([0.5, 1e6]), 0.0).tolist() == [0.0, 0.0]
+
+
+def test_odds_by_clicks_are_those_beside_an_item_with_the_mean():
+    found = rated(np.array([0.0, 4.0, 9.0], dtype=np.float32), 4.0)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(np.exp(found), [0.5 / 4.5, 1.0, 9.5 / 4.5], rtol=1e-6)

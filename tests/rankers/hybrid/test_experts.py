@@ -8,8 +8,9 @@ from scipy.sparse import csr_array
 from coldstart.rankers.hybrid import raw as raw_module
 from coldstart.rankers.hybrid.calibration import FLOOR, Calibration, level
 from coldstart.rankers.hybrid.counts import YOUNG, clicks_of, popularity
-from coldstart.rankers.hybrid.experts import Experts, Settings, blended, text_part
+from coldstart.rankers.hybrid.experts import Experts, blended, text_part
 from coldstart.rankers.hybrid.raw import Collaborative, Content, Raw
+from coldstart.rankers.hybrid.settings import Settings
 from coldstart.training.folds import HELD
 
 
@@ -51,7 +52,7 @@ def test_odds_are_those_of_the_exact_scores(world, method):
     calibration = Calibration(1.2, 0.8, 0.3, 0.2, 0.4, -0.5, -2.0)
     learned = Settings(collaborative, calibration=calibration)
     counts = world.clicks.sum(axis=0)
-    raw = Raw.of(world.clicks, world.texts, collaborative, Content(), True)
+    raw = Raw.of(world.clicks, world.texts, collaborative, Content(), YOUNG)
     new = counts[raw.young] == 0
     by_clicks, by_text = raw.scores(csr_array(world.clicks[:, raw.warm]))
     levels = level(by_clicks), level(by_text[:, new])

@@ -7,9 +7,10 @@ from scipy.sparse import csr_array
 from coldstart.rankers.hybrid import mixing as module
 from coldstart.rankers.hybrid.calibration import Calibration
 from coldstart.rankers.hybrid.choosing import EXACT, choose
-from coldstart.rankers.hybrid.experts import Experts, Settings
+from coldstart.rankers.hybrid.experts import Experts
 from coldstart.rankers.hybrid.mixing import _candidates
 from coldstart.rankers.hybrid.raw import Content
+from coldstart.rankers.hybrid.settings import Settings
 from coldstart.training.folds import cut, found
 
 START, FEW = Settings(), (0.0, 10.0)

@@ -16,9 +16,9 @@ from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.hybrid import answers as answers_module
 from coldstart.rankers.hybrid import ranker as module
 from coldstart.rankers.hybrid.calibration import Calibration
-from coldstart.rankers.hybrid.experts import Settings
 from coldstart.rankers.hybrid.ranker import HybridRanker
 from coldstart.rankers.hybrid.raw import Collaborative
+from coldstart.rankers.hybrid.settings import Settings
 from coldstart.testing import HashEncoder, check_ranker, check_recommender, tiny_catalog, tiny_clicks
 
 
@@ -90,13 +90,13 @@ def by_kind(world, scores, cold):
 
 class TestContracts:
     @pytest.mark.parametrize(
-        "params", [{}, {"few": 0.0}, {"novelty": -1.0}, {"method": "als"}, {"popularity": 0.0}], ids=str
+        "params", [{}, {"few": 0.0}, {"novelty": -1.0}, {"method": "als"}, {"popularity": 0.0}, {"rate": 2.0}], ids=str
     )
     def test_of_a_ranker(self, params):
         check_ranker(HybridRanker(**params))
 
     @pytest.mark.parametrize(
-        "params", [{}, {"few": 0.0}, {"novelty": -1.0}, {"method": "als"}, {"popularity": 0.0}], ids=str
+        "params", [{}, {"few": 0.0}, {"novelty": -1.0}, {"method": "als"}, {"popularity": 0.0}, {"rate": 2.0}], ids=str
     )
     def test_of_a_recommender(self, params):
         check_recommender(lambda: cs.Recommender(encoder=HashEncoder(), ranker=HybridRanker(**params)))
@@ -202,9 +202,9 @@ class TestWhatIsLearned:
             assert tried[getattr(ranker.settings_.collaborative, name)] == max(tried.values())
         assert all(type(value) is float for value in ranker.report_["l2"].values())
 
-    def test_below_1000_clicks_the_settings_are_the_usual_ones(self, of_small):
-        assert replace(of_small.settings_, unseen=0.0) == Settings()
-        assert of_small.report_ == {}
+    def test_below_1000_clicks_the_settings_are_the_usual_ones_but_for_the_start(self, of_small):
+        assert replace(of_small.settings_, unseen=0.0, rate=0.0) == Settings()
+        assert set(of_small.report_) == {"rate"}
 
     @pytest.mark.parametrize("clicks", [999, 1000])
     def test_a_thousand_clicks_are_enough(self, clicks):
@@ -213,7 +213,7 @@ class TestWhatIsLearned:
         pairs[rng.permutation(pairs.size)[:clicks]] = 1.0
         items = Features(rng.standard_normal((40, 4)).astype(np.float32))
         report = HybridRanker().fit(items, csr_array(pairs.reshape(60, 40))).report_
-        assert bool(report) == (clicks == 1000)
+        assert ("l2" in report) == (clicks == 1000)
 
     def test_the_same_rng_gives_the_same_bytes_and_another_hides_other_clicks(self, world, ranker):
         users = world.ask(world.clicks.toarray()[:4])
@@ -322,6 +322,67 @@ class TestFew:
         assert HybridRanker(few=2.5).fit(small.features, small.clicks).settings_.few == 2.5
 
 
+class TestRate:
+    def rated(self, world, **params):
+        return HybridRanker(**params).fit(world.features, world.clicks)
+
+    def test_it_is_learned_unless_how_clicks_count_is_given(self, small, of_small):
+        assert tuple(of_small.report_["rate"]) == module.RATES
+        for params in ({"few": 8.0}, {"l2": 100.0}, {"prior": 1.0}, {"method": "exact"}, {"rate": 0.0}):
+            fitted = self.rated(small, **params)
+            assert ("rate" in fitted.report_, fitted.settings_.rate) == (False, 0.0)
+        assert self.rated(small, rate=3.0).settings_.rate == 3.0
+
+    def test_with_many_clicks_it_is_not(self, monkeypatch, small):
+        monkeypatch.setattr(module, "MOST_STARTING", small.clicks.nnz - 1)
+        assert "rate" not in self.rated(small).report_
+
+    def test_the_more_the_further_up_are_items_that_many_like(self, world):
+        users, counts = world.ask(world.clicks.toarray()), np.asarray(world.clicks.sum(axis=0))
+
+        def clicks_of_the_first(rate):
+            scores = self.rated(world, rate=rate).score(users, world.features)
+            return counts[np.argsort(-scores, axis=1)[:, :10]].mean()
+
+        found = [clicks_of_the_first(rate) for rate in (0.25, 1.0, 4.0)]
+        assert found == sorted(found)
+        assert found[2] > found[0] + 2.0
+
+    def test_without_popularity_text_alone_counts(self, world):
+        users = world.ask(world.clicks.toarray()[:9])
+        little, much = (self.rated(world, rate=rate, popularity=0.0) for rate in (0.25, 4.0))
+        scores = little.score(users, world.features)
+        np.testing.assert_allclose(scores, much.score(users, world.features), atol=1e-5)
+        assert not much.voices(users, world.features)[3].any()
+
+    def test_popularity_has_more_to_say_of_what_more_have_clicked(self, world):
+        fitted, counts = self.rated(world, rate=1.0), np.asarray(world.clicks.sum(axis=0))
+        voices = fitted.voices(world.ask(world.clicks.toarray()[:9]), world.features)
+        assert not voices[3][:, world.cold].any()
+        same = np.flatnonzero(world.kinds == 0)
+        said = voices[3].mean(axis=0)[same]
+        assert np.corrcoef(said, np.log(counts[same] + 0.5))[0, 1] > 0.6
+
+    def test_an_item_that_comes_later_is_taken_for_one_with_as_many_clicks_as_others(self, world):
+        fitted = self.rated(world, rate=2.0)
+        origin = np.append(np.arange(world.n_items), -1)
+        twin = int(np.flatnonzero(world.cold)[0])
+        features = Features(world.features.dense[np.append(np.arange(world.n_items), twin)])
+        clicks = csr_array(np.pad(world.clicks.toarray(), ((0, 0), (0, 1))))
+        grown = fitted.refreshed(features, clicks, origin)
+        told = np.zeros((1, world.n_items + 1), dtype=np.float32)
+        told[0, :3] = 1.0
+        nothing = Features(np.zeros((1, 8), dtype=np.float32))
+        scores = grown.score(Users(csr_array(told), csr_array(0 * told), nothing, nothing), features)[0]
+        mean = world.clicks.sum() / (~world.cold).sum()
+        assert scores[-1] - scores[twin] == pytest.approx(2.0 * np.log((mean + 0.5) / 0.5), rel=1e-3)
+
+    @pytest.mark.parametrize("rate", [-0.1, 10.1, float("nan")])
+    def test_out_of_range_it_is_refused(self, world, rate):
+        with pytest.raises(InvalidInputError, match="`rate` must be"):
+            self.rated(world, rate=rate)
+
+
 class TestMethod:
     def test_auto_is_exact_while_it_fits(self, monkeypatch, small):
         def chosen(method="auto"):
@@ -402,7 +463,7 @@ class TestWordsLearned:
         titles = titles_of(small)
         features = Features(small.features.dense, LexicalEncoder().fit(titles).encode(titles))
         fitted = HybridRanker().fit(features, small.clicks)
-        assert fitted.report_ == {}
+        assert set(fitted.report_) == {"rate"}
         assert fitted.space_.words == module.WORDS[-1]
 
 
@@ -449,9 +510,10 @@ class TestVoices:
     def test_the_experts_are_named_in_order(self, ranker):
         assert ranker.experts == ("lexical", "content", "collaborative", "popularity")
 
-    def test_content_alone_speaks_for_an_item_without_clicks_when_nothing_is_asked(self, worded, of_words):
+    def test_content_alone_speaks_for_an_item_without_clicks_when_nothing_is_asked(self, worded):
         world = worded.world
-        found = self.voices(of_words, world, world.ask(world.clicks.toarray()[:5]))
+        of_experts = HybridRanker(rate=0.0).fit(world.features, world.clicks)
+        found = self.voices(of_experts, world, world.ask(world.clicks.toarray()[:5]))
         assert np.all(found["content"][:, world.cold] == 1.0)
         known = world.clicks.sum(axis=0) > 10
         assert found["collaborative"][:, known].mean() > 0.5
@@ -487,7 +549,7 @@ class TestVoices:
             alone = ranker.voices(world.ask(histories[at], query=texts[at]), world.features)
             np.testing.assert_allclose(alone[:, 0], together[:, at], atol=1e-3)
 
-    @pytest.mark.parametrize("params", [{"method": "als"}, {"few": 0.0}, {"novelty": 5.0}], ids=str)
+    @pytest.mark.parametrize("params", [{"method": "als"}, {"few": 0.0}, {"novelty": 5.0}, {"rate": 1.0}], ids=str)
     def test_they_are_shares_whatever_the_settings(self, worded, params):
         world = worded.world
         fitted = HybridRanker(**params).fit(world.features, world.clicks)

@@ -17,9 +17,9 @@ def world(make_world):
     return make_world(n_users=60, inside=0.3)
 
 
-def fitted(world, clicks=None, collaborative=None, few=True, **content):
+def fitted(world, clicks=None, collaborative=None, most=YOUNG, **content):
     clicks = world.clicks if clicks is None else csr_array(clicks)
-    return Raw.of(clicks, world.texts, collaborative or Collaborative(), Content(**content), few)
+    return Raw.of(clicks, world.texts, collaborative or Collaborative(), Content(**content), most)
 
 
 def of_warm(world, raw, rows):
@@ -67,14 +67,13 @@ class TestOf:
     def test_warm_items_have_clicks_and_young_ones_none_or_few(self, world):
         counts = world.clicks.sum(axis=0)
         assert 0 < (counts[~world.cold] <= YOUNG).sum() < (~world.cold).sum()
-        with_few, without = fitted(world, few=True), fitted(world, few=False)
-        for raw in (with_few, without):
+        for most in (0, YOUNG, np.inf):
+            raw = fitted(world, most=most)
             assert np.array_equal(raw.warm, np.flatnonzero(counts))
-        assert np.array_equal(with_few.young, np.flatnonzero(counts <= YOUNG))
-        assert np.array_equal(without.young, np.flatnonzero(counts == 0))
+            assert np.array_equal(raw.young, np.flatnonzero(counts <= most))
 
     def test_items_without_clicks_are_regressed_on_the_texts_of_the_others(self, world):
-        raw, vectors = fitted(world, few=False, width=2.0, l2=0.7), world.texts
+        raw, vectors = fitted(world, most=0, width=2.0, l2=0.7), world.texts
         expected = KernelRidge.of(vectors[raw.warm], 2.0, 0.7).weights(vectors[raw.young])
         np.testing.assert_allclose(raw.weights, expected, atol=1e-6)
 
@@ -88,7 +87,7 @@ class TestOf:
     @pytest.mark.parametrize(("method", "most_exact"), [("exact", 3), ("als", 20_000)])
     def test_with_many_items_and_with_als_the_nearest_are_averaged(self, monkeypatch, world, method, most_exact):
         monkeypatch.setattr(module, "MOST_EXACT", most_exact)
-        raw, vectors = fitted(world, collaborative=Collaborative(method), few=False), world.texts
+        raw, vectors = fitted(world, collaborative=Collaborative(method), most=0), world.texts
         expected = neighbours(nearest(vectors[raw.warm], vectors[raw.young])).toarray()
         np.testing.assert_allclose(raw.weights.toarray(), expected, atol=1e-6)
         np.testing.assert_allclose(raw.weights.sum(axis=0), 1.0, atol=1e-5)
@@ -104,7 +103,7 @@ class TestOf:
 
     def test_a_model_that_is_there_already_is_not_fitted_again(self, world):
         first = fitted(world)
-        again = Raw.of(world.clicks, world.texts, Collaborative(l2=1.0), Content(), False, first.model)
+        again = Raw.of(world.clicks, world.texts, Collaborative(l2=1.0), Content(), 0, first.model)
         assert again.model is first.model
 
 
@@ -125,19 +124,19 @@ class TestScores:
 
     @pytest.mark.parametrize("method", METHODS)
     def test_the_reach_is_what_the_weights_of_a_young_item_sum_to(self, world, method):
-        raw = fitted(world, collaborative=Collaborative(method), few=False)
+        raw = fitted(world, collaborative=Collaborative(method), most=0)
         expected = csr_array(raw.weights).toarray().sum(axis=0)
         assert raw.reach == pytest.approx(expected.mean(), rel=1e-4)
-        nobody_young = fitted(world, np.ones(world.clicks.shape, dtype=np.float32), Collaborative(method), few=False)
+        nobody_young = fitted(world, np.ones(world.clicks.shape, dtype=np.float32), Collaborative(method), most=0)
         assert len(nobody_young.young) == 0
         assert nobody_young.reach == 1.0
 
     @pytest.mark.parametrize("method", METHODS)
     @pytest.mark.parametrize("n_users", [30, 200], ids=["fewer users than items", "more"])
-    @pytest.mark.parametrize("few", [False, True])
-    def test_the_answers_written_out_are_the_exact_scores(self, make_world, method, n_users, few):
+    @pytest.mark.parametrize("most", [0, YOUNG, np.inf])
+    def test_the_answers_written_out_are_the_exact_scores(self, make_world, method, n_users, most):
         world = make_world(n_users=n_users)
-        raw = fitted(world, collaborative=Collaborative(method, l2=10.0), few=few)
+        raw = fitted(world, collaborative=Collaborative(method, l2=10.0), most=most)
         rng = np.random.default_rng(0)
         strangers = csr_array((rng.random((6, len(raw.warm))) < 0.1).astype(np.float32))
         for rows in (of_warm(world, raw, np.arange(10)), strangers, csr_array(0.5 * strangers)):

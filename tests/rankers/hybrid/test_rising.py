@@ -13,10 +13,11 @@ from coldstart.rankers.hybrid import answers as answers_module
 from coldstart.rankers.hybrid.als import PriorALS
 from coldstart.rankers.hybrid.counts import FORETOLD, YOUNG
 from coldstart.rankers.hybrid.ease import PriorEASE, Ridge, TextPrior
-from coldstart.rankers.hybrid.experts import RISEN, Experts, Settings, text_share
+from coldstart.rankers.hybrid.experts import RISEN, Experts, text_share
 from coldstart.rankers.hybrid.ranker import HybridRanker
 from coldstart.rankers.hybrid.raw import Collaborative, Content
 from coldstart.rankers.hybrid.rising import als_columns, ease_columns
+from coldstart.rankers.hybrid.settings import Settings
 from coldstart.testing import HashEncoder, tiny_catalog, tiny_clicks
 
 METHODS = ["exact", "als"]
