@@ -105,14 +105,17 @@ class Experts(Component):
     def moved(self, vectors: FloatArray, origin: IntArray) -> "Experts":
         """Return the experts of a changed catalogue: item j was item ``origin[j]`` before, or is new where that is -1.
 
-        A new item, and one with few or no clicks whose text was changed, is placed by its text; one that has risen is
-        new again.
+        A new item, and one with few or no clicks (at a start: none) whose text was changed, is placed by its text; one
+        that has risen is new again.
         """
         known = np.flatnonzero(origin >= 0)
         place = np.full(len(self.counts), -1, dtype=np.int64)
         place[origin[known]] = known
         there = np.maximum(place[self.young], 0)
-        kept = (place[self.young] >= 0) & (vectors[there] == self.texts).all(axis=1)
+        same = (vectors[there] == self.texts).all(axis=1)
+        if self.settings.rate:
+            same |= self.counts[self.young] > 0  # or else its own clicks would count as those of a neighbour
+        kept = (place[self.young] >= 0) & same
         changed = there[(place[self.young] >= 0) & ~kept]
         placed = np.sort(np.append(np.flatnonzero(origin < 0), changed))
         young = np.append(place[self.young][kept], placed)
@@ -148,12 +151,13 @@ class Experts(Component):
     def rising(self, clicks: Csr) -> "Experts":
         """Return the experts with what clicks (m, n), all there are, say of the items that had none at the fit.
 
-        Of experts as ``moved`` returns them.
+        Of experts as ``moved`` returns them. At a start they count for the others, too.
         """
         now = np.asarray(clicks.sum(axis=0), dtype=np.float32)
         risen = np.flatnonzero((now > 0) & (self.counts == 0))
+        counts = now if self.settings.rate else np.where(self.counts > 0, self.counts, now)
         if not len(risen):
-            return self
+            return replace(self, counts=counts) if self.settings.rate else self
         texts = self.texts[np.argsort(self.young)[np.searchsorted(np.sort(self.young), risen)]]
         of_warm, of_risen = self._rows(clicks), csr_array(clicks[:, risen])
         if self.answers.als is not None:
@@ -163,8 +167,6 @@ class Experts(Component):
             of_warm, of_risen = csr_array(both[:, :n_warm]), csr_array(both[:, n_warm:])
             fitted = self.settings.collaborative
             columns = ease_columns(of_warm, of_risen, self.vectors, texts, fitted.l2, fitted.prior, TEXT_L2)
-        counts = self.counts.copy()
-        counts[risen] = now[risen]
         return replace(self, risen=risen, counts=counts, answers=self.answers.taking_in(len(self.warm), columns))
 
     def log_odds(self, history: Csr, popular: float = 1.0, strangers: BoolArray | None = None) -> FloatArray:
@@ -250,22 +252,24 @@ class Experts(Component):
 
     @property
     def _mean(self) -> float:
-        """Clicks of an item that has some."""
-        return float(self.counts.sum() / max(np.count_nonzero(self.counts), 1))
+        """Clicks of an item that had some at the fit."""
+        there = self.warm[self.warm >= 0]
+        return float(self.counts[there].mean()) if len(there) else 1.0
 
     def of_text(self, popular: float = 1.0) -> FloatArray:
         """What is of each young item in its log-odds by text, (n_young,)."""
-        return self._of_text + np.float32(popular) * self._rated if self.settings.rate else self._of_text
+        return self._of_kind + np.float32(popular) * self._rated if self.settings.rate else self._of_kind
 
     @cached_property
     def _rated(self) -> FloatArray:
-        """What clicks add to the log-odds by text where these are all; one that came later starts as the mean item."""
+        """What clicks add to it at a start; an item that came later starts as one with the mean."""
         counts, old = self.counts[self.young], self.old[self.young]
         odds = np.float32(self.settings.rate) * rated(counts, self._mean)
         return np.where(old, odds, np.maximum(odds, 0.0))
 
     @cached_property
-    def _of_text(self) -> FloatArray:
+    def _of_kind(self) -> FloatArray:
+        """The same of items that are crowded, old and without clicks, or have few."""
         added = self.settings.calibration.of_crowd(self.crowd)
         added += np.float32(self.settings.unseen) * (self.old & (self.counts == 0))[self.young]
         added[self.few.young] += self.few.to_come
@@ -282,7 +286,8 @@ class Experts(Component):
         new, counts = np.isin(items, self.risen), self.counts[items]
         at = order[np.searchsorted(known, items, sorter=order)]
         if self.settings.rate:
-            return Few(young, at, *np.array([1.0, 0.0, 0.0], dtype=np.float32)[:, None].repeat(len(young), axis=1))
+            none = np.zeros(len(young), dtype=np.float32)
+            return Few(young, at, share=none + 1.0, foretold=none, to_come=none)
         few = np.where(counts <= YOUNG, self.settings.few, 0.0)
         share = text_share(counts, np.where(new, max(self.settings.few, RISEN), few))
         return Few(

@@ -103,7 +103,7 @@ class Finder:
         known[experts.known[there]] = there
         text[experts.young] = len(experts.known) + np.arange(len(experts.young))
         added, share, foretold = np.zeros((3, len(experts.counts)), dtype=np.float32)
-        added[experts.young] = experts.of_text(popular)
+        added[experts.young] = experts.of_text()
         added[experts.counts == 0] += np.float32(novelty)
         both = experts.young[few.young]
         share[both], foretold[both] = few.share, few.foretold

@@ -12,7 +12,7 @@ from coldstart.rankers.hybrid.raw import Collaborative
 
 @dataclass(frozen=True)
 class Settings(Component):
-    """What is learned on a pseudo-cold fold.
+    """What is learned on clicks that are hidden from the experts.
 
     Attributes
     ----------

@@ -15,7 +15,10 @@ from coldstart.rankers.hybrid.settings import Settings
 from coldstart.training.folds import ASKED, some_of
 
 PARTS = 5
-"""Of the clicks, each of which is hidden in its turn until enough users were asked."""
+"""Of the clicks, each of which is hidden in its turn until there is enough to compare."""
+
+ENOUGH = 2_000
+"""Hidden clicks that are."""
 
 DEPTH = 100
 """Rank to which a hidden click counts as found: of few clicks hardly any are found among the first 20."""
@@ -38,6 +41,7 @@ def best_rate(
     settings: Settings,
     content: Content,
     rates: Sequence[float],
+    popular: float,
     rng: np.random.Generator,
 ) -> tuple[float, dict[float, float]]:
     """Return the power that does best, 0 for the ``settings`` as they are, and what each comes to.
@@ -45,17 +49,19 @@ def best_rate(
     That is the mean gain 1 / log2(1 + rank) of clicks hidden at random, up to rank ``DEPTH`` of all items. What becomes
     popular is popular already, which is not so where items are hidden whole.
     """
-    asked, gains = 0, []
+    asked, gains = np.zeros(clicks.shape[0], dtype=int), []
     for train, held in _parts(clicks, rng):
         users = np.flatnonzero(np.diff(train.indptr) * np.diff(held.indptr))
         rows = some_of(users, min(ASKED, MOST_SCORES // clicks.shape[1]))
-        if len(rows) and asked < ASKED:
+        if len(rows):
             history, wanted = csr_array(train[rows]), csr_array(held[rows])
             experts = Experts.of(train, vectors, started(settings, max(rates)), content)
             tried = (replace(experts, settings=started(settings, rate)) for rate in rates)
-            gains.append([_gains(one.log_odds(history), history, wanted) for one in tried])
-            asked += len(rows)
-    if asked < FEWEST:
+            gains.append([_gains(one.log_odds(history, popular), history, wanted) for one in tried])
+            asked[rows] += 1
+        if asked.sum() >= ASKED or sum(len(part[0]) for part in gains) >= ENOUGH:
+            break
+    if np.count_nonzero(asked) < FEWEST:
         return 0.0, {}
     of_rates = np.hstack(gains)
     came_to = of_rates.mean(axis=1)

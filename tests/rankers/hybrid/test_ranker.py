@@ -377,6 +377,42 @@ class TestRate:
         mean = world.clicks.sum() / (~world.cold).sum()
         assert scores[-1] - scores[twin] == pytest.approx(2.0 * np.log((mean + 0.5) / 0.5), rel=1e-3)
 
+    def refreshed(self, world, ranker, clicks, dense=None):
+        """The ranker, with all there is clicked now."""
+        features = world.features if dense is None else Features(dense)
+        return ranker.refreshed(features, csr_array(clicks), np.arange(world.n_items)), features
+
+    def test_clicks_that_come_later_count_for_every_item(self, world):
+        fitted, clicks = self.rated(world, rate=2.0), world.clicks.toarray()
+        clicks = np.vstack([clicks, np.zeros((50, world.n_items), dtype=np.float32)])
+        old, unclicked = int(np.flatnonzero(~world.cold)[0]), int(np.flatnonzero(world.cold)[0])
+        before = fitted.score(world.ask(world.only(5, 6)), world.features)[0]
+        clicks[-50:, [old, unclicked]] = 1.0
+        now, features = self.refreshed(world, fitted, clicks)
+        gained = now.score(world.ask(world.only(5, 6)), features)[0] - before
+        n_old = world.clicks.sum(axis=0)[old]
+        others = gained[2]
+        assert gained[old] - others == pytest.approx(2.0 * np.log((n_old + 50.5) / (n_old + 0.5)), rel=1e-3)
+        assert gained[unclicked] - others == pytest.approx(2.0 * np.log(50.5 / 0.5), rel=1e-3)
+
+    def test_an_item_whose_text_is_changed_a_little_stays_where_it_was(self, world):
+        fitted, dense = self.rated(world, rate=1.0), world.features.dense.copy()
+        item = int(np.flatnonzero(~world.cold)[3])
+        dense[item] += 0.01
+        now, features = self.refreshed(world, fitted, world.clicks.toarray(), dense)
+        asked = world.ask(world.clicks.toarray()[:20])
+        moved = now.score(asked, features)[:, item] - fitted.score(asked, world.features)[:, item]
+        assert np.abs(moved).max() < 0.2
+
+    def test_however_popular_an_item_is_a_query_is_answered(self, world):
+        fitted = self.rated(world, rate=10.0)
+        clicks = np.vstack([world.clicks.toarray(), np.zeros((40_000, world.n_items), dtype=np.float32)])
+        clicks[90:, 0] = 1.0
+        now, features = self.refreshed(world, fitted, clicks)
+        scores = now.score(world.ask(world.only(1), query=world.text_of(2)), features)
+        assert np.isfinite(scores).all()
+        assert scores.argmax() == 0
+
     @pytest.mark.parametrize("rate", [-0.1, 10.1, float("nan")])
     def test_out_of_range_it_is_refused(self, world, rate):
         with pytest.raises(InvalidInputError, match="`rate` must be"):
