@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 import coldstart as cs
 from coldstart.base import Features, Users
@@ -406,8 +406,8 @@ class TestRate:
 
     def test_however_popular_an_item_is_a_query_is_answered(self, world):
         fitted = self.rated(world, rate=10.0)
-        clicks = np.vstack([world.clicks.toarray(), np.zeros((40_000, world.n_items), dtype=np.float32)])
-        clicks[90:, 0] = 1.0
+        many = np.ones(1_000_000, dtype=np.float32), np.zeros(1_000_000, dtype=np.int64), np.arange(1_000_001)
+        clicks = vstack([world.clicks, csr_array(many, shape=(1_000_000, world.n_items))])
         now, features = self.refreshed(world, fitted, clicks)
         scores = now.score(world.ask(world.only(1), query=world.text_of(2)), features)
         assert np.isfinite(scores).all()
