@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array
 
 import coldstart as cs
 from coldstart.base import Features, Users
@@ -16,6 +16,7 @@ from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.hybrid import answers as answers_module
 from coldstart.rankers.hybrid import ranker as module
 from coldstart.rankers.hybrid.calibration import Calibration
+from coldstart.rankers.hybrid.experts import Experts
 from coldstart.rankers.hybrid.ranker import HybridRanker
 from coldstart.rankers.hybrid.raw import Collaborative
 from coldstart.rankers.hybrid.settings import Settings
@@ -404,14 +405,12 @@ class TestRate:
         moved = now.score(asked, features)[:, item] - fitted.score(asked, world.features)[:, item]
         assert np.abs(moved).max() < 0.2
 
-    def test_however_popular_an_item_is_a_query_is_answered(self, world):
-        fitted = self.rated(world, rate=10.0)
-        many = np.ones(1_000_000, dtype=np.float32), np.zeros(1_000_000, dtype=np.int64), np.arange(1_000_001)
-        clicks = vstack([world.clicks, csr_array(many, shape=(1_000_000, world.n_items))])
-        now, features = self.refreshed(world, fitted, clicks)
-        scores = now.score(world.ask(world.only(1), query=world.text_of(2)), features)
-        assert np.isfinite(scores).all()
-        assert scores.argmax() == 0
+    def test_however_large_log_odds_are_a_query_is_answered(self, monkeypatch, world):
+        fitted, users = self.rated(world, rate=1.0), world.ask(world.only(1), query=world.text_of(2))
+        expected = fitted.score(users, world.features)
+        odds = fitted.experts_.log_odds(users.history)
+        monkeypatch.setattr(Experts, "log_odds", lambda *_: odds + np.float32(200.0))
+        np.testing.assert_allclose(fitted.score(users, world.features), expected, rtol=1e-3, atol=1e-5)
 
     @pytest.mark.parametrize("rate", [-0.1, 10.1, float("nan")])
     def test_out_of_range_it_is_refused(self, world, rate):
