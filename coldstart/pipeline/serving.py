@@ -143,7 +143,7 @@ def _place_texts(fitted: Fitted, texts: Sequence[str | None]) -> Features:
     """Put texts among the items: an item whose every field says so; zero rows for None."""
     told = [row for row, text in enumerate(texts) if text is not None]
     if not told:
-        return Features(np.zeros((len(texts), fitted.dim), dtype=np.float32))
+        return Features(np.broadcast_to(np.float32(0.0), (len(texts), fitted.dim)))
     said = [cast(str, texts[row]) for row in told]
     fields = encode_queries(said, fitted.parts.encoders)
     fuser: Any = fitted.parts.fuser
