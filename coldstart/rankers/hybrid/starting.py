@@ -23,7 +23,7 @@ ENOUGH = 2_000
 DEPTH = 100
 """Rank to which a hidden click counts as found: of few clicks hardly any are found among the first 20."""
 
-PROOF = 2.0
+PROOF = 1.0
 """Standard errors by which a start must be better than the settings as they are."""
 
 MOST_SCORES = 100_000_000
