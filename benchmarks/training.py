@@ -272,31 +272,54 @@ class _Unmeasured(MLPRanker):
 
 COUNTS = (100, 300, 1_000, 3_000, 10_000, 30_000)
 ASKED = 300
+FEW_COUNTS = COUNTS[1:5]
+
+STARTS: dict[str, Callable[[], cs.Recommender]] = {
+    "HybridRanker, no start": lambda: ours(ranker=cs.HybridRanker(rate=0.0)),
+    "HybridRanker": ours,
+}
+"""Without and with a start by text and number of clicks."""
 
 
 def curve() -> str:
     """Return how rankers get better with clicks, as a table and a plot."""
-    catalog, clicks = clicked(FILMS)
     methods = {
         "popularity": cs.baselines.popularity,
         "EASE": lambda: cs.baselines.ease(100.0),
         "CosineRanker": lambda: ours(ranker=cs.CosineRanker(), fuser=cs.WeightedFuser()),
         "MLPRanker": lambda: ours(ranker=cs.MLPRanker(progress=False), fuser=cs.WeightedFuser()),
-        "HybridRanker": ours,
+        **STARTS,
     }
-    lines: dict[str, list[float]] = {name: [] for name in methods}
-    for count in COUNTS:
-        parts = [_told(clicks, count, seed) for seed in SEEDS]
-        for name, make in methods.items():
-            lines[name].append(float(np.mean([_found(make(), catalog, *part) for part in parts])))
-        print(count, {name: round(values[-1], 4) for name, values in lines.items()}, flush=True)
-    plot(COUNTS, lines)
-    rows = [[name, *(f"{value:.4f}" for value in values)] for name, values in lines.items()]
+    values = _with_clicks(FILMS, methods, COUNTS, SEEDS)
+    plot(COUNTS, values)
     lead = (
         f"N@{K} on {FILMS} with so many clicks drawn at random, all others wanted; {ASKED} users, {len(SEEDS)} draws."
     )
-    head = ["clicks", *(f"{count:,}" for count in COUNTS)]
-    return "\n\n".join(["### A learning curve", lead, table(head, rows), "![N@20 by clicks](learning_curve.svg)"])
+    parts = ["### A learning curve", lead, _by_clicks(COUNTS, values), "![N@20 by clicks](learning_curve.svg)"]
+    few = {"popularity": cs.baselines.popularity, "CosineRanker": lambda: ours(ranker=cs.CosineRanker()), **STARTS}
+    for name, seeds in ((OFFICE, SEEDS), ("citeulike-a", SEEDS[:1])):
+        lead = f"The same on {name}, {len(seeds)} draw{'s' * (len(seeds) > 1)}."
+        parts += [lead, _by_clicks(FEW_COUNTS, _with_clicks(name, few, FEW_COUNTS, seeds))]
+    return "\n\n".join(parts)
+
+
+def _with_clicks(
+    name: str, methods: dict[str, Callable[[], cs.Recommender]], counts: Sequence[int], seeds: Sequence[int]
+) -> dict[str, list[float]]:
+    """What each method comes to with so many clicks, the mean over draws."""
+    catalog, clicks = clicked(name)
+    values: dict[str, list[float]] = {method: [] for method in methods}
+    for count in counts:
+        parts = [_told(clicks, count, seed) for seed in seeds]
+        for method, make in methods.items():
+            values[method].append(float(np.mean([_found(make(), catalog, *part) for part in parts])))
+        print(name, count, {method: round(found[-1], 4) for method, found in values.items()}, flush=True)
+    return values
+
+
+def _by_clicks(counts: Sequence[int], values: dict[str, list[float]]) -> str:
+    rows = [[name, *(f"{value:.4f}" for value in found)] for name, found in values.items()]
+    return table(["clicks", *(f"{count:,}" for count in counts)], rows)
 
 
 def _told(clicks: cs.Interactions, count: int, seed: int) -> tuple[cs.Interactions, dict[str, set[str]]]:
