@@ -26,8 +26,8 @@ DEPTH = 100
 PROOF = 1.0
 """Standard errors by which a start must be better than the settings as they are."""
 
-MOST_SCORES = 100_000_000
-"""Users times items that are scored at once."""
+MOST = 100_000_000
+"""Users times items that are scored at once, and items with clicks times items after which no other part is tried."""
 
 
 def started(settings: Settings, rate: float) -> Settings:
@@ -49,17 +49,18 @@ def best_rate(
     That is the mean gain 1 / log2(1 + rank) of clicks hidden at random, up to rank ``DEPTH`` of all items. What becomes
     popular is popular already, which is not so where items are hidden whole.
     """
-    asked, gains = np.zeros(clicks.shape[0], dtype=int), []
+    asked, gains, weights = np.zeros(clicks.shape[0], dtype=int), [], 0
     for train, held in _parts(clicks, rng):
         users = np.flatnonzero(np.diff(train.indptr) * np.diff(held.indptr))
-        rows = some_of(users, min(ASKED, MOST_SCORES // clicks.shape[1]))
+        rows = some_of(users, min(ASKED, MOST // clicks.shape[1]))
         if len(rows):
             history, wanted = csr_array(train[rows]), csr_array(held[rows])
             experts = Experts.of(train, vectors, started(settings, max(rates)), content)
             tried = (replace(experts, settings=started(settings, rate)) for rate in rates)
             gains.append([_gains(one.log_odds(history, popular), history, wanted) for one in tried])
             asked[rows] += 1
-        if asked.sum() >= ASKED or sum(len(part[0]) for part in gains) >= ENOUGH:
+            weights += len(experts.warm) * clicks.shape[1]
+        if asked.sum() >= ASKED or sum(len(part[0]) for part in gains) >= ENOUGH or weights >= MOST:
             break
     if np.count_nonzero(asked) < FEWEST:
         return 0.0, {}
