@@ -122,13 +122,11 @@ def _known_history(fitted: Fitted, requests: Sequence[Request]) -> Csr:
             f"`user` must be one of the {len(people):,} users of the interactions; got {some(unknown)}. "
             "For someone new pass history=[item ids] or query='what they want', or call update with their clicks."
         )
-    at, clicks = np.array([people.find(user) for _, user in asked], dtype=np.int64), fitted.clicks
+    theirs = fitted.clicks[np.array([people.find(user) for _, user in asked], dtype=np.int64)]
     counts = np.zeros(len(requests), dtype=np.int64)
-    counts[[row for row, _ in asked]] = clicks.indptr[at + 1] - clicks.indptr[at]
-    entries = [np.arange(clicks.indptr[row], clicks.indptr[row + 1]) for row in at.tolist()]
-    chosen = np.concatenate([*entries, np.zeros(0, dtype=np.int64)])
+    counts[[row for row, _ in asked]] = np.diff(theirs.indptr)
     ends = np.append(0, np.cumsum(counts))
-    return csr_array((clicks.data[chosen], clicks.indices[chosen], ends), shape=(len(requests), clicks.shape[1]))
+    return csr_array((theirs.data, theirs.indices, ends), shape=(len(requests), theirs.shape[1]))
 
 
 def _membership(fitted: Fitted, lists: Sequence[Sequence[Hashable]], what: str) -> Csr:
