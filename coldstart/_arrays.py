@@ -158,6 +158,22 @@ def positions_of(mask: BoolArray) -> tuple[IntArray, IntArray]:
     return rows, columns
 
 
+def parted(rows: Csr, which: BoolArray) -> tuple[Csr, Csr]:
+    """Return the stored numbers that ``which`` (nnz,) says, in the order of the rows, and the others.
+
+    Examples
+    --------
+    >>> kept, others = parted(csr_array([[1, 2], [3, 0]]), np.array([True, False, True]))
+    >>> kept.toarray().tolist(), others.toarray().tolist()
+    ([[1, 0], [3, 0]], [[0, 2], [0, 0]])
+    """
+    pairs = rows.tocoo()
+    kept, others = (
+        csr_array((pairs.data[part], (pairs.row[part], pairs.col[part])), shape=pairs.shape) for part in (which, ~which)
+    )
+    return kept, others
+
+
 def _is_long(scores: FloatArray, count: int) -> bool:
     return len(scores) > 0 and scores.shape[1] >= 4 * GROUPS and count <= GROUPS // 4
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from coldstart._arrays import Csr, IntArray
+from coldstart._arrays import Csr, IntArray, parted
 from coldstart.base import Features, Fuser, Ranker, Users, VectorRanker
 from coldstart.errors import ColdstartWarning
 from coldstart.fusers.concat import ConcatFuser
@@ -143,13 +143,8 @@ def _hide(clicks: Csr) -> tuple[Csr, Csr, IntArray]:
     rng = np.random.default_rng(0)
     clicked = np.unique(clicks.indices)
     cold = np.sort(rng.permutation(clicked)[: round(COLD_SHARE * len(clicked))])
-    pairs = clicks.tocoo()
-    hidden = np.isin(pairs.col, cold) | (rng.random(clicks.nnz) < HELD_SHARE)
-    parts = [
-        csr_array((pairs.data[part], (pairs.row[part], pairs.col[part])), shape=clicks.shape)
-        for part in (~hidden, hidden)
-    ]
-    return parts[0], parts[1], cold
+    hidden = np.isin(clicks.indices, cold) | (rng.random(clicks.nnz) < HELD_SHARE)
+    return *parted(clicks, ~hidden), cold
 
 
 def _compare(group: str, baseline: str, ours: Values, other: Values) -> Finding:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray
+from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, parted
 from coldstart.metrics.accuracy import ndcg
 
 COLD, HELD, STRANGERS = 0.15, 0.1, 0.1
@@ -53,13 +53,9 @@ def cut(
     clicked = rng.permutation(np.unique(clicks.indices))
     without = np.zeros(n_items, dtype=bool)
     without[clicked[: round(cold * len(clicked))]] = True
-    pairs = clicks[~away].tocoo()
-    hidden = without[pairs.col] | (rng.random(pairs.nnz) < held)
-    train, kept_back = (
-        csr_array((pairs.data[part], (pairs.row[part], pairs.col[part])), shape=pairs.shape)
-        for part in (~hidden, hidden)
-    )
-    return Fold(train, kept_back, without, csr_array(clicks[away]))
+    stay = csr_array(clicks[~away])
+    hidden = without[stay.indices] | (rng.random(stay.nnz) < held)
+    return Fold(*parted(stay, ~hidden), without, csr_array(clicks[away]))
 
 
 def found(scores: FloatArray, history: Csr, wanted: Csr, by_wanted: bool = False) -> float:

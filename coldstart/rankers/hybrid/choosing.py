@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import csr_array, vstack
 from scipy.stats import gmean
 
-from coldstart._arrays import Csr, FloatArray, IntArray
+from coldstart._arrays import Csr, FloatArray, IntArray, parted
 from coldstart.rankers.hybrid.calibration import level
 from coldstart.rankers.hybrid.content import KernelRidge
 from coldstart.rankers.hybrid.counts import YOUNG, popularity
@@ -119,15 +119,12 @@ def _falling(weight: float) -> tuple[tuple[float, float], ...]:
 def _told(strangers: Csr, told: int, rng: np.random.Generator) -> tuple[Csr, Csr]:
     """The clicks told of each user, drawn at random, and the rest."""
     rows = np.flatnonzero(np.diff(strangers.indptr) > told)
-    pairs = strangers[rows].tocoo()
-    order = np.lexsort((rng.random(pairs.nnz), pairs.row))
-    place = np.empty(pairs.nnz, dtype=np.int64)
-    place[order] = np.arange(pairs.nnz) - np.searchsorted(pairs.row[order], pairs.row[order])
-    parts = (place < told, place >= told)
-    history, wanted = (
-        csr_array((pairs.data[part], (pairs.row[part], pairs.col[part])), shape=pairs.shape) for part in parts
-    )
-    return history, wanted
+    asked = csr_array(strangers[rows])
+    user = np.repeat(np.arange(len(rows)), np.diff(asked.indptr))
+    order = np.lexsort((rng.random(asked.nnz), user))
+    place = np.empty(asked.nnz, dtype=np.int64)
+    place[order] = np.arange(asked.nnz) - asked.indptr[user]
+    return parted(asked, place < told)
 
 
 def _least(results: dict[float, float]) -> float:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse import csr_array
 
-from coldstart._arrays import AnyArray, Csr, FloatArray
+from coldstart._arrays import AnyArray, Csr, FloatArray, parted
 from coldstart.rankers.hybrid.calibration import Calibration
 from coldstart.rankers.hybrid.experts import Experts
 from coldstart.rankers.hybrid.mixing import FEWEST
@@ -86,11 +86,6 @@ def _gains(scores: FloatArray, history: Csr, wanted: Csr) -> AnyArray:
 
 def _parts(clicks: Csr, rng: np.random.Generator) -> Iterator[tuple[Csr, Csr]]:
     """The clicks (m, n) but for one part, and that part."""
-    pairs = clicks.tocoo()
-    parts = rng.integers(PARTS, size=pairs.nnz)
+    parts = rng.integers(PARTS, size=clicks.nnz)
     for part in range(PARTS):
-        train, held = (
-            csr_array((pairs.data[which], (pairs.row[which], pairs.col[which])), shape=pairs.shape)
-            for which in (parts != part, parts == part)
-        )
-        yield train, held
+        yield parted(clicks, parts != part)
