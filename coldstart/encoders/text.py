@@ -9,6 +9,7 @@ import numpy as np
 
 from coldstart._arrays import FloatArray, IntArray, check_between, unit_rows
 from coldstart._component import Component
+from coldstart._progress import progress_bar
 from coldstart.encoders._recent import RecentVectors
 from coldstart.encoders._texts import checked_texts
 from coldstart.encoders.language_model import LanguageModel
@@ -38,7 +39,8 @@ class TextEncoder(Component):
     Parameters
     ----------
     model : str, optional
-        A folder, or a hub id, which is downloaded when it is not on this machine. By default all-MiniLM-L6-v2
+        A folder, or a hub id, which is downloaded when it is not on this machine; the names of sentence-transformers,
+        such as "all-mpnet-base-v2", are understood without their "sentence-transformers/". By default all-MiniLM-L6-v2
         from the ``[demo]`` extra or the local hub cache; nothing is downloaded without being named.
     pooling : {"auto", "mean", "cls", "last"}
         How token vectors become one: their mean, the first, or the last. "auto" reads the setting of a
@@ -59,7 +61,7 @@ class TextEncoder(Component):
     sha256 : str, optional
         What the ``*.safetensors`` files must hash to; saved models use it to pin their encoder.
     progress : bool
-        Show a bar when encoding takes more than a second.
+        Show a bar in a terminal or a notebook when encoding several texts takes more than a second.
 
     Examples
     --------
@@ -101,7 +103,7 @@ class TextEncoder(Component):
         Raises
         ------
         InvalidInputError
-            When a value is not text, or a setting is out of range.
+            When a value is not text, a setting is out of range, or there is no such device.
         WeightsNotFoundError
             When the weights are nowhere to be found.
         """
@@ -160,10 +162,8 @@ class TextEncoder(Component):
 
     def _batches(self, texts: Sequence[str], model: LanguageModel) -> Iterator[tuple[IntArray, list[list[int]]]]:
         """Rows of like length with their tokens, longest first, each batch within the token budget."""
-        from tqdm.auto import tqdm
-
         most = self.batch_tokens or (2048 if model.network.device.type == "cpu" else 8192)
-        with tqdm(total=len(texts), desc="Encoding", unit="text", delay=1.0, disable=not self.progress) as bar:
+        with progress_bar(total=len(texts), what="Encoding", unit="text", shown=self.progress) as bar:
             for rows, ids in _tokenized(texts, model):
                 lengths = np.array([len(line) for line in ids], dtype=np.int64)
                 order = np.argsort(-lengths, kind="stable")

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from coldstart._extras import as_frame
+from coldstart._tables import as_html, as_text
 from coldstart.errors import InvalidInputError
-from coldstart.evaluation._tables import as_html, as_text
 from coldstart.evaluation.measured import Measured, check_per_user
 from coldstart.metrics.significance import bootstrap, holm, paired_bootstrap
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from coldstart._arrays import AnyArray
 from coldstart._extras import as_frame
+from coldstart._tables import as_html, as_text
 from coldstart._tensors import read_tensors, write_tensors
-from coldstart.evaluation._tables import as_html, as_text
 from coldstart.evaluation.comparison import Comparison, compare
 from coldstart.evaluation.measured import Measured, Part, Row
 from coldstart.evaluation.plots import draw

@@ -12,10 +12,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from coldstart._arrays import check_between
 from coldstart._component import Component
+from coldstart._progress import progress_bar
 from coldstart.errors import InvalidInputError, SavedFolderError, TrainingError
 from coldstart.training.tracking import Tracker, tracking
 
@@ -183,7 +183,7 @@ def run(
             state.note(Epoch(0, math.nan, _measured(network, measure)))
         with (
             tracking(tracker, name) as track,
-            tqdm(total=loop.epochs * steps, desc=name, delay=1.0, disable=not loop.progress) as bar,
+            progress_bar(total=loop.epochs * steps, what=name, unit="step", shown=loop.progress) as bar,
         ):
             bar.update(state.done * steps)
             while state.done < loop.epochs and not state.tired():
