@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from coldstart.errors import InvalidInputError
+
 if TYPE_CHECKING:
     import torch
 
@@ -22,6 +24,29 @@ def as_tensor(array: npt.NDArray[Any]) -> "torch.Tensor":
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch warns of arrays that cannot be written to
         return torch.from_numpy(array)
+
+
+def checked_device(device: str | None) -> str:
+    """Return the device, or the best there is when none is named.
+
+    Raises
+    ------
+    InvalidInputError
+        When there is no such device on this machine.
+    """
+    import torch
+
+    if device is None:
+        return best_device()
+    try:
+        torch.zeros(1, device=device)
+    except (AssertionError, NotImplementedError, RuntimeError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InvalidInputError(
+            f"`device` must be one that this machine has; got {device!r} ({reason}). "
+            f"Pass device=None, which takes the best there is, here {best_device()!r}."
+        ) from error
+    return device
 
 
 def best_device() -> str:

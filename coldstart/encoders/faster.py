@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from coldstart._arrays import FloatArray, unit_rows
-from coldstart._device import best_device
+from coldstart._device import checked_device
 from coldstart.encoders.bert import load_bert
 from coldstart.encoders.language_model import LanguageModel, has_bfloat16, load_language_model
 from coldstart.encoders.packed import NAME, register
@@ -40,9 +40,10 @@ def load_fast(folder: Path, *, pooling: str, max_length: int | None, dtype: str,
     Raises
     ------
     InvalidInputError
-        When ``max_length`` exceeds what the model reads, or the folder asks for a pooling that there is not.
+        When ``max_length`` exceeds what the model reads, the folder asks for a pooling that there is not, or there is
+        no such device.
     """
-    model = _loaded(folder, pooling, max_length, device or best_device())
+    model = _loaded(folder, pooling, max_length, checked_device(device))
     probe = model.tokenize(_PROBE)
     exact = model.embed(probe)
     if model.first_position is None and model.network.device.type == "cpu":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from coldstart._arrays import FloatArray, check_between
-from coldstart._device import best_device
+from coldstart._device import checked_device
 from coldstart.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def load_language_model(
         network = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
     if network.config.is_encoder_decoder:
         network = network.get_encoder()
-    network = network.eval().to(device or best_device())
+    network = network.eval().to(checked_device(device))
     most = min(getattr(network.config, "max_position_embeddings", None) or 10**9, tokenizer.model_max_length)
     length = reads_up_to(folder, most, max_length)
     model = LanguageModel(tokenizer, network, pooling, length, saved_prompts(folder))

@@ -11,6 +11,10 @@ from coldstart.errors import InvalidInputError, SavedFolderError, WeightsNotFoun
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 
+FAMILIES = ("all-", "paraphrase-", "multi-qa-", "msmarco-", "distiluse-", "gtr-t5-", "sentence-t5-", "LaBSE")
+"""How the models of sentence-transformers begin, which are mostly named without the name of their owner."""
+
+
 class Packaged(NamedTuple):
     """Weights that an installed package carries."""
 
@@ -43,6 +47,8 @@ def find_weights(model: str | None) -> Path:
         When packaged weights are not the published ones.
     """
     name = model or DEFAULT_MODEL
+    if "/" not in name and name.startswith(FAMILIES) and not Path(name).is_dir():
+        name = f"sentence-transformers/{name}"
     if Path(name).expanduser().is_dir():
         return _checked_folder(Path(name).expanduser())
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:

@@ -99,3 +99,22 @@ def test_a_copy_has_all_that_loading_needs(make_model, tmp_path):
     assert weights_sha256(tmp_path / "copy") == weights_sha256(folder)
     assert (tmp_path / "copy" / "1_Pooling" / "config.json").is_file()
     assert not (tmp_path / "copy" / "notes.md").exists()
+
+
+@pytest.mark.parametrize("name", ["all-MiniLM-L6-v2", "multi-qa-mpnet-base-dot-v1", "LaBSE"])
+def test_models_of_sentence_transformers_need_no_owner(no_package, name):
+    with pytest.raises(
+        WeightsNotFoundError, match=f"weights of 'sentence-transformers/{name}' are not on this machine"
+    ):
+        find_weights(name)
+
+
+def test_other_names_without_an_owner_are_hub_ids_as_they_are(no_package):
+    with pytest.raises(WeightsNotFoundError, match="weights of 'bert-base-uncased' are not on this machine"):
+        find_weights("bert-base-uncased")
+
+
+def test_a_folder_of_such_a_name_is_taken_as_it_is(make_model, tmp_path, monkeypatch):
+    shutil.copytree(make_model("bert"), tmp_path / "all-mine")
+    monkeypatch.chdir(tmp_path)
+    assert find_weights("all-mine").resolve() == tmp_path / "all-mine"
