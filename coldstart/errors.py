@@ -13,6 +13,10 @@ class InvalidInputError(ColdstartError, ValueError):
     """An argument or a piece of data that breaks a stated bound."""
 
 
+class ArgumentError(InvalidInputError, TypeError):
+    """A call with an argument that the function does not have, or without one that it needs."""
+
+
 class UnknownIdError(ColdstartError, KeyError):
     """A user or item id that the recommender has never been told about."""
 

@@ -5,6 +5,7 @@ import pytest
 
 from coldstart import errors
 from coldstart.errors import (
+    ArgumentError,
     ColdstartError,
     ColdstartWarning,
     InvalidInputError,
@@ -18,6 +19,8 @@ from coldstart.errors import (
 
 BUILT_IN = [
     (InvalidInputError, ValueError),
+    (ArgumentError, ValueError),
+    (ArgumentError, TypeError),
     (UnknownIdError, KeyError),
     (NotFittedError, ValueError),
     (NotFittedError, AttributeError),
