@@ -8,12 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from coldstart._arrays import BoolArray, IntArray
+from coldstart._arguments import explain_arguments
+from coldstart._arrays import BoolArray, IntArray, check_between
+from coldstart._extras import as_frame
 from coldstart._rows import Rows
+from coldstart._tables import as_html
 from coldstart.data.cells import Cells
+from coldstart.data.columns import ColumnArrays
 from coldstart.data.ids import Ids
-from coldstart.data.tables import Table, checked_ids, is_missing, pick, read_columns, some
+from coldstart.data.tables import Table, as_rows, checked_ids, is_missing, pick, read_columns, some, with_index
 from coldstart.errors import InvalidInputError, UnknownIdError
+
+ROWS_SHOWN, LETTERS_SHOWN = 5, 80
+"""Of a catalogue in a notebook."""
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -49,6 +56,7 @@ class Catalog:
     _ids: Ids
     _cells: Mapping[str, Rows]
 
+    @explain_arguments("Make a Catalog of a table: Catalog.from_frame(table, id='id column', fields=['title', ...]).")
     def __init__(
         self,
         ids: Sequence[Hashable],
@@ -88,7 +96,7 @@ class Catalog:
         frame : pandas, polars or pyarrow frame, dict of columns, list of dicts, or path
             Paths end in ``.csv``, ``.tsv``, ``.jsonl`` (each also ``.gz``) or ``.parquet``.
         id : str
-            The column of item ids: any hashable values, unique.
+            The column of item ids, or the index of a pandas frame that has this name: any hashable values, unique.
         fields : sequence of str
             The columns to encode, at least one. Other columns stay available for ``where=``.
 
@@ -97,7 +105,7 @@ class Catalog:
         InvalidInputError
             Unknown column, missing or duplicate id, a field that is not text, no rows.
         """
-        columns = read_columns(frame, "Catalog")
+        columns = read_columns(with_index(frame, id), "Catalog")
         ids = pick(columns, id, "Catalog")
         if isinstance(fields, str):
             raise InvalidInputError(f"`fields` must be a list of column names; got {fields!r}. Pass [{fields!r}].")
@@ -127,6 +135,14 @@ class Catalog:
     def columns(self) -> Mapping[str, tuple[Any, ...]]:
         """All columns except the id; each is made when it is asked for."""
         return _Columns(self._cells)
+
+    @cached_property
+    def arrays(self) -> ColumnArrays:
+        """All columns except the id as arrays that cannot be written to; each is made when it is asked for.
+
+        A column of numbers is an array of numbers, with NaN where a cell is missing; any other holds the cells.
+        """
+        return ColumnArrays(tuple(self._cells), self.cells)
 
     @cached_property
     def missing(self) -> BoolArray:
@@ -159,6 +175,28 @@ class Catalog:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Catalog, (self.ids, self.fields, dict(self.columns), self.id_name)
+
+    def to_frame(self) -> Any:
+        """Return the id column and all others: a pandas frame, or a dict of columns without pandas.
+
+        Examples
+        --------
+        >>> items = Catalog.from_frame([{"id": "a", "title": "Alien", "year": 1979}], id="id", fields=["title"])
+        >>> items.to_frame().to_dict("list")
+        {'id': ['a'], 'title': ['Alien'], 'year': [1979]}
+        """
+        return as_frame({self.id_name: list(self.ids), **{name: list(self.columns[name]) for name in self._cells}})
+
+    def head(self, n: int = 5) -> Any:
+        """Return the first ``n`` items, from 1 to any number, as ``to_frame`` does."""
+        check_between("n", n, 1, 10**12)
+        return self.take(np.arange(min(n, len(self)))).to_frame()
+
+    def _repr_html_(self) -> str:
+        first = self.take(np.arange(min(ROWS_SHOWN, len(self))))
+        head = [self.id_name, *self.fields, *(name for name in self._cells if name not in self.fields)]
+        rows = zip(first.ids, *(first.columns[name] for name in head[1:]), strict=True)
+        return as_html(repr(self), [head, *([_shown(cell) for cell in row] for row in rows)])
 
     def positions(self, item_ids: Iterable[Hashable], what: str = "item_ids") -> IntArray:
         """Return the row of each id.
@@ -230,7 +268,7 @@ class Catalog:
         """Return which rows a table is about, and the cells it has for them; raises as ``updated``."""
         if isinstance(table, Catalog):
             table = {table.id_name: table.ids, **table.columns}
-        given = read_columns(table, "Catalog")
+        given = read_columns(with_index(as_rows(table), self.id_name), "Catalog")
         ids = checked_ids(pick(given, self.id_name, "Catalog"), self.id_name)
         _check_unique(ids, self.id_name)
         rows, cells = self.positions(ids, self.id_name), {}
@@ -255,10 +293,15 @@ class Catalog:
             When the id column or a field is not there.
         """
         if not isinstance(table, Catalog):
-            return Catalog.from_frame(table, id=self.id_name, fields=self.fields)
+            return Catalog.from_frame(as_rows(table), id=self.id_name, fields=self.fields)
         if table.fields != self.fields:
             raise InvalidInputError(f"New items must have the fields {self.fields}; got {table.fields}.")
         return table
+
+
+def _shown(cell: Any) -> str:
+    text = "" if is_missing(cell) else str(cell)
+    return text if len(text) <= LETTERS_SHOWN else text[: LETTERS_SHOWN - 1] + "…"
 
 
 class _Columns(Mapping[str, tuple[Any, ...]]):

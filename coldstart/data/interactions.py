@@ -8,10 +8,13 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
-from coldstart._arrays import BoolArray, FloatArray, IntArray, check_between
+from coldstart._arguments import explain_arguments
+from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, check_between
+from coldstart._extras import as_frame
 from coldstart.data.catalog import Catalog
-from coldstart.data.tables import Table, checked_ids, is_missing, pick, read_columns, some
+from coldstart.data.tables import Table, checked_ids, is_missing, pick, read_columns, some, with_index
 from coldstart.errors import ColdstartWarning, InvalidInputError
 
 LEAST = 1e-6
@@ -20,6 +23,7 @@ LEAST = 1e-6
 OnUnknown: TypeAlias = Literal["error", "drop"]
 
 
+@explain_arguments("Make them of a table: Interactions.from_frame(table, user='user column', item='item column').")
 @dataclass(frozen=True, eq=False, repr=False)
 class Interactions:
     """Clicks (likes, purchases, ratings turned into likes): one row each, copied, never changed.
@@ -68,7 +72,7 @@ class Interactions:
         Parameters
         ----------
         frame : pandas, polars or pyarrow frame, dict of columns, list of dicts, or path
-            One row per click. Repeated (user, item) rows add up.
+            One row per click. Repeated (user, item) rows add up. An index of a pandas frame may be named as a column.
         user, item : str
             Columns of ids, any hashable values. Item ids must be those of the catalogue: 1 and "1" differ.
         weight : str, optional
@@ -81,7 +85,7 @@ class Interactions:
         InvalidInputError
             Unknown column, missing id, a weight that is not above 0, a time that is not one.
         """
-        columns = read_columns(frame, "Interactions")
+        columns = read_columns(with_index(frame, user, item, weight, time), "Interactions")
         users, user_index = _factorize(checked_ids(pick(columns, user, "Interactions"), user))
         items, item_index = _factorize(checked_ids(pick(columns, item, "Interactions"), item))
         weights = (
@@ -89,6 +93,31 @@ class Interactions:
         )
         times = None if time is None else as_seconds(pick(columns, time, "Interactions"), time)
         return cls(users, items, user_index, item_index, weights.astype(np.float32), times)
+
+    @classmethod
+    def from_csr(cls, clicks: Csr, users: Sequence[Hashable], items: Sequence[Hashable]) -> "Interactions":
+        """Read a sparse matrix of weights, shape (n_users, n_items), with the ids of its rows and columns.
+
+        Raises
+        ------
+        InvalidInputError
+            When there are not as many ids as rows and columns, or a weight is not above 0.
+
+        Examples
+        --------
+        >>> Interactions.from_csr(csr_array([[1.0, 0.0], [2.0, 3.0]]), ["u", "v"], ["a", "b"]).pairs()
+        [('u', 'a'), ('v', 'a'), ('v', 'b')]
+        """
+        if clicks.shape != (len(users), len(items)):
+            raise InvalidInputError(
+                f"`users` and `items` must name the rows and columns of `clicks`, of shape {clicks.shape}; "
+                f"got {len(users):,} and {len(items):,} ids."
+            )
+        cells = clicks.tocoo()
+        weights = _weights(cells.data.tolist(), "clicks")
+        used_users, user_index = _compact(tuple(users), cells.row.astype(np.int64))
+        used_items, item_index = _compact(tuple(items), cells.col.astype(np.int64))
+        return cls(used_users, used_items, user_index, item_index, weights)
 
     def __len__(self) -> int:
         return len(self.user_index)
@@ -107,6 +136,29 @@ class Interactions:
         """Return the (user, item) ids of each row."""
         users = (self.users[at] for at in self.user_index.tolist())
         return list(zip(users, (self.items[at] for at in self.item_index.tolist()), strict=True))
+
+    def to_csr(self) -> Csr:
+        """Return the weights as a sparse matrix, rows in the order of ``users``, columns in that of ``items``.
+
+        Repeated clicks of a user on an item are added up.
+
+        Examples
+        --------
+        >>> table = {"who": ["u", "v", "v"], "what": ["a", "b", "b"]}
+        >>> Interactions.from_frame(table, user="who", item="what").to_csr().toarray().tolist()
+        [[1.0, 0.0], [0.0, 2.0]]
+        """
+        at, shape = (self.user_index, self.item_index), (len(self.users), len(self.items))
+        return csr_array((self.weight, at), shape=shape, dtype=np.float32)
+
+    def to_frame(self) -> Any:
+        """Return columns ``user, item, weight`` and, where it is known, ``time`` in seconds since 1970.
+
+        A pandas frame, or a dict of columns without pandas.
+        """
+        users, items = [self.users[at] for at in self.user_index], [self.items[at] for at in self.item_index]
+        time = {} if self.time is None else {"time": self.time.tolist()}
+        return as_frame({"user": users, "item": items, "weight": self.weight.tolist(), **time})
 
     def decayed(self, half_life: float, now: float | None = None) -> "Interactions":
         """Return the clicks with weights that halve with every ``half_life`` days of their age.
@@ -165,7 +217,7 @@ class Interactions:
                 f"Clicks must be on items of the catalogue; {found}: {some(unknown)}. Add the items, check the "
                 'type of the ids (1 and "1" differ), or pass on_unknown="drop".'
             )
-        warnings.warn(f"Dropped: {found}: {some(unknown)}.", ColdstartWarning, stacklevel=4)
+        warnings.warn(f"Dropped: {found}: {some(unknown)}.", ColdstartWarning, stacklevel=5)
         return self.take(keep)
 
 

@@ -5,11 +5,13 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
+from coldstart._arguments import explain_arguments
 from coldstart._extras import as_frame
 from coldstart.data.tables import checked_ids, id_tuple, is_missing
 from coldstart.errors import InvalidInputError
 
 
+@explain_arguments()
 @dataclass(frozen=True, slots=True)
 class Request:
     """One user, by anything that is known of them; all parts are optional and combine.

@@ -49,6 +49,27 @@ def read_columns(table: Table, owner: str) -> Columns:
     return columns
 
 
+def with_index(table: Table, *names: str | None) -> Table:
+    """Return a pandas frame whose index has one of these names with it as a column; any other table as it is."""
+    levels = getattr(getattr(table, "index", None), "names", ())
+    wanted = [name for name in levels if name is not None and name in names and name not in table.columns]
+    return table.reset_index(level=wanted) if wanted else table
+
+
+def as_rows(table: Table) -> Table:
+    """Return a single row, a mapping of names to single values, as a list of one; any other table as it is.
+
+    Examples
+    --------
+    >>> as_rows({"id": 1, "title": "Alien"}), as_rows({"id": [1]})
+    ([{'id': 1, 'title': 'Alien'}], {'id': [1]})
+    """
+    single = isinstance(table, Mapping) and all(
+        isinstance(value, str | bytes) or not isinstance(value, Iterable) for value in table.values()
+    )
+    return [table] if single and table else table
+
+
 def pick(columns: Mapping[str, _T], name: str, owner: str) -> _T:
     """Return one column, or name the columns there are.
 
@@ -156,7 +177,9 @@ def _to_list(values: Any, what: str) -> list[Any]:
             listed = getattr(values, method)()
             return list(listed) if isinstance(listed, list) else [listed]
     if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
-        raise InvalidInputError(f"{what} must be a sequence of values; got {values!r}.")
+        raise InvalidInputError(
+            f"{what} must be a sequence of values; got {values!r}. For rows pass a list of dicts: [{{...}}, ...]."
+        )
     return list(values)
 
 

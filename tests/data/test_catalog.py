@@ -326,3 +326,42 @@ def test_changing_a_list_in_a_cell_later_changes_nothing():
 def test_a_catalogue_can_be_copied_and_sent_to_a_worker(copied):
     catalog = copied(films())
     assert (catalog.ids, dict(catalog.columns)) == (films().ids, dict(films().columns))
+
+
+class TestLookingInside:
+    FILMS = Catalog.from_frame(
+        {"key": ["a", "b"], "year": [1979, 1982], "title": ["<Alien>", None]}, id="key", fields=["title"]
+    )
+
+    def test_the_frame_is_the_table_it_was_made_of(self):
+        frame = self.FILMS.to_frame()
+        assert list(frame.columns) == ["key", "year", "title"]
+        again = Catalog.from_frame(frame, id="key", fields=["title"])
+        assert (again.ids, dict(again.columns)) == (self.FILMS.ids, dict(self.FILMS.columns))
+
+    def test_the_head_is_the_first_items(self):
+        assert self.FILMS.head(1)["key"].tolist() == ["a"]
+        assert len(self.FILMS.head()) == 2
+        with pytest.raises(InvalidInputError, match="`n` must be between 1 and"):
+            self.FILMS.head(0)
+
+    def test_a_notebook_shows_the_first_rows_and_escapes_them(self):
+        shown = self.FILMS._repr_html_()
+        assert "<th>key</th><th>title</th><th>year</th>" in shown
+        assert "<td>&lt;Alien&gt;</td>" in shown
+        assert "<Alien>" not in shown
+        long = Catalog.from_frame({"id": range(99), "title": ["x" * 999] * 99}, id="id", fields=["title"])
+        assert len(long._repr_html_()) < 1000
+
+    def test_a_table_in_place_of_columns_is_explained(self):
+        with pytest.raises(
+            TypeError, match=r"Catalog: missing a required argument: 'fields'.*Catalog.from_frame\(table"
+        ):
+            Catalog(pd.DataFrame({"id": [1]}))
+
+    def test_the_index_of_a_pandas_frame_may_be_the_id(self):
+        frame = pd.DataFrame({"item_id": [7, 8], "title": ["Alien", "Dune"]}).set_index("item_id")
+        catalog = Catalog.from_frame(frame, id="item_id", fields=["title"])
+        assert (catalog.ids, list(catalog.columns)) == ((7, 8), ["title"])
+        assert frame.index.name == "item_id"
+        assert catalog.updated(frame.assign(title="New")).columns["title"] == ("New", "New")

@@ -305,3 +305,46 @@ class TestDecayed:
     def test_clicks_without_a_time_cannot_decay(self):
         with pytest.raises(InvalidInputError, match="pass time="):
             self.clicks().decayed(1)
+
+
+class TestLookingInside:
+    ROWS = pd.DataFrame({"who": ["u", "v", "v"], "what": ["a", "b", "b"], "much": [1.0, 2.0, 0.5], "when": [1, 2, 3]})
+
+    def test_the_frame_has_a_row_per_click(self):
+        clicks = Interactions.from_frame(self.ROWS, user="who", item="what", weight="much", time="when")
+        frame = clicks.to_frame()
+        assert frame.to_dict("list") == {
+            "user": ["u", "v", "v"],
+            "item": ["a", "b", "b"],
+            "weight": [1.0, 2.0, 0.5],
+            "time": [1.0, 2.0, 3.0],
+        }
+        assert list(Interactions.from_frame(self.ROWS, user="who", item="what").to_frame()) == [
+            "user",
+            "item",
+            "weight",
+        ]
+
+    def test_a_matrix_adds_repeated_clicks_up_and_comes_back(self):
+        clicks = Interactions.from_frame(self.ROWS, user="who", item="what", weight="much")
+        matrix = clicks.to_csr()
+        assert matrix.toarray().tolist() == [[1.0, 0.0], [0.0, 2.5]]
+        again = Interactions.from_csr(matrix, clicks.users, clicks.items)
+        assert (again.pairs(), again.weight.tolist()) == ([("u", "a"), ("v", "b")], [1.0, 2.5])
+
+    def test_a_matrix_needs_an_id_for_each_row_and_column(self):
+        matrix = Interactions.from_frame(self.ROWS, user="who", item="what").to_csr()
+        with pytest.raises(InvalidInputError, match=r"of shape \(2, 2\); got 1 and 2 ids"):
+            Interactions.from_csr(matrix, ["u"], ["a", "b"])
+        with pytest.raises(InvalidInputError, match="`clicks` must be finite and above 0; got -1.0"):
+            Interactions.from_csr(-matrix, ["u", "v"], ["a", "b"])
+
+    def test_the_index_of_a_pandas_frame_may_be_a_column(self):
+        clicks = Interactions.from_frame(self.ROWS.set_index(["who", "what"]), user="who", item="what")
+        assert clicks.pairs() == [("u", "a"), ("v", "b"), ("v", "b")]
+
+    def test_a_table_in_place_of_arrays_is_explained(self):
+        with pytest.raises(
+            TypeError, match=r"Interactions: missing a required .*Interactions.from_frame\(table, user="
+        ):
+            Interactions(self.ROWS)

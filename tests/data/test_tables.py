@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldstart.data.tables import checked_ids, id_tuple, is_missing, pick, read_columns, some
+from coldstart.data.tables import checked_ids, id_tuple, is_missing, pick, read_columns, some, with_index
 from coldstart.errors import InvalidInputError, MissingExtraError
 
 COLUMNS = {"id": ["a", "b", "ç"], "title": ["Alien", "été 日本", "🚀, 2001"], "year": [1979, 1982, 1968]}
@@ -379,6 +379,20 @@ def test_two_columns_of_one_name_are_refused(tmp_path, kind):
 def test_a_column_that_is_a_mapping_is_refused():
     with pytest.raises(InvalidInputError, match="column 'id' of Catalog must be a sequence of values"):
         read_columns(pd.DataFrame({"id": ["a", "b"]}).to_dict(), "Catalog")
+
+
+def test_a_dict_of_single_values_says_how_rows_are_given():
+    with pytest.raises(InvalidInputError, match=r"got 5000. For rows pass a list of dicts: \[\{\.\.\.\}, \.\.\.\]"):
+        read_columns({"id": 5000, "title": "x"}, "Catalog")
+
+
+def test_an_unnamed_or_other_index_is_left_alone():
+    frame = pd.DataFrame({"id": [1]})
+    assert with_index(frame, "id") is frame
+    named = frame.assign(other=2).set_index("other")
+    assert with_index(named, "id", None) is named
+    assert with_index(named, "other").columns.tolist() == ["other", "id"]
+    assert with_index([{"id": 1}], "id") == [{"id": 1}]
 
 
 def test_a_lazy_frame_asks_to_be_collected():

@@ -1,4 +1,6 @@
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -119,7 +121,8 @@ def test_something_that_is_no_predicate_is_refused(where):
 @pytest.mark.parametrize("condition", [("<",), (1, 2, 3), ()], ids=repr)
 def test_a_tuple_that_is_no_pair_is_refused(condition):
     with pytest.raises(
-        InvalidInputError, match=r"`where\['price'\]` must be a value or \(operator, value\) .*; got \("
+        InvalidInputError,
+        match=r"`where\['price'\]` must be a value, a list of values or \(operator, value\) .*; got \(",
     ):
         kept({"price": condition})
 
@@ -148,3 +151,105 @@ def test_values_of_in_may_come_from_an_iterator():
 )
 def test_a_missing_truth_value_of_a_callable_is_not_true(mask):
     assert kept(lambda columns: mask) == "a"
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (["<", 20], "a"),
+        (["==", 20], "b"),
+        (["in", [5, 30]], "ad"),
+        (["not in", [5, 30]], "b"),
+        ([5, 30], "ad"),
+        ([5, 30, 31], "ad"),
+        ([20], "b"),
+        ([], ""),
+        ({5, 20}, "ab"),
+        (range(10, 25), "b"),
+        (np.array([30.0]), "d"),
+    ],
+    ids=repr,
+)
+def test_a_list_is_a_pair_as_json_has_it_or_the_values_of_which_one_must_hold(condition, expected):
+    assert kept({"price": condition}) == expected
+
+
+def test_a_list_of_two_texts_is_two_values_unless_the_first_is_an_operator():
+    assert kept({"title": ["Alien", "Dune"]}) == "ad"
+    assert kept({"title": ["contains", "Du"]}) == "d"
+    with pytest.raises(InvalidInputError, match=r"`where\['title'\]` must be .*; got \['=', 'Dune'\]"):
+        kept({"title": ["=", "Dune"]})
+
+
+def test_in_with_one_text_is_no_search_for_letters():
+    with pytest.raises(InvalidInputError, match=r"'in' takes a list of values. Pass \('in', \['Alien'\]\)"):
+        kept({"title": ("in", "Alien")})
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ({"price": "20"}, r"'20': the column holds int; got str '20'"),
+        ({"price": ("!=", "20")}, r"'20': the column holds int; got str '20'"),
+        ({"price": ("<", "20")}, r"'20': the column holds int; got str '20'"),
+        ({"price": [5, "20"]}, r"\[5, '20'\]: the column holds int; got str '20'"),
+        ({"price": None}, r"None: the column holds int; got NoneType None. A missing cell .* pass a callable"),
+        ({"title": 1979}, r"1979: the column holds str; got int 1979"),
+        ({"made": "1979-01-01"}, r"the column holds datetime; got str '1979-01-01'"),
+        ({"made": date(1979, 1, 1)}, r"the column holds datetime; got date"),
+        ({"tags": ["war", "space"]}, r"the column holds list; got str 'war'"),
+        ({"tags": ("contains", 5)}, r"5: its lists hold str; got int 5"),
+    ],
+    ids=repr,
+)
+def test_a_value_of_another_kind_than_the_column_is_named_and_never_an_empty_answer(where, said):
+    with pytest.raises(InvalidInputError, match=rf"cannot compare the column with .*{said}"):
+        kept(where)
+
+
+@pytest.mark.parametrize("value", [20, 20.0, np.int64(20), np.float32(20), Decimal(20), Fraction(20)], ids=repr)
+def test_numbers_of_any_type_compare(value):
+    assert kept({"price": value}) == "b"
+    assert kept({"price": (">", value)}) == "d"
+    assert kept({"price": [value]}) == "b"
+    assert kept({"in_stock": ("<", value)}) == "abc"
+    assert kept({"in_stock": 1}) == "ac"
+
+
+def test_numbers_too_large_for_a_float_stay_exact():
+    frame = FRAME | {"code": [2**60, 2**60 + 1, None, 2**70]}
+    assert kept({"code": 2**60}, frame) == "a"
+    assert kept({"code": (">", 2**60)}, frame) == "bd"
+
+
+def test_a_column_of_several_kinds_compares_where_it_can():
+    frame = FRAME | {"size": [5, "large", None, 7.5]}
+    assert kept({"size": "large"}, frame) == "b"
+    assert kept({"size": ("<", 7)}, frame) == "a"
+    assert kept({"size": ("!=", 5)}, frame) == "bd"
+    with pytest.raises(InvalidInputError, match="the column holds float and int and str; got datetime"):
+        kept({"size": datetime(2000, 1, 1)}, frame)
+
+
+def test_a_callable_gets_arrays():
+    assert kept(lambda columns: columns["price"] < 25) == "ab"
+    assert kept(lambda columns: (columns["title"] == "Dune") | (columns["price"] == 5)) == "ad"
+    assert kept(lambda columns: ~np.isnan(columns["price"]) & (columns["in_stock"] == 1)) == "a"
+
+
+def test_a_callable_cannot_change_the_catalogue():
+    def spoil(columns):
+        columns["price"][0] = 99
+        return [True] * 4
+
+    with pytest.raises(ValueError, match="read-only"):
+        kept(spoil)
+
+
+def test_columns_are_made_when_they_are_asked_for_and_once():
+    catalog = Catalog.from_frame(FRAME, id="id", fields=["title"])
+    matching(catalog, {"price": 5})
+    assert list(catalog.arrays._made) == ["price"]
+    assert catalog.arrays["price"] is catalog.arrays["price"]
+    with pytest.raises(KeyError, match="cost"):
+        matching(catalog, lambda columns: columns["cost"] > 1)
