@@ -26,8 +26,11 @@ class Component:
     {'factor': 2.0}
     """
 
-    def get_params(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the constructor's arguments.
+
+        ``deep`` is there for scikit-learn, whose ``clone`` works on every part; parts inside a part are returned whole.
+        """
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     def get_state(self) -> dict[str, Any]:

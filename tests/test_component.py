@@ -1,0 +1,58 @@
+"""What all parts share."""
+
+import pytest
+
+import coldstart as cs
+from coldstart.encoders.reduced import ReducedEncoder
+from coldstart.pipeline.saving import _PARTS
+from coldstart.rankers.als import ALSRanker
+from coldstart.rankers.ease import EASERanker
+from coldstart.testing import HashEncoder
+
+clone = pytest.importorskip("sklearn.base", reason="scikit-learn is not installed").clone
+
+PARTS = [
+    cs.TextEncoder("some/model", max_length=8),
+    cs.TfidfEncoder(),
+    cs.LexicalEncoder(pieces=0.5),
+    cs.CachedEncoder(HashEncoder(8), "folder"),
+    ReducedEncoder(cs.CachedEncoder(HashEncoder(8), "folder"), 4),
+    cs.ConcatFuser({"title": 2.0}),
+    cs.WeightedFuser("equal"),
+    cs.AttentionFuser(),
+    cs.CosineRanker(center=False),
+    cs.MLPRanker(),
+    cs.HybridRanker(novelty=1.0),
+    EASERanker(3.0),
+    ALSRanker(),
+    cs.ExactIndex(),
+    cs.FaissIndex(),
+    cs.Recommender({"title": HashEncoder(8)}, "weighted", cs.MLPRanker(), lexical=cs.LexicalEncoder(pieces=0.5)),
+]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: type(part).__name__)
+def test_scikit_learn_clones_a_part_with_those_inside_it(part):
+    copied = clone(part)
+    assert copied is not part
+    assert repr(copied) == repr(part)
+    for name, value in part.get_params(deep=False).items():
+        if hasattr(value, "get_params"):
+            assert getattr(copied, name) is not value
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: type(part).__name__)
+def test_parameters_are_those_of_the_constructor_however_deep_one_asks(part):
+    assert part.get_params(deep=True) == part.get_params(deep=False) == part.get_params()
+    assert repr(type(part)(**part.get_params())) == repr(part)
+
+
+def test_a_clone_is_not_fitted():
+    fitted = cs.TfidfEncoder(dim=2).fit(["space war", "space opera", "garden"])
+    assert fitted.get_state()
+    assert not clone(fitted).get_state()
+
+
+def test_every_part_of_ours_takes_what_scikit_learn_asks():
+    for part in _PARTS:
+        assert "deep" in part.get_params.__annotations__
