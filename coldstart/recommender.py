@@ -1,10 +1,12 @@
 """The pipeline: a catalogue in, recommendations out, from the first day on."""
 
+import html
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from typing_extensions import Self
 
+from coldstart._arguments import explain_arguments
 from coldstart._component import Component
 from coldstart.base import Encoder, Fuser, Index, Ranker, VectorRanker
 from coldstart.data.catalog import Catalog
@@ -14,19 +16,30 @@ from coldstart.data.tables import Table
 from coldstart.data.where import Where
 from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.encoders.reduced import Method, reduced
-from coldstart.encoders.text import TextEncoder
 from coldstart.errors import NotFittedError
-from coldstart.fusers.concat import ConcatFuser
-from coldstart.index.exact import ExactIndex
-from coldstart.pipeline.checks import checked_batch, checked_batches, checked_catalog, checked_clicks, encoder_per_field
+from coldstart.pipeline.checks import (
+    Asked,
+    checked_batch,
+    checked_batches,
+    checked_catalog,
+    checked_clicks,
+    encoder_per_field,
+    made_clicks,
+)
 from coldstart.pipeline.fitted import Fitted, Parts, fit_parts
 from coldstart.pipeline.honesty import Honesty, check_honesty
+from coldstart.pipeline.parts import (
+    FuserName,
+    RankerName,
+    checked_encoder,
+    checked_fuser,
+    checked_index,
+    checked_lexical,
+    checked_ranker,
+)
 from coldstart.pipeline.saving import save_fitted
 from coldstart.pipeline.serving import Filters, answer, answers
-from coldstart.rankers.hybrid.ranker import HybridRanker
-
-LEXICAL = LexicalEncoder()
-"""What a recommender reads exact words with; never changed, a copy of it is fitted."""
+from coldstart.pipeline.summary import as_line, as_table
 
 
 class Recommender(Component):
@@ -36,12 +49,12 @@ class Recommender(Component):
     ----------
     encoder : Encoder or mapping of str to Encoder, optional
         One for all fields, or one per field. By default ``TextEncoder`` with the packaged MiniLM.
-    fuser : Fuser, optional
+    fuser : Fuser or {"concat", "weighted", "attention"}, optional
         By default ``ConcatFuser``.
-    ranker : Ranker, optional
+    ranker : Ranker or {"hybrid", "cosine", "mlp"}, optional
         By default ``HybridRanker``: text where there is only text, clicks where there are clicks.
-    lexical : LexicalEncoder or None
-        Exact words beside meaning, for rankers that read them; None switches them off.
+    lexical : LexicalEncoder, bool or None
+        Exact words beside meaning, for rankers that read them; False or None switches them off.
     index : Index, optional
         By default ``ExactIndex``.
     dim, reduction : int or None, {"pca", "truncate"}
@@ -71,12 +84,13 @@ class Recommender(Component):
 
     check_: Honesty | None = None
 
+    @explain_arguments()
     def __init__(
         self,
         encoder: Encoder | Mapping[str, Encoder] | None = None,
-        fuser: Fuser | None = None,
-        ranker: Ranker | VectorRanker | None = None,
-        lexical: LexicalEncoder | None = LEXICAL,
+        fuser: Fuser | FuserName | None = None,
+        ranker: Ranker | VectorRanker | RankerName | None = None,
+        lexical: LexicalEncoder | bool | None = True,
         index: Index | None = None,
         dim: int | None = None,
         reduction: Method = "pca",
@@ -88,11 +102,18 @@ class Recommender(Component):
         self.index = index
         self.dim, self.reduction = dim, reduction
 
+    @explain_arguments()
     def fit(
         self,
-        catalog: Catalog,
-        interactions: Interactions | None = None,
+        catalog: Catalog | Table,
+        interactions: Interactions | Table | None = None,
         *,
+        id: str | None = None,
+        fields: Sequence[str] | None = None,
+        user: str | None = None,
+        item: str | None = None,
+        weight: str | None = None,
+        time: str | None = None,
         on_unknown: OnUnknown = "error",
         check: bool = True,
     ) -> Self:
@@ -100,8 +121,12 @@ class Recommender(Component):
 
         Parameters
         ----------
-        catalog : Catalog
-        interactions : Interactions, optional
+        catalog : Catalog, or a table as in ``Catalog.from_frame``
+        interactions : Interactions, or a table as in ``Interactions.from_frame``, optional
+        id, fields : str, sequence of str
+            Of a table of items: its id column, and the columns to encode.
+        user, item, weight, time : str
+            Of a table of clicks: its columns; the last two are optional.
         on_unknown : {"error", "drop"}
             What to do with clicks on items that are not in the catalogue; dropping warns with the counts.
         check : bool
@@ -111,31 +136,42 @@ class Recommender(Component):
         Raises
         ------
         InvalidInputError
-            When something other than a catalogue is given, encoders and fields differ, clicks are on unknown
-            items, or a part refuses the data.
+            When something other than a catalogue is given, a part is none, encoders and fields differ, clicks are
+            on unknown items, or a part refuses the data. All but the last before anything is encoded.
         WeightsNotFoundError
             When the encoder's weights are not on this machine.
+
+        Examples
+        --------
+        >>> import coldstart as cs
+        >>> from coldstart.testing import HashEncoder
+        >>> films, likes = {"key": ["a", "b"], "title": ["space war", "garden"]}, {"who": ["ada"], "what": ["a"]}
+        >>> rec = cs.Recommender(encoder=HashEncoder())
+        >>> rec.fit(films, likes, id="key", fields=["title"], user="who", item="what")
+        Recommender(HybridRanker, 2 items, 1 clicks of 1 users, fields: title)
         """
-        catalog = checked_catalog(catalog)
-        known = None if interactions is None else checked_clicks(interactions, catalog, on_unknown)
-        encoder = TextEncoder() if self.encoder is None else self.encoder
+        catalog = checked_catalog(catalog, id, fields)
+        clicks = made_clicks(interactions, user, item, weight, time)
+        known = None if clicks is None else checked_clicks(clicks, catalog, on_unknown)
+        encoders = encoder_per_field(checked_encoder(self.encoder), catalog)
         parts = Parts(
-            encoders=reduced(encoder_per_field(encoder, catalog), self.dim, self.reduction),
-            fuser=ConcatFuser() if self.fuser is None else self.fuser,
-            ranker=HybridRanker() if self.ranker is None else self.ranker,
-            index=ExactIndex() if self.index is None else self.index,
-            lexical=self.lexical,
+            encoders=reduced(encoders, self.dim, self.reduction),
+            fuser=checked_fuser(self.fuser),
+            ranker=checked_ranker(self.ranker),
+            index=checked_index(self.index),
+            lexical=checked_lexical(self.lexical),
         )
         fitted = fit_parts(parts, catalog, known)
         self.check_ = check_honesty(parts, fitted) if check and known is not None else None
         self._fitted = fitted
         return self
 
+    @explain_arguments("Only the query may stand without its name.")
     def recommend(
         self,
+        query: str | None = None,
         *,
         user: Hashable | None = None,
-        query: str | None = None,
         history: Sequence[Hashable] = (),
         disliked: Sequence[Hashable] = (),
         profile: str | Mapping[str, str] | None = None,
@@ -151,8 +187,14 @@ class Recommender(Component):
 
         Parameters
         ----------
-        user, query, history, disliked, profile
-            See ``Request``; all combine.
+        query : str, optional
+            What they want now, in words.
+        user : hashable, optional
+            The id of someone whose clicks are known.
+        history, disliked : sequence of item ids
+            What they like, and what they do not.
+        profile : str, or mapping of str to str, optional
+            Who they are, in words. All of these combine, see ``Request``.
         k : int, optional
             Items to return, from 1 to the size of the catalogue, by default 10 or all of them; fewer come back
             when filters leave fewer.
@@ -163,7 +205,7 @@ class Recommender(Component):
         exclude_seen : bool
             Leave out the user's clicks and ``history``. ``disliked`` never comes back in any case.
         where : mapping or callable, optional
-            A predicate on item columns: ``{"in_stock": True, "price": ("<", 20)}``.
+            A predicate on item columns: ``{"in_stock": True, "price": ("<", 20), "brand": ["Bosch", "Makita"]}``.
 
         Returns
         -------
@@ -178,9 +220,10 @@ class Recommender(Component):
         request = Request(user, history, disliked, query, profile)
         return answer(self.fitted, [request], k, Filters(candidates, exclude, exclude_seen, where))
 
+    @explain_arguments()
     def recommend_many(
         self,
-        requests: Iterable[Request] | None = None,
+        requests: Iterable[Asked] | None = None,
         *,
         users: Iterable[Hashable] | None = None,
         k: int | None = None,
@@ -191,14 +234,16 @@ class Recommender(Component):
     ) -> Recommendations:
         """Return one row for each of a batch of requests, or of ids of known users; arguments as in ``recommend``.
 
-        All unknown ids of the batch are named at once.
+        A request is a ``Request``, a query, or a dict of the arguments of ``Request``. All unknown ids of the batch are
+        named at once.
         """
         batch = checked_batch(requests, users)
         return answer(self.fitted, batch, k, Filters(candidates, exclude, exclude_seen, where))
 
+    @explain_arguments()
     def recommend_stream(
         self,
-        requests: Iterable[Request] | None = None,
+        requests: Iterable[Asked] | None = None,
         *,
         users: Iterable[Hashable] | None = None,
         batch_size: int = 1024,
@@ -234,11 +279,12 @@ class Recommender(Component):
         batches = checked_batches(requests, users, batch_size)
         return answers(self.fitted, batches, k, Filters(candidates, exclude, exclude_seen, where))
 
+    @explain_arguments()
     def similar_items(
         self,
         item_id: Hashable,
-        *,
         k: int | None = None,
+        *,
         candidates: Iterable[Hashable] | None = None,
         exclude: Iterable[Hashable] = (),
         where: Where | None = None,
@@ -251,7 +297,7 @@ class Recommender(Component):
 
         Parameters
         ----------
-        items : Catalog, or a table as in ``Catalog.from_frame`` with the same id and field columns
+        items : Catalog, or a table as in ``Catalog.from_frame`` with the same id and field columns, or one row of it
 
         Raises
         ------
@@ -283,6 +329,7 @@ class Recommender(Component):
         self._fitted = self.fitted.without_items(item_ids)
         return self
 
+    @explain_arguments()
     def update(self, interactions: Interactions, *, on_unknown: OnUnknown = "error") -> Self:
         """Add clicks of known and new users, without training: they count from the next request on.
 
@@ -335,6 +382,11 @@ class Recommender(Component):
         return self.fitted.catalog
 
     @property
+    def interactions(self) -> Interactions:
+        """The clicks as they are now, one row per user and item with the sum of the weights; times are not kept."""
+        return Interactions.from_csr(self.fitted.clicks, self.fitted.users, self.fitted.catalog.ids)
+
+    @property
     def encoders_(self) -> Mapping[str, Encoder]:
         """The fitted encoder of each field."""
         return self.fitted.parts.encoders
@@ -348,3 +400,9 @@ class Recommender(Component):
     def ranker_(self) -> Ranker | VectorRanker:
         """The fitted ranker."""
         return self.fitted.parts.ranker
+
+    def __repr__(self) -> str:
+        return as_line(self._fitted) if "_fitted" in vars(self) else super().__repr__()
+
+    def _repr_html_(self) -> str:
+        return as_table(self._fitted) if "_fitted" in vars(self) else f"<p>{html.escape(repr(self))}</p>"

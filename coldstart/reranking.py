@@ -7,6 +7,9 @@ import numpy as np
 from coldstart._arrays import FloatArray, IntArray, unit_rows
 from coldstart.base import Hits
 
+LEAST_KEPT = 10
+"""Items of a cover that are found at once: as many as are asked for when nobody says how many."""
+
 MAX_CANDIDATES = 2_000
 """Items compared with each other; beyond that, evenly spaced ones stand for the rest."""
 

@@ -4,6 +4,7 @@ import copy
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 import coldstart as cs
 from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.errors import InvalidInputError, NotFittedError, UnknownIdError
+from coldstart.reranking import diverse_cover as cover
 from coldstart.testing import HashEncoder, check_recommender, tiny_catalog, tiny_clicks
 
 FUSERS = {"concat": cs.ConcatFuser, "weighted": cs.WeightedFuser, "attention": cs.AttentionFuser}
@@ -86,11 +88,13 @@ class TestFit:
             cs.Recommender(encoder={"name": HashEncoder()}).fit(catalog)
 
     def test_a_frame_in_place_of_a_catalog_is_explained(self):
-        with pytest.raises(InvalidInputError, match="must be a Catalog; got dict.*from_frame"):
+        with pytest.raises(InvalidInputError, match="must be a Catalog, or a table with id=.*; got dict.*from_frame"):
             cs.Recommender(encoder=HashEncoder()).fit({"id": [1]})
 
     def test_a_frame_in_place_of_interactions_is_explained(self, catalog):
-        with pytest.raises(InvalidInputError, match="must be Interactions; got list.*from_frame"):
+        with pytest.raises(
+            InvalidInputError, match="must be Interactions, or a table with user=.*; got list.*from_frame"
+        ):
             cs.Recommender(encoder=HashEncoder()).fit(catalog, [("u", "s0")])
 
     def test_a_failed_fit_leaves_the_recommender_as_it_was(self, rec, catalog):
@@ -142,10 +146,60 @@ class TestFit:
         rec = cs.Recommender(encoder=HashEncoder()).fit(cs.Catalog.from_frame(rows, id="id", fields=["title", "plot"]))
         assert ids_of(rec.recommend(query="garden"))[0] == 2
 
-    @pytest.mark.parametrize("encoder", ["some/hub-id", HashEncoder, 3])
-    def test_what_is_no_encoder_is_explained(self, catalog, encoder):
-        with pytest.raises(InvalidInputError, match=r"`encoder` must have a method encode; got .*TextEncoder\(\)"):
-            cs.Recommender(encoder=encoder).fit(catalog)
+    @pytest.mark.parametrize(
+        ("parts", "said"),
+        [
+            ({"encoder": "some/hub-id"}, r"`encoder` must have the method encode; .*Pass TextEncoder\('some/hub-id'\)"),
+            ({"encoder": {"title": HashEncoder(), "plot": None}}, "`encoder` must have the method encode; got None"),
+            ({"encoder": HashEncoder}, r"`encoder` must be an object; got the class HashEncoder. Pass HashEncoder\(\)"),
+            ({"ranker": "cosin"}, "`ranker` must be 'hybrid', 'cosine' or 'mlp'.*; got 'cosin'; did you mean `cosine`"),
+            ({"ranker": cs.HybridRanker}, r"`ranker` must be an object; .* Pass HybridRanker\(\)"),
+            ({"fuser": 3}, r"`fuser` must have the methods fit and fuse; got 3. Pass ConcatFuser\(\)"),
+            ({"fuser": "lstm"}, "`fuser` must be 'concat', 'weighted' or 'attention'.*; got 'lstm'"),
+            ({"index": object}, "`index` must be an object; got the class object"),
+            ({"lexical": "yes"}, r"`lexical` must have the methods fit .*; got 'yes'. Pass LexicalEncoder\(\)"),
+        ],
+    )
+    def test_what_is_no_part_is_explained_before_anything_is_encoded(self, catalog, parts, said):
+        encoder = CountingEncoder()
+        with pytest.raises(InvalidInputError, match=said):
+            cs.Recommender(**{"encoder": encoder, **parts}).fit(catalog)
+        assert encoder.asked == []
+
+    @pytest.mark.parametrize("name", [*RANKERS, "Cosine", "MLP"])
+    def test_a_ranker_may_be_named(self, catalog, name):
+        rec = cs.Recommender(encoder=HashEncoder(), ranker=name).fit(catalog)
+        assert type(rec.ranker_) is RANKERS[name.lower()]
+        assert rec.get_params()["ranker"] == name
+
+    @pytest.mark.parametrize("name", [*FUSERS, "Concat"])
+    def test_a_fuser_may_be_named(self, catalog, name):
+        rec = cs.Recommender(encoder=HashEncoder(), fuser=name).fit(catalog)
+        assert type(rec.fuser_) is FUSERS[name.lower()]
+
+    def test_a_recommender_of_named_parts_is_saved_and_loaded(self, catalog, clicks, tmp_path):
+        rec = cs.Recommender(encoder=cs.TfidfEncoder(), ranker="cosine", fuser="weighted", lexical=False)
+        rec.fit(catalog, clicks).save(tmp_path / "model")
+        loaded = cs.load(tmp_path / "model")
+        assert loaded.recommend(user="u0").item_ids == rec.recommend(user="u0").item_ids
+
+    def test_tables_are_taken_with_the_names_of_their_columns(self):
+        films = pd.DataFrame({"key": [1, 2, 3], "name": ["space war", "space opera", "garden party"]})
+        likes = pd.DataFrame({"who": ["ada", "ada"], "film": [1, 3], "stars": [5.0, 4.0]})
+        rec = cs.Recommender(encoder=HashEncoder())
+        rec.fit(films, likes, id="key", fields=["name"], user="who", item="film", weight="stars")
+        assert rec.recommend(user="ada").item_ids == [[2]]
+        assert rec.interactions.weight.tolist() == [5.0, 4.0]
+        with pytest.raises(InvalidInputError, match="id=, fields= of Recommender.fit .*; got a Catalog"):
+            rec.fit(rec.catalog, id="key", fields=["name"])
+
+    def test_scikit_learn_clones_it_unfitted(self, rec):
+        clone = pytest.importorskip("sklearn.base").clone
+        copied = clone(rec)
+        assert type(copied.encoder) is HashEncoder
+        assert copied.encoder is not rec.encoder
+        with pytest.raises(NotFittedError):
+            copied.recommend("moon")
 
     def test_before_fit_everything_says_so(self):
         with pytest.raises(NotFittedError, match=r"call Recommender.fit\(catalog\) first"):
@@ -156,6 +210,24 @@ class TestFit:
         assert repr(cs.Recommender(ranker=cs.CosineRanker(center=False))) == (
             "Recommender(ranker=CosineRanker(center=False))"
         )
+
+    def test_once_fitted_the_repr_is_one_short_line(self, rec, tmp_path, make_model):
+        assert repr(rec) == "Recommender(HybridRanker, 8 items, 24 clicks of 8 users, fields: title, plot)"
+        columns = {"id": ["a"]} | {f"a_field_with_a_long_name_{at}": ["space garden"] for at in range(9)}
+        many = cs.Recommender(cs.TextEncoder(make_model("bert"), device="cpu"))
+        many.fit(columns, id="id", fields=[name for name in columns if name != "id"]).save(tmp_path / "model")
+        shown = repr(cs.load(tmp_path / "model"))
+        assert shown.startswith("Recommender(HybridRanker, 1 items, no clicks, fields: a_field_with_a_long_name_0, ")
+        assert len(shown) < 200
+        assert "\n" not in shown
+
+    def test_a_notebook_shows_what_it_is_made_of(self, rec, catalog):
+        shown = rec._repr_html_()
+        for cell in ("8 items", "24 clicks of 8 users", "title, plot", "HashEncoder", "ConcatFuser", "HybridRanker"):
+            assert f"<td>{cell}</td>" in shown
+        assert cs.Recommender(ranker="cosine")._repr_html_() == "<p>Recommender(ranker=&#x27;cosine&#x27;)</p>"
+        named = cs.Catalog.from_frame({"id": [1], "<b>": ["x"]}, id="id", fields=["<b>"])
+        assert "<b>" not in cs.Recommender(encoder=HashEncoder()).fit(named)._repr_html_()
 
 
 class TestRecommend:
@@ -223,6 +295,48 @@ class TestRecommend:
     def test_with_nothing_known_and_no_clicks_both_kinds_come(self, catalog):
         rec = cs.Recommender(encoder=HashEncoder()).fit(catalog)
         assert {item[0] for item in ids_of(rec.recommend(k=2))} == {"s", "g"}
+
+    def test_the_cover_of_the_catalogue_is_found_once(self, catalog, monkeypatch):
+        rec = cs.Recommender(encoder=HashEncoder()).fit(catalog)
+        made = []
+        monkeypatch.setattr(
+            "coldstart.pipeline.fitted.diverse_cover", lambda *args: made.append(args[1]) or cover(*args)
+        )
+        few, many = rec.recommend(k=2), rec.recommend(k=8)
+        assert made == [10]
+        assert ids_of(many)[:2] == ids_of(few)
+        assert many.scores[0][:2] == few.scores[0]
+        whole = cover(lambda rows: rec.fitted.features_at(rows).dense, 8, np.arange(8))
+        assert ids_of(many) == [catalog.ids[at] for at in whole.positions[0]]
+        rec.add_items([{"id": "n1", "title": "garden gnome", "plot": None}])
+        assert len(ids_of(rec.recommend(k=9))) == 9
+        assert made == [10, 10]
+
+    def test_a_longer_cover_replaces_a_shorter_one(self, monkeypatch):
+        films = {"id": range(30), "title": [f"word{at} film" for at in range(30)]}
+        rec = cs.Recommender(encoder=HashEncoder()).fit(films, id="id", fields=["title"])
+        ten, twenty = rec.recommend(k=10), rec.recommend(k=20)
+        assert ids_of(twenty)[:10] == ids_of(ten)
+        monkeypatch.setattr("coldstart.pipeline.fitted.diverse_cover", None)
+        assert ids_of(rec.recommend(k=15)) == ids_of(twenty)[:15]
+
+    def test_filters_have_a_cover_of_their_own(self, catalog):
+        rec = cs.Recommender(encoder=HashEncoder()).fit(catalog)
+        rec.recommend(k=8)
+        assert ids_of(rec.recommend(k=8, candidates=["s0", "s1"])) == ["s0", "s1"]
+        (without,) = rec.recommend_many([cs.Request(exclude=["s0"])], k=8).item_ids
+        assert sorted(without) == sorted(set(catalog.ids) - {"s0"})
+
+    def test_a_query_may_stand_without_its_name(self, rec):
+        assert rec.recommend("moon", k=3) == rec.recommend(query="moon", k=3)
+        with pytest.raises(InvalidInputError, match="too many positional arguments. Only the query may stand without"):
+            rec.recommend("moon", 3)
+        with pytest.raises(InvalidInputError, match="`query` must be text; got 3"):
+            rec.recommend(3)
+
+    def test_one_id_in_place_of_a_history_is_explained(self, rec):
+        with pytest.raises(InvalidInputError, match=r"`history` must be a list of ids; got 's0'. Pass \['s0'\]"):
+            rec.recommend(history="s0")
 
     def test_a_user_whose_clicked_items_are_gone_is_answered_like_someone_new(self, rec):
         rec.remove_items(["s1", "s2", "s3"])
@@ -304,9 +418,16 @@ class TestMany:
         with pytest.raises(InvalidInputError, match="either requests or users="):
             rec.recommend_many(**arguments)
 
-    def test_a_bare_id_in_place_of_a_request_is_explained(self, rec):
-        with pytest.raises(InvalidInputError, match=r"got 'u0'. Pass Request\(user=...\)"):
-            rec.recommend_many(["u0"])
+    def test_queries_and_dicts_are_requests(self, rec):
+        said = [cs.Request(query="moon"), cs.Request(history=["g0"], query="tulip")]
+        batch = rec.recommend_many(["moon", {"history": ["g0"], "query": "tulip"}], k=3)
+        assert batch == rec.recommend_many(said, k=3)
+        (streamed,) = rec.recommend_stream(iter(["moon", {"history": ["g0"], "query": "tulip"}]), k=3)
+        assert streamed == batch
+
+    def test_an_id_in_place_of_a_request_is_explained(self, rec):
+        with pytest.raises(InvalidInputError, match=r"got 7. Pass users=\[...\] for known users"):
+            rec.recommend_many([7])
 
     @pytest.mark.parametrize("fuser", FUSERS)
     def test_queries_in_a_batch_do_not_disturb_each_other(self, catalog, fuser):
@@ -323,6 +444,9 @@ class TestSimilar:
     def test_an_unknown_item_is_named(self, rec):
         with pytest.raises(UnknownIdError, match="got 'zz'"):
             rec.similar_items("zz")
+
+    def test_the_number_of_items_may_stand_without_its_name(self, rec):
+        assert rec.similar_items("g0", 3) == rec.similar_items("g0", k=3)
 
 
 class TestExperts:
@@ -473,6 +597,21 @@ class TestCatalogueLife:
             rec.add_items([*self.NEW, {"id": "s0", "title": "x", "plot": "y"}])
         assert len(rec.catalog) == 8
         assert "n1" not in rec.catalog
+
+    def test_one_row_is_added_and_changed_as_it_is(self, rec):
+        rec.add_items({"id": "n1", "title": "garden gnome", "plot": None})
+        assert ids_of(rec.recommend("gnome", k=1)) == ["n1"]
+        rec.update_items({"id": "n1", "title": "submarine"})
+        assert rec.catalog.columns["title"][-1] == "submarine"
+
+    def test_the_clicks_are_there_as_they_are_now(self, rec, clicks):
+        assert sorted(rec.interactions.pairs()) == sorted(clicks.pairs())
+        rec.update(cs.Interactions.from_frame({"u": ["w", "w"], "i": ["g0", "g0"]}, user="u", item="i"))
+        rec.remove_items(["s0"])
+        left = {pair for pair in clicks.pairs() if pair[1] != "s0"}
+        assert set(rec.interactions.pairs()) == left | {("w", "g0")}
+        assert rec.interactions.weight.max() == 2.0
+        assert rec.interactions.time is None
 
     def test_new_items_must_have_the_fields(self, rec):
         with pytest.raises(InvalidInputError, match="no column 'plot'"):
@@ -660,5 +799,5 @@ class TestStream:
             next(stream)
 
     def test_what_is_no_request_is_named(self, rec):
-        with pytest.raises(InvalidInputError, match="`requests` must hold Request objects; got 'u0'"):
-            next(rec.recommend_stream(["u0"]))
+        with pytest.raises(InvalidInputError, match="`requests` must hold Request objects, queries or dicts; got 7"):
+            next(rec.recommend_stream([7]))

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from coldstart._arrays import FloatArray, blocks, check_between
+from coldstart._progress import progress_bar
 from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions
 from coldstart.data.requests import Recommendations, Request
@@ -101,8 +102,8 @@ def evaluate(
     >>> round(report.value("recall", 3), 2)
     1.0
     """
+    splits = checked_splits(split)
     lengths = tuple(sorted(set(k) if isinstance(k, Iterable) else {k}))
-    splits = [split] if isinstance(split, Split) else list(split)
     check_lengths(lengths, splits)
     for one in splits:
         if vectors is not None and len(vectors) != len(one.everything):
@@ -116,6 +117,24 @@ def evaluate(
         fitted, seconds = _fitted(again, one)
         parts += [_measure(fitted, one, group, lengths, vectors, seconds, progress) for group in asked]
     return Report(name or _name(recommender), tuple(parts))
+
+
+def checked_splits(split: Split | Sequence[Split]) -> list[Split]:
+    """Return one split, or several, as a list.
+
+    Raises
+    ------
+    InvalidInputError
+        When something is no split.
+    """
+    splits = [split] if isinstance(split, Split) or not isinstance(split, Iterable) else list(split)
+    for one in splits:
+        if not isinstance(one, Split):
+            raise InvalidInputError(
+                f"`split` must be a Split, or several; got {type(one).__name__}. "
+                "Make one: cs.splits.item_cold(catalog, clicks), and pass it as evaluate(recommender, split)."
+            )
+    return splits
 
 
 def check_lengths(lengths: Sequence[int], splits: Sequence[Split]) -> None:
@@ -153,7 +172,8 @@ def _is_factory(recommender: Any) -> bool:
 def _name(recommender: Any) -> str:
     if _is_factory(recommender):
         return str(getattr(recommender, "__name__", type(recommender).__name__))
-    return repr(recommender)
+    unfitted = with_params(recommender, {}) if isinstance(recommender, Recommender) else recommender
+    return repr(unfitted)
 
 
 def _measure(
@@ -188,13 +208,11 @@ def _measure(
 
 def _answers(recommender: Evaluable, split: Split, group: Group, k: int, progress: bool) -> Iterator[list[Hashable]]:
     """The list of each user of the group, asked in blocks."""
-    from tqdm.auto import tqdm
-
     requests = _requests(split, group)
     candidates = _answerable(recommender, split, group)
     allowed, k = frozenset(candidates), min(k, len(candidates))
     seen = truth_of(split.train)
-    with tqdm(total=len(requests), desc=group.name, unit="user", delay=1.0, disable=not progress) as bar:
+    with progress_bar(total=len(requests), what=group.name, unit="user", shown=progress) as bar:
         for block in blocks(len(requests), BLOCK):
             asked = requests[block]
             lists = recommender.recommend_many(asked, k=k, candidates=candidates).item_ids if k else [[]] * len(asked)

@@ -8,7 +8,7 @@ import numpy as np
 from coldstart._arrays import FloatArray
 from coldstart._component import Component
 from coldstart.base import Encoder
-from coldstart.encoders.text import TextEncoder
+from coldstart.pipeline.parts import checked_encoder, named_part
 from coldstart.recommender import Recommender
 
 
@@ -41,7 +41,7 @@ def remembering(recommender: Recommender, known: dict[int, Remembered]) -> Recom
             return encoder
         return known.setdefault(id(encoder), Remembered(encoder))  # which keeps the encoder, and so its id, alive
 
-    encoder: Any = TextEncoder() if recommender.encoder is None else recommender.encoder
+    encoder: Any = checked_encoder(recommender.encoder)
     by_field = isinstance(encoder, Mapping)
     wrapped = {name: wrap(one) for name, one in encoder.items()} if by_field else wrap(encoder)
     copy: Recommender = with_params(recommender, {"encoder": wrapped})
@@ -53,5 +53,5 @@ def with_params(owner: Any, setting: Mapping[str, Any]) -> Any:
     params = owner.get_params()
     for path, value in setting.items():
         name, _, rest = path.partition(".")
-        params[name] = with_params(params[name], {rest: value}) if rest else value
+        params[name] = with_params(named_part(name, params[name]), {rest: value}) if rest else value
     return type(owner)(**params)

@@ -12,13 +12,14 @@ import numpy as np
 from coldstart._arrays import Rng, check_between, generator
 from coldstart._component import Component
 from coldstart._extras import as_frame
+from coldstart._progress import progress_bar
+from coldstart._tables import as_html, as_text
 from coldstart.data.split import Split
-from coldstart.encoders.text import TextEncoder
 from coldstart.errors import ColdstartError, InvalidInputError
-from coldstart.evaluation._tables import as_html, as_text
 from coldstart.evaluation.groups import groups_of
-from coldstart.evaluation.protocol import ACCURACY, check_lengths, evaluate
+from coldstart.evaluation.protocol import ACCURACY, check_lengths, checked_splits, evaluate
 from coldstart.evaluation.remembering import Remembered, remembering, with_params
+from coldstart.pipeline.parts import checked_encoder, named_part
 from coldstart.recommender import Recommender
 
 
@@ -119,13 +120,10 @@ def tune(
     >>> len(tuned.trials), tuned.recommender.fitted.users[0]
     (3, 'u0')
     """
-    from tqdm.auto import tqdm
-
     check_between("budget", budget, 1, 10**6)
-    if recommender.encoder is None:
-        recommender = with_params(recommender, {"encoder": TextEncoder()})
+    recommender = with_params(recommender, {"encoder": checked_encoder(recommender.encoder)})
     settings = _settings(recommender, space, budget, generator(rng))
-    splits = [split] if isinstance(split, Split) else list(split)
+    splits = checked_splits(split)
     check_lengths((k,), splits)
     if metric not in ACCURACY:
         raise InvalidInputError(f"`metric` must be one of {list(ACCURACY)}; got {metric!r}.")
@@ -133,7 +131,7 @@ def tune(
         groups_of(one, [select], "validation")
     known: dict[int, Remembered] = {}
     trials = []
-    for setting in tqdm(settings, desc="tune", unit="trial", delay=1.0, disable=not progress):
+    for setting in progress_bar(settings, total=len(settings), what="tune", unit="trial", shown=progress):
         started = time.perf_counter()
         value, error = _try(remembering(with_params(recommender, setting), known), splits, select, metric, k)
         trials.append(Trial(setting, value, time.perf_counter() - started, error))
@@ -186,7 +184,7 @@ def _get(owner: Any, path: str) -> Any:
             f"`space` must name parameters of the recommender or of parts given to it; got {path!r}, "
             f"and {type(owner).__name__} has {list(params)}. Give the part: Recommender(ranker=...)."
         )
-    return _get(params[name], rest) if rest else params[name]
+    return _get(named_part(name, params[name]), rest) if rest else params[name]
 
 
 def _try(recommender: Recommender, splits: Sequence[Split], select: str, metric: str, k: int) -> tuple[float, str]:

@@ -1,32 +1,40 @@
 """What the methods of a recommender were given, checked before anything is done."""
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 from coldstart._arrays import check_between
 from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions, OnUnknown
 from coldstart.data.requests import Request
-from coldstart.data.tables import id_tuple
+from coldstart.data.tables import Table, id_tuple
 from coldstart.errors import InvalidInputError
 
+Asked: TypeAlias = Request | str | Mapping[str, Any]
+"""A request, a query, or the arguments of a ``Request``."""
 
-def checked_catalog(catalog: Catalog) -> Catalog:
-    """Return the catalogue.
+
+def checked_catalog(catalog: Catalog | Table, id: str | None = None, fields: Sequence[str] | None = None) -> Catalog:
+    """Return the catalogue, or make it of a table with its id column and fields.
 
     Raises
     ------
     InvalidInputError
-        When it is something else.
+        When a table comes without ``id`` or ``fields``, or a catalogue with them.
     """
-    if not isinstance(catalog, Catalog):
+    named = {"id": id, "fields": fields}
+    if isinstance(catalog, Catalog):
+        _check_unnamed(named, "a Catalog, which has its own")
+        return catalog
+    if id is None or fields is None:
         raise InvalidInputError(
-            f"`catalog` must be a Catalog; got {type(catalog).__name__}. "
-            "Make one: Catalog.from_frame(table, id='id column', fields=['title', ...])."
+            f"`catalog` must be a Catalog, or a table with id= and fields=; got {_what(catalog, named)}. "
+            "Make one: Catalog.from_frame(table, id='id column', fields=['title', ...]), "
+            "or pass the same id= and fields= along with the table."
         )
-    return catalog
+    return Catalog.from_frame(catalog, id=id, fields=fields)
 
 
 def encoder_per_field(encoder: Encoder | Mapping[str, Encoder], catalog: Catalog) -> dict[str, Encoder]:
@@ -35,17 +43,44 @@ def encoder_per_field(encoder: Encoder | Mapping[str, Encoder], catalog: Catalog
     Raises
     ------
     InvalidInputError
-        When other fields are named than the catalogue has, or one is no encoder.
+        When other fields are named than the catalogue has.
     """
     encoders = dict(encoder) if isinstance(encoder, Mapping) else dict.fromkeys(catalog.fields, encoder)
     if set(encoders) != set(catalog.fields):
         raise InvalidInputError(
             f"`encoder` must name the fields of the catalogue, {list(catalog.fields)}; got {list(encoders)}."
         )
-    for one in encoders.values():
-        if isinstance(one, str | type) or not hasattr(one, "encode"):
-            raise InvalidInputError(f"`encoder` must have a method encode; got {one!r}. Pass TextEncoder().")
     return {name: encoders[name] for name in catalog.fields}
+
+
+def made_clicks(
+    interactions: Interactions | Table | None,
+    user: str | None = None,
+    item: str | None = None,
+    weight: str | None = None,
+    time: str | None = None,
+) -> Interactions | None:
+    """Return the clicks, or make them of a table with its user and item columns; None stays None.
+
+    Raises
+    ------
+    InvalidInputError
+        When a table comes without ``user`` or ``item``, or anything else with one of the columns.
+    """
+    named = {"user": user, "item": item, "weight": weight, "time": time}
+    if interactions is None:
+        _check_unnamed(named, "no interactions")
+        return None
+    if isinstance(interactions, Interactions):
+        _check_unnamed(named, "Interactions, which have their own")
+        return interactions
+    if user is None or item is None:
+        raise InvalidInputError(
+            f"`interactions` must be Interactions, or a table with user= and item=; got {_what(interactions, named)}. "
+            "Make them: Interactions.from_frame(table, user='user column', item='item column'), "
+            "or pass the same user= and item= along with the table."
+        )
+    return Interactions.from_frame(interactions, user=user, item=item, weight=weight, time=time)
 
 
 def checked_clicks(interactions: Interactions, catalog: Catalog, on_unknown: OnUnknown) -> Interactions:
@@ -64,7 +99,7 @@ def checked_clicks(interactions: Interactions, catalog: Catalog, on_unknown: OnU
     return interactions.within(catalog, on_unknown)
 
 
-def checked_batch(requests: Iterable[Request] | None, users: Iterable[Hashable] | None) -> list[Request]:
+def checked_batch(requests: Iterable[Asked] | None, users: Iterable[Hashable] | None) -> list[Request]:
     """Return requests, or one for each known user.
 
     Raises
@@ -73,15 +108,14 @@ def checked_batch(requests: Iterable[Request] | None, users: Iterable[Hashable] 
         When both or none are given, or something is no request.
     """
     _check_either(requests, users, "recommend_many")
-    batch = [Request(user=user) for user in id_tuple(users, "users")] if requests is None else list(requests)
-    for request in batch:
-        if not isinstance(request, Request):
-            raise InvalidInputError(f"`requests` must hold Request objects; got {request!r}. Pass Request(user=...).")
-    return batch
+    if requests is None:
+        return [Request(user=user) for user in id_tuple(users, "users")]
+    _check_iterable("requests", requests)
+    return [_as_request(one) for one in requests]
 
 
 def checked_batches(
-    requests: Iterable[Request] | None, users: Iterable[Hashable] | None, size: int
+    requests: Iterable[Asked] | None, users: Iterable[Hashable] | None, size: int
 ) -> Iterator[list[Request]]:
     """Return batches of requests, or of one for each known user, made when they are asked for.
 
@@ -94,10 +128,42 @@ def checked_batches(
     _check_either(requests, users, "recommend_stream")
     check_between("batch_size", size, 1, 1_000_000)
     name, given = ("requests", requests) if users is None else ("users", users)
-    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
-        raise InvalidInputError(f"`{name}` must be an iterable; got {given!r}. Pass [{given!r}].")
-    cut = _cut(iter(given), size)
+    _check_iterable(name, given)
+    cut = _cut(iter(cast("Iterable[Any]", given)), size)
     return (checked_batch(None, batch) if requests is None else checked_batch(batch, None) for batch in cut)
+
+
+def _as_request(one: Any) -> Request:
+    """A request, of a query or of the arguments of ``Request``."""
+    if isinstance(one, Request):
+        return one
+    if isinstance(one, str):
+        return Request(query=one)
+    if isinstance(one, Mapping):
+        return Request(**one)
+    raise InvalidInputError(
+        f"`requests` must hold Request objects, queries or dicts; got {one!r}. "
+        "Pass users=[...] for known users, Request(history=[...]) for people who like some items."
+    )
+
+
+def _check_iterable(name: str, given: Any) -> None:
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise InvalidInputError(f"`{name}` must be an iterable; got {given!r}. Pass [{given!r}].")
+
+
+def _check_unnamed(columns: Mapping[str, Any], got: str) -> None:
+    """Raise when columns of a table are named and there is no table."""
+    named = [name for name, column in columns.items() if column is not None]
+    if named:
+        listed = ", ".join(f"{name}=" for name in named)
+        raise InvalidInputError(f"{listed} of Recommender.fit names columns of a table; got {got}. Leave it out.")
+
+
+def _what(given: Any, columns: Mapping[str, Any]) -> str:
+    """The type of what was given, and the columns that came with it."""
+    named = [f"{name}={column!r}" for name, column in columns.items() if column is not None]
+    return " with ".join([type(given).__name__, *([", ".join(named)] if named else [])])
 
 
 def _cut(rest: Iterator[Any], size: int) -> Iterator[list[Any]]:

@@ -15,7 +15,7 @@ from scipy.sparse import csr_array
 
 from coldstart._arrays import BLOCK_ROWS, BoolArray, Csr, FloatArray, IntArray, as_matrix, in_blocks
 from coldstart._rows import Rows
-from coldstart.base import Encoder, Features, Fuser, Index, Ranker, VectorRanker
+from coldstart.base import Encoder, Features, Fuser, Hits, Index, Ranker, VectorRanker
 from coldstart.data.catalog import Catalog
 from coldstart.data.ids import Ids
 from coldstart.data.interactions import Interactions
@@ -25,6 +25,7 @@ from coldstart.errors import InvalidInputError
 from coldstart.pipeline.encoding import encode_fields, fit_encoders
 from coldstart.pipeline.texts import Texts
 from coldstart.pipeline.vectors import Edit, ItemVectors
+from coldstart.reranking import LEAST_KEPT, diverse_cover
 
 Fields: TypeAlias = Mapping[str, FloatArray]
 
@@ -108,6 +109,18 @@ class Fitted:
     def popularity(self) -> FloatArray:
         """Sum of the clicks' weights on each item, shape (n,)."""
         return np.asarray(self.clicks.sum(axis=0), dtype=np.float32)
+
+    def cover(self, k: int) -> Hits:
+        """Return ``k`` items that together cover the whole catalogue; the longest cover asked for so far is kept.
+
+        A shorter cover is the beginning of a longer one.
+        """
+        kept: Hits | None = vars(self).get("_cover")
+        if kept is None or len(kept.positions[0]) < k:
+            everything = np.arange(len(self.catalog))
+            kept = diverse_cover(lambda rows: self.features_at(rows).dense, max(k, LEAST_KEPT), everything)
+            vars(self)["_cover"] = kept
+        return Hits([kept.positions[0][:k]], [kept.scores[0][:k]])
 
     def ready(self) -> "Fitted":
         """Compute what requests need and is not there yet, so that what fails, fails now."""

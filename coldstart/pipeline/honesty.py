@@ -168,5 +168,5 @@ def _warn(found: Honesty, ranker: str) -> None:
             f"{ranker} does not beat the simplest rankers on clicks that were hidden from it (NDCG@{K}): {lines}. "
             "Try other parts or settings (cs.tune), or pass check=False. All numbers: Recommender.check_.",
             ColdstartWarning,
-            stacklevel=4,
+            stacklevel=5,
         )

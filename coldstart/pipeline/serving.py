@@ -259,6 +259,8 @@ def _for_nobody(fitted: Fitted, k: int, allow: IntArray | None, excluded: IntArr
     n_items = len(fitted.catalog)
     if fitted.clicks.nnz:
         hits = top_k(lambda _: _popular(fitted, allow), 1, n_items, k, allow, [excluded])
+    elif allow is None and not len(excluded):
+        hits = fitted.cover(k)
     else:
         everything = np.arange(n_items) if allow is None else allow
         hits = diverse_cover(lambda rows: fitted.features_at(rows).dense, k, np.setdiff1d(everything, excluded))

@@ -457,3 +457,17 @@ def test_a_good_ranker_beats_chance_on_items_nobody_clicked():
         for made in (cs.Recommender(encoder=HashEncoder()), cs.baselines.random())
     )
     assert good == 1.0 > chance
+
+
+@pytest.mark.parametrize("given", [tiny_catalog(), [tiny_catalog()], 5], ids=["Catalog", "list", "int"])
+def test_a_catalogue_in_place_of_a_split_is_explained(given):
+    with pytest.raises(InvalidInputError, match=r"`split` must be a Split, or several; got .*cs.splits.item_cold\(cat"):
+        quiet(cs.Recommender(encoder=HashEncoder()), given, tiny_clicks())
+
+
+def test_named_parts_are_evaluated_and_a_fitted_one_is_called_by_its_parts(catalog, clicks):
+    split = cs.splits.random(catalog, clicks, validation=0.0, test=0.25)
+    rec = cs.Recommender(encoder=HashEncoder(), ranker="cosine").fit(catalog)
+    assert quiet(rec, split, 3).name == "Recommender(encoder=HashEncoder(), ranker='cosine')"
+    with pytest.raises(InvalidInputError, match="`encoder` must have the method encode; got 'some/model'"):
+        quiet(cs.Recommender("some/model"), split, 3)

@@ -64,7 +64,7 @@ def test_an_encoder_that_learns_or_remembers_is_left_as_it_is():
 
 
 def test_without_an_encoder_it_is_the_packaged_one(monkeypatch):
-    monkeypatch.setattr("coldstart.evaluation.remembering.TextEncoder", HashEncoder)
+    monkeypatch.setattr("coldstart.pipeline.parts.TextEncoder", HashEncoder)
     assert isinstance(remembering(cs.Recommender(), {}).encoder.encoder, HashEncoder)
 
 

@@ -195,7 +195,7 @@ class TestSettings:
         ]
 
     def test_without_an_encoder_the_packaged_one_is_used(self, monkeypatch):
-        monkeypatch.setattr("coldstart.evaluation.tuning.TextEncoder", lambda: HashEncoder(8))
+        monkeypatch.setattr("coldstart.pipeline.parts.TextEncoder", lambda: HashEncoder(8))
         tuned = search({"ranker.item": [2]}, cs.Recommender(ranker=Favourite()))
         assert isinstance(tuned.recommender.encoder, HashEncoder)
 
@@ -379,3 +379,20 @@ class TestFailures:
         split = Split("mine", catalog_of(), clicks(TRAIN), clicks(TEST))
         with pytest.raises(InvalidInputError, match="mine has no validation part"):
             search({"ranker.item": [2]}, split=split)
+
+
+def test_a_parameter_of_a_part_that_is_named_can_be_searched():
+    tuned = search({"ranker.center": [True, False]}, cs.Recommender(encoder=HashEncoder(8), ranker="cosine"))
+    assert [trial.params["ranker.center"] for trial in tuned.trials] == [True, False]
+    assert type(tuned.recommender.ranker) is cs.CosineRanker
+
+
+def test_parts_can_be_searched_by_name():
+    tuned = search({"ranker": ["hybrid", "cosine"]}, cs.Recommender(encoder=HashEncoder(8), ranker="cosine"))
+    assert {trial.params["ranker"] for trial in tuned.trials} == {"cosine", "hybrid"}
+    assert not any(trial.error for trial in tuned.trials)
+
+
+def test_what_is_no_split_is_explained():
+    with pytest.raises(InvalidInputError, match="`split` must be a Split, or several; got Catalog"):
+        search({"ranker.item": [2]}, split=tiny_catalog())

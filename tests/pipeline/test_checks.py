@@ -2,7 +2,7 @@ import pytest
 
 import coldstart as cs
 from coldstart.errors import InvalidInputError
-from coldstart.pipeline.checks import checked_batch, checked_catalog, checked_clicks, encoder_per_field
+from coldstart.pipeline.checks import checked_batch, checked_catalog, checked_clicks, encoder_per_field, made_clicks
 from coldstart.testing import HashEncoder
 
 
@@ -28,12 +28,6 @@ def test_there_is_one_encoder_per_field_and_no_other(catalog, names):
         encoder_per_field(dict.fromkeys(names, HashEncoder()), catalog)
 
 
-@pytest.mark.parametrize("other", [None, "some/hub-id", HashEncoder])
-def test_one_of_several_that_is_no_encoder_is_named(catalog, other):
-    with pytest.raises(InvalidInputError, match="`encoder` must have a method encode; got .*TextEncoder"):
-        encoder_per_field({"title": HashEncoder(), "plot": other}, catalog)
-
-
 def test_clicks_on_unknown_items_are_dropped_only_when_asked_for(catalog):
     clicks = cs.Interactions.from_frame({"u": ["x", "x"], "i": ["s0", "gone"]}, user="u", item="i")
     with pytest.raises(InvalidInputError, match="1 of 2 clicks are on 1 items that are not in the catalogue"):
@@ -51,5 +45,49 @@ def test_requests_and_users_may_be_any_iterable():
 
 
 def test_the_first_thing_that_is_no_request_is_named():
-    with pytest.raises(InvalidInputError, match=r"`requests` must hold Request objects; got \{'query': 'x'\}"):
-        checked_batch([cs.Request(), {"query": "x"}], None)
+    with pytest.raises(InvalidInputError, match=r"must hold Request objects, queries or dicts; got 7. Pass users=\["):
+        checked_batch([cs.Request(), 7], None)
+
+
+def test_a_text_is_a_query_and_a_dict_the_arguments_of_a_request():
+    asked = checked_batch(["drill", {"user": "u0", "query": "tape"}], None)
+    assert asked == [cs.Request(query="drill"), cs.Request(user="u0", query="tape")]
+    with pytest.raises(InvalidInputError, match="Request has no argument `likes`; did you mean `history`"):
+        checked_batch([{"likes": ["s0"]}], None)
+
+
+@pytest.mark.parametrize("one", ["drill", {"query": "drill"}, cs.Request(query="drill")], ids=repr)
+def test_one_request_in_place_of_several_is_no_list_of_its_letters(one):
+    with pytest.raises(InvalidInputError, match=r"`requests` must be an iterable; got .*drill.*Pass \[.*drill"):
+        checked_batch(one, None)
+
+
+ITEMS = {"key": ["a", "b"], "title": ["x", "y"]}
+LIKES = {"who": ["u"], "what": ["a"], "much": [2.0], "when": [3]}
+
+
+def test_a_table_with_its_columns_is_a_catalogue_and_clicks():
+    assert checked_catalog(ITEMS, "key", ["title"]).ids == ("a", "b")
+    clicks = made_clicks(LIKES, "who", "what", "much", "when")
+    assert (clicks.pairs(), clicks.weight.tolist(), clicks.time.tolist()) == ([("u", "a")], [2.0], [3.0])
+    assert made_clicks(None) is None
+
+
+def test_a_table_without_its_columns_says_which_are_needed(catalog):
+    with pytest.raises(InvalidInputError, match=r"a table with id= and fields=; got dict. Make one: .*from_frame"):
+        checked_catalog(ITEMS)
+    with pytest.raises(InvalidInputError, match=r"got dict with id='key'"):
+        checked_catalog(ITEMS, id="key")
+    with pytest.raises(InvalidInputError, match=r"a table with user= and item=; got dict with item='what'. Make them"):
+        made_clicks(LIKES, item="what")
+
+
+def test_columns_without_a_table_are_refused(catalog, clicks):
+    with pytest.raises(
+        InvalidInputError, match=r"id=, fields= of Recommender.fit .*; got a Catalog, which has its own"
+    ):
+        checked_catalog(catalog, "id", ["title"])
+    with pytest.raises(InvalidInputError, match=r"user= of Recommender.fit .*; got Interactions, which have their own"):
+        made_clicks(clicks, user="user")
+    with pytest.raises(InvalidInputError, match=r"time= of Recommender.fit .*; got no interactions"):
+        made_clicks(None, time="when")

@@ -66,7 +66,7 @@ def test_words_are_saved_too(tmp_path, lexical, clicks):
     assert again.recommend_many(asked, k=8).experts == rec.recommend_many(asked, k=8).experts
     later = [{"id": "n2", "title": "tulip tulips", "plot": "a story of lily", "price": 1}]
     assert again.add_items(later).recommend_many(asked, k=8) == rec.add_items(later).recommend_many(asked, k=8)
-    assert repr(again.lexical) == repr(rec.lexical)
+    assert repr(again.fitted.parts.lexical) == repr(rec.fitted.parts.lexical)
     again.fit(tiny_catalog(), clicks)
     assert again.recommend_many(asked, k=8) == rec.fit(tiny_catalog(), clicks).recommend_many(asked, k=8)
 
