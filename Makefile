@@ -24,9 +24,11 @@ check: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/mkdocs serve
 
-# Regenerates docs/benchmarks.md; needs COLDSTART_DATA.
+# Measures everything and writes docs/benchmarks.md, in hours; needs COLDSTART_DATA, see docs/data-sets.md.
+# One chapter alone: make benchmark CHAPTERS=record
+CHAPTERS ?= record million hybrid training scale encoding search
 benchmark: $(VENV)/.bench
-	$(BIN)/python benchmarks/record.py --write
+	set -e; for chapter in $(CHAPTERS); do $(BIN)/python benchmarks/$$chapter.py --write; done
 
 # The package alone, as `pip install .` gives it: no extra, a fast import, an answer without a download.
 bare: $(VENV)-bare/.installed

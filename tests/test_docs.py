@@ -93,5 +93,5 @@ def test_every_public_name_is_in_the_reference(name):
 
 def test_the_navigation_names_every_page_and_no_other():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2].partition("\nvalidation:")[0]
-    named = set(re.findall(r"[\w/]+\.md$", navigation, re.MULTILINE))
+    named = set(re.findall(r"[\w/-]+\.md$", navigation, re.MULTILINE))
     assert named == {page.relative_to(ROOT / "docs").as_posix() for page in PAGES if page.name != "README.md"}

@@ -42,9 +42,26 @@ def test_the_notebook_on_reading_a_report_runs_and_draws(monkeypatch):
     assert any("p (Holm)" in table for table in tables)
 
 
-def test_your_own_csv(tmp_path):
-    (tmp_path / "items.csv").write_text("id,title,description\n1,Kettle,Boils water\n2,Racket,For tennis players\n")
-    told = run("your_csv.py", tmp_path / "items.csv", said="sport\n")
+SHOP = "sku,price,name,description\nK1,9.50,Kettle,Boils water\nR2,30,Racket,For tennis players\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "said"),
+    [
+        (
+            "id,title,description\n1,Kettle,Boils water\n2,Racket,For tennis players\n",
+            [],
+            "Ids: id. Fields: title, desc",
+        ),
+        (SHOP, [], "Ids: sku. Fields: name, description."),
+        (SHOP, ["--id", "sku", "--fields", "description,name"], "Ids: sku. Fields: description, name."),
+    ],
+    ids=["usual names", "found", "named"],
+)
+def test_your_own_csv(tmp_path, text, arguments, said):
+    (tmp_path / "items.csv").write_text(text)
+    told = run("your_csv.py", tmp_path / "items.csv", *arguments, said="sport\n")
+    assert said in told
     assert told.index("Racket") < told.index("Kettle")
 
 
