@@ -86,18 +86,29 @@ def _explained(function: Any, name: str, hint: str) -> Any:
         try:
             signature.bind(*args, **kwargs)
         except TypeError as error:
-            unknown = [word for word in kwargs if word not in signature.parameters]
-            known = [word for word in signature.parameters if word != "self"]
-            message = _no_argument(name, unknown[0], known) if unknown else f"{name}: {error}."
-            raise ArgumentError(f"{message} {hint}".strip()) from None
+            said = _what_is_wrong(signature, args, kwargs) or f": {error}."
+            raise ArgumentError(f"{name}{said} {hint}".strip()) from None
         return function(*args, **kwargs)
 
     return explained
 
 
-def _no_argument(name: str, word: str, known: list[str]) -> str:
+def _what_is_wrong(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """An argument that the function does not have, or one that needs its name; nothing when it is neither."""
+    known = [word for word in signature.parameters if word not in ("self", "cls")]
+    unknown = [word for word in kwargs if word not in known]
+    if unknown:
+        return _no_argument(unknown[0], known)
+    named = [word for word in known if signature.parameters[word].kind is inspect.Parameter.KEYWORD_ONLY]
+    others = [word for word in known if word not in named]
+    if named and len(args) > len(signature.parameters) - len(named):
+        return f": pass all but {', '.join(f'`{word}`' for word in others)} by name."
+    return ""
+
+
+def _no_argument(word: str, known: list[str]) -> str:
     meant = did_you_mean(word, known, (one for one in MEANT.get(word.lower(), ()) if one in known))
-    return f"{name} has no argument `{word}`" + (meant or f"; its arguments are {', '.join(known)}.")
+    return f" has no argument `{word}`" + (meant or f"; its arguments are {', '.join(known)}.")
 
 
 def did_you_mean(word: str, known: Iterable[str], better: Iterable[str] = ()) -> str:

@@ -166,7 +166,7 @@ class Recommender(Component):
         self._fitted = fitted
         return self
 
-    @explain_arguments("Only the query may stand without its name.")
+    @explain_arguments()
     def recommend(
         self,
         query: str | None = None,

@@ -51,6 +51,13 @@ def test_what_is_lacking_or_too_much_is_named_with_the_way_out():
         Point(1, 2, 3)
 
 
+def test_what_needs_its_name_is_told():
+    with pytest.raises(ArgumentError, match=r"^greet: pass all but `name` by name\. Read the manual\.$"):
+        greet("you", True)
+    with pytest.raises(ArgumentError, match="^fit: pass all but `catalog`, `interactions` by name.$"):
+        cs.Recommender().fit({}, {}, "id")
+
+
 def test_an_error_inside_the_function_is_its_own():
     with pytest.raises(TypeError, match="unsupported") as caught:
         explain_arguments()(lambda one: one + "x")(1)
@@ -75,6 +82,11 @@ def test_an_error_inside_the_function_is_its_own():
         (lambda rec: rec.similar_items(item="s0"), "similar_items has no argument `item`; did you mean `item_id`"),
         (lambda rec: rec.fit(rec.catalog, clicks=None), "fit has no argument `clicks`; did you mean `interactions`"),
         (lambda rec: cs.Request(text="moon"), "Request has no argument `text`; did you mean `query`"),
+        (
+            lambda rec: cs.Catalog.from_frame([], id="a", columns=["b"]),
+            "from_frame has no argument `columns`; .*`fields`",
+        ),
+        (lambda rec: cs.Interactions.from_frame([], user_id="a"), "from_frame has no argument `user_id`; .*`user`"),
         (lambda rec: cs.Recommender(encode=None), "Recommender has no argument `encode`; did you mean `encoder`"),
     ],
 )

@@ -329,7 +329,7 @@ class TestRecommend:
 
     def test_a_query_may_stand_without_its_name(self, rec):
         assert rec.recommend("moon", k=3) == rec.recommend(query="moon", k=3)
-        with pytest.raises(InvalidInputError, match="too many positional arguments. Only the query may stand without"):
+        with pytest.raises(InvalidInputError, match="^recommend: pass all but `query` by name.$"):
             rec.recommend("moon", 3)
         with pytest.raises(InvalidInputError, match="`query` must be text; got 3"):
             rec.recommend(3)

@@ -88,6 +88,7 @@ class Catalog:
             object.__setattr__(self, name, value)
 
     @classmethod
+    @explain_arguments()
     def from_frame(cls, frame: Table, *, id: str, fields: Sequence[str]) -> "Catalog":
         """Copy a table of items.
 

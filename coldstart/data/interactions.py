@@ -64,6 +64,7 @@ class Interactions:
                 object.__setattr__(self, name, values)
 
     @classmethod
+    @explain_arguments()
     def from_frame(
         cls, frame: Table, *, user: str, item: str, weight: str | None = None, time: str | None = None
     ) -> "Interactions":

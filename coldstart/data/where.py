@@ -94,7 +94,8 @@ def matching(catalog: Catalog, where: Where) -> BoolArray:
 
 def _condition(name: str, told: Any) -> _Condition:
     """Read a plain value, a pair, or values of which a cell is one."""
-    if isinstance(told, Set | range | np.ndarray | Iterator) or (isinstance(told, list) and not _is_pair(told)):
+    listed = isinstance(told, Set | range | Iterator) or getattr(told, "ndim", 0) == 1
+    if listed or (isinstance(told, list) and not _is_pair(told)):
         return _Condition(name, "in", list(told))
     symbol, value = told if _is_pair(told) else ("==", told)
     if symbol not in _OPERATORS or (isinstance(told, tuple) and not _is_pair(told)):

@@ -167,6 +167,7 @@ def test_a_missing_truth_value_of_a_callable_is_not_true(mask):
         ({5, 20}, "ab"),
         (range(10, 25), "b"),
         (np.array([30.0]), "d"),
+        (pd.Series([5, 30]), "ad"),
     ],
     ids=repr,
 )
