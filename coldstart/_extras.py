@@ -36,7 +36,8 @@ def require(module: str, *, extra: str, by: str) -> ModuleType:
     except ImportError as error:
         package = module.partition(".")[0]
         raise MissingExtraError(
-            f"{by} needs the package `{package}`, which is not installed. Run: pip install 'coldstart-rec[{extra}]'"
+            f"{by} needs the package `{package}`, which is not installed. Run: pip install 'coldstart-rec[{extra}]', "
+            f"or '.[{extra}]' in a clone of the repository."
         ) from error
 
 
