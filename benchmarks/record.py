@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 from common import CACHE, ROOT, circumstances, table, write_section
 from methods import BUDGET, METHODS
-from queries import query_section
 from tracks import SEEDS, TRACKS, permuted
 
 import coldstart as cs
@@ -230,7 +229,6 @@ def sections() -> str:
                 items,
                 "cold",
             ),
-            query_section(),
         ]
     )
 

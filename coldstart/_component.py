@@ -5,7 +5,7 @@ Constructors only store; what ``fit`` learns is kept in attributes that end in `
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from typing_extensions import Self
 
@@ -25,6 +25,9 @@ class Component:
     >>> Scale(2.0).get_params()
     {'factor': 2.0}
     """
+
+    retired: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that saved parts of earlier versions may have, and that mean nothing any more."""
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the constructor's arguments.

@@ -25,21 +25,22 @@ class Features:
         Lexical rows beside the dense ones.
     missing : ndarray of shape (n, n_fields), bool, or None
         True where a field had no value.
-    joined : ndarray of shape (n, dim) or None
-        Vectors of all text fields read as one text, where they differ from ``dense``: for what people type.
+    read : ndarray of shape (n, dim) or None
+        Where texts meet items: of items what the vector of a text is multiplied with, in standard deviations; of texts
+        their vectors, rows of length one or zero.
     """
 
     dense: FloatArray
     sparse: Csr | None = None
     missing: BoolArray | None = None
-    joined: FloatArray | None = None
+    read: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.dense)
 
     def __getitem__(self, rows: Any) -> "Features":
         """Return some rows: positions, a mask or a slice."""
-        parts = (self.dense, self.sparse, self.missing, self.joined)
+        parts = (self.dense, self.sparse, self.missing, self.read)
         return Features(*(None if part is None else part[rows] for part in parts))  # type: ignore[arg-type]
 
 
@@ -55,6 +56,8 @@ class Users:
         The texts in the space of the items; zero rows where a request has none.
     strangers : ndarray of shape (m,), bool, or None
         Who is no known user, only what the request tells; None when all are known.
+    avoided : Features of m rows, or None
+        What a request does not want, in words; None when no request says so.
     """
 
     history: Csr
@@ -62,9 +65,16 @@ class Users:
     query: Features
     profile: Features
     strangers: BoolArray | None = None
+    avoided: Features | None = None
 
     def __len__(self) -> int:
         return len(self.query)
+
+    def __getitem__(self, rows: Any) -> "Users":
+        """Return some users: positions, a mask or a slice."""
+        strangers = None if self.strangers is None else self.strangers[rows]
+        avoided = None if self.avoided is None else self.avoided[rows]
+        return Users(self.history[rows], self.disliked[rows], self.query[rows], self.profile[rows], strangers, avoided)
 
 
 class Hits(NamedTuple):
@@ -89,7 +99,8 @@ class Encoder(Protocol):
 class Fuser(Protocol):
     """Field vectors to one vector per item.
 
-    Optional: ``fuse_query(fields) -> (m, dim)`` places texts among the items (by default they are fused as items whose
+    Optional: ``query_weights_``, a mapping of field to importance, says what each field counts for a text (by default
+    alike); ``fuse_query(fields) -> (m, dim)`` places texts among the items (by default they are fused as items whose
     every field says so); ``attend(query, fields, missing) -> (n, dim)`` gives item vectors seen from one query (dim,).
     """
 
@@ -108,10 +119,12 @@ class Ranker(Protocol):
     Optional: ``refreshed(features, clicks, origin) -> Self`` for rankers that know items by their position: a copy for
     the catalogue and clicks as they are now, where item j was item ``origin[j]`` before, or is new (-1). Optional:
     ``answers_nobody = True`` for those that rank also for someone of whom nothing is known; ``reads_words = True`` for
-    those that want the features' ``sparse`` and ``joined`` rows, which are not made for others; ``scores_in_threads =
+    those that want the features' ``sparse`` and ``read`` rows, which are not made for others; ``scores_in_threads =
     True`` for those whose ``score`` may be called from several threads at once. Optional: ``best(users, features, k,
     allow, exclude) -> Hits | None`` for those that find the best items of some users without a score of every item;
-    None where they cannot.
+    None where they cannot. Optional: ``by_likeness() -> Ranker`` for those that favour what is popular: the same
+    without that, for what is like an item. Optional: ``answers(users, features) -> mask`` for those that can tell that
+    no item answers a text.
     """
 
     def fit(self, features: Features, clicks: Csr | None = None) -> Self:

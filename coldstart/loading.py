@@ -47,4 +47,5 @@ def load(
     yours = {"encoder": encoder, "fuser": fuser, "ranker": ranker, "index": index}
     fitted = load_fitted(Path(folder), yours, verify)
     parts = fitted.parts
-    return Recommender(dict(parts.encoders), parts.fuser, parts.ranker, parts.lexical, parts.index).with_fitted(fitted)
+    roles = (dict(parts.encoders), parts.fuser, parts.ranker, parts.lexical, parts.sentences, parts.index)
+    return Recommender(*roles).with_fitted(fitted)

@@ -55,6 +55,9 @@ class Recommender(Component):
         By default ``HybridRanker``: text where there is only text, clicks where there are clicks.
     lexical : LexicalEncoder, bool or None
         Exact words beside meaning, for rankers that read them; False or None switches them off.
+    sentences : bool
+        Take queries apart: "like Inception" is a like of that title, which is then left out like any other, and "not a
+        war film" says what is not wanted. English; other languages stay as they are.
     index : Index, optional
         By default ``ExactIndex``.
     dim, reduction : int or None, {"pca", "truncate"}
@@ -91,6 +94,7 @@ class Recommender(Component):
         fuser: Fuser | FuserName | None = None,
         ranker: Ranker | VectorRanker | RankerName | None = None,
         lexical: LexicalEncoder | bool | None = True,
+        sentences: bool = True,
         index: Index | None = None,
         dim: int | None = None,
         reduction: Method = "pca",
@@ -99,6 +103,7 @@ class Recommender(Component):
         self.fuser = fuser
         self.ranker = ranker
         self.lexical = lexical
+        self.sentences = sentences
         self.index = index
         self.dim, self.reduction = dim, reduction
 
@@ -160,6 +165,7 @@ class Recommender(Component):
             ranker=checked_ranker(self.ranker),
             index=checked_index(self.index),
             lexical=checked_lexical(self.lexical),
+            sentences=self.sentences,
         )
         fitted = fit_parts(parts, catalog, known)
         self.check_ = check_honesty(parts, fitted) if check and known is not None else None
@@ -289,8 +295,15 @@ class Recommender(Component):
         exclude: Iterable[Hashable] = (),
         where: Where | None = None,
     ) -> Recommendations:
-        """Return items like one item, itself left out: what someone gets who likes just that."""
-        return self.recommend(history=[item_id], k=k, candidates=candidates, exclude=exclude, where=where)
+        """Return items like one item, itself left out: by text and by who clicked both, not by popularity.
+
+        Raises
+        ------
+        NotFittedError, UnknownIdError, InvalidInputError
+            Before ``fit``; for ids never seen; for arguments out of range.
+        """
+        filters = Filters(candidates, exclude, True, where)
+        return answer(self.fitted.by_likeness, [Request(history=[item_id])], k, filters)
 
     def add_items(self, items: Table) -> Self:
         """Add items, recommendable at once; only they are encoded and nothing is trained.

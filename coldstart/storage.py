@@ -228,7 +228,9 @@ def _pack_rare(value: Any, tensors: Tensors, name: str) -> Json:
 def _unpack_part(value: Json, tensors: Tensors, registry: Registry) -> Component:
     if value["class"] not in registry:
         raise SavedFolderError(f"The saved folder names the class {value['class']!r}; known are {sorted(registry)}.")
-    part = registry[value["class"]](**unpack(value["params"], tensors, registry))
+    made = registry[value["class"]]
+    params = unpack(value["params"], tensors, registry)
+    part = made(**{name: param for name, param in params.items() if name not in made.retired})
     return part.set_state(unpack(value["state"], tensors, registry))
 
 

@@ -10,18 +10,22 @@ print(f"{films}\nNot one click, not one rating: only titles, genres and a senten
 
 rec = cs.Recommender().fit(films)
 
-print("1. Someone says what they want: 'a lonely mission in deep space'")
-print(rec.recommend(query="a lonely mission in deep space", k=5), "\n")
+print("1. Somebody new says what they want.\n")
+for wish in (
+    "a funny film",
+    "a lonely mission in deep space",
+    "a movie for my kids",
+    "something like Alien but not in space",
+    "a war film, not about Vietnam",
+):
+    print(f"'{wish}'\n{rec.recommend(wish, k=5)}\n")
 
 likes = ["seven-samurai-1954", "the-good-the-bad-and-the-ugly-1966", "once-upon-a-time-in-the-west-1968"]
-print("2. Someone new likes", ", ".join(likes))
+print("2. Somebody new likes", ", ".join(likes))
 print(rec.recommend(history=likes, k=5), "\n")
 
-print("3. The same person, tonight: 'a funny film'")
-print(rec.recommend(history=likes, query="a funny film", k=5), "\n")
-
-print("4. The same likes, only films from before 1980")
-print(rec.recommend(history=likes, where={"year": ("<", 1980)}, k=5), "\n")
+print("3. The same person, tonight: 'a comedy', and nothing after 1980")
+print(rec.recommend("a comedy", history=likes, where={"year": ("<", 1980)}, k=5), "\n")
 
 new = {
     "film_id": "the-last-relay",
@@ -30,13 +34,16 @@ new = {
     "description": "A technician keeps a fading radio relay alive at the edge of the solar system, far from anyone.",
 }
 rec.add_items([new])
-print("5. A film is added a moment ago; nothing is trained again. 'someone keeps a radio running far from Earth':")
-print(rec.recommend(query="someone keeps a radio running far from Earth", k=5), "\n")
+print("4. A film is added a moment ago; nothing is trained again. 'someone keeps a radio running far from Earth':")
+print(rec.recommend("someone keeps a radio running far from Earth", k=3), "\n")
 print("   and what is like it:")
 print(rec.similar_items("the-last-relay", k=3), "\n")
 
-print("6. Someone of whom nothing is known: films that together cover the catalogue")
+print("5. Somebody of whom nothing is known: films that together cover the catalogue")
 print(rec.recommend(k=5), "\n")
+
+print("6. And where nothing fits, the list says so: 'asdf qwertz'")
+print(rec.recommend("asdf qwertz", k=3), "\n")
 
 print(
     "Why it works without clicks: a pretrained language model has read what the words mean. Each film, each\n"

@@ -6,7 +6,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from coldstart._arrays import GROUPS, as_matrix, blocks, check_between, generator, in_blocks, largest, unit_rows
+from coldstart._arrays import (
+    GROUPS,
+    PRIOR_ROWS,
+    SAMPLE,
+    USUAL_SPREAD,
+    as_matrix,
+    blocks,
+    check_between,
+    generator,
+    in_blocks,
+    largest,
+    spread,
+    unit_rows,
+)
 from coldstart.errors import InvalidInputError
 
 
@@ -200,3 +213,65 @@ def test_rows_made_in_blocks_are_those_made_at_once(total, size):
     np.testing.assert_array_equal(found, everything * 2)
     assert max(seen) <= size
     assert sum(seen) == total
+
+
+def drawn_rows(count, dim=16, seed=0):
+    return unit_rows(np.random.default_rng(seed).standard_normal((count, dim)).astype(np.float32))
+
+
+def with_prior(variance, count):
+    return np.sqrt((count * variance + PRIOR_ROWS * USUAL_SPREAD**2) / (count + PRIOR_ROWS))
+
+
+class TestSpread:
+    @pytest.mark.parametrize("count", [0, 1])
+    def test_of_no_row_or_one_it_is_what_is_usual(self, count):
+        found = spread(drawn_rows(count))
+        assert type(found) is float
+        assert found == pytest.approx(with_prior(0.0, count))
+        assert 0.09 < found <= USUAL_SPREAD
+
+    @pytest.mark.parametrize("count", [2, 100, SAMPLE])
+    def test_a_row_is_not_compared_with_itself(self, count):
+        """Rows at right angles: every product is 0, only those of a row with itself are 1."""
+        assert spread(np.eye(count, dtype=np.float32)) == pytest.approx(with_prior(0.0, count))
+
+    def test_of_two_kinds_of_rows_it_is_known(self):
+        """Products are 1 within a kind and -1 across: 49 and 50 of 99."""
+        rows = np.ones((100, 1), dtype=np.float32)
+        rows[::2] = -1.0
+        expected = with_prior(1 - (1 / 99) ** 2, 100)
+        assert spread(rows) == pytest.approx(expected, rel=1e-5)
+        assert expected > 0.9
+
+    def test_it_is_the_standard_deviation_of_the_products_and_a_prior(self):
+        rows, others = drawn_rows(60), drawn_rows(60, seed=1)
+        products = [float(rows[i] @ others[j]) for i in range(60) for j in range(60) if i != j]
+        assert spread(rows, others) == pytest.approx(with_prior(np.var(products), 60), rel=1e-4)
+        assert spread(rows) == spread(rows, rows)
+
+    def test_of_many_rows_the_prior_hardly_counts(self):
+        assert spread(drawn_rows(5000, dim=16)) == pytest.approx(0.25, rel=0.05)
+        assert spread(drawn_rows(5000, dim=100) * np.float32(3.0)) == pytest.approx(0.9, rel=0.05)
+
+    def test_a_sample_is_taken_from_the_whole_length(self):
+        """The kinds stand one after the other; the first rows alone are of one kind."""
+        rows = np.repeat(np.eye(4, dtype=np.float32), 1000, axis=0)
+        assert spread(rows) == pytest.approx(np.sqrt(3) / 4, rel=0.05)
+        assert spread(rows[:1000]) == pytest.approx(with_prior(0.0, SAMPLE))
+
+    def test_a_shift_of_all_products_does_not_matter(self):
+        rows = drawn_rows(200)
+        shifted = np.hstack([rows, np.full((200, 1), 2.0, dtype=np.float32)])
+        assert spread(shifted) == pytest.approx(spread(rows), rel=1e-4)
+
+    def test_the_rows_are_not_changed(self):
+        rows = drawn_rows(30)
+        before = rows.copy()
+        spread(rows, rows)
+        np.testing.assert_array_equal(rows, before)
+
+    @settings(deadline=None, max_examples=60)
+    @given(matrices)
+    def test_it_is_positive_so_that_one_may_divide_by_it(self, matrix):
+        assert 0 < spread(matrix) < np.inf

@@ -14,7 +14,7 @@ clone = pytest.importorskip("sklearn.base", reason="scikit-learn is not installe
 PARTS = [
     cs.TextEncoder("some/model", max_length=8),
     cs.TfidfEncoder(),
-    cs.LexicalEncoder(pieces=0.5),
+    cs.LexicalEncoder(b=0.5),
     cs.CachedEncoder(HashEncoder(8), "folder"),
     ReducedEncoder(cs.CachedEncoder(HashEncoder(8), "folder"), 4),
     cs.ConcatFuser({"title": 2.0}),
@@ -27,7 +27,7 @@ PARTS = [
     ALSRanker(),
     cs.ExactIndex(),
     cs.FaissIndex(),
-    cs.Recommender({"title": HashEncoder(8)}, "weighted", cs.MLPRanker(), lexical=cs.LexicalEncoder(pieces=0.5)),
+    cs.Recommender({"title": HashEncoder(8)}, "weighted", cs.MLPRanker(), lexical=cs.LexicalEncoder(b=0.5)),
 ]
 
 

@@ -239,10 +239,11 @@ class TestFit:
 
 class TestRecommend:
     def test_a_query_and_likes_combine(self, rec):
-        both = rec.recommend(query="rose", history=["s0"], k=7)
-        best_of = {kind: next(item for item in ids_of(both) if item[0] == kind) for kind in "gs"}
-        assert best_of["g"] == "g0"
-        assert ids_of(both)[-1][0] == "g"
+        alone, both = (ids_of(rec.recommend(query="rose", k=8, **said)) for said in ({}, {"history": ["s0"]}))
+        assert both[0] == "g0"
+        alone.remove("s0")
+        of_space = [item for item in both if item[0] == "s"]
+        assert sum(map(both.index, of_space)) < sum(map(alone.index, of_space))
 
     def test_a_known_user_and_a_query_combine(self, rec):
         assert ids_of(rec.recommend(user="u0", query="comet", k=2))[0] == "s0"
@@ -548,7 +549,6 @@ class TestWords:
         """Without clicks, and with the words of other items or none at all."""
         for params in ({}, {"lexical": None}):
             rec = self.hybrid(catalog, **params)
-            assert rec.recommend(query="tulip", k=8).scores[0][-1] == 0.0
             assert self.shares(rec, query="tulip")[-1] == pytest.approx(0.0, abs=1e-5)
 
     @pytest.mark.parametrize("with_clicks", [True, False])
@@ -576,15 +576,145 @@ class TestWords:
         assert ids_of(rec.recommend(query="tullip", k=1)) == ["g1"]
 
     def test_an_encoder_of_your_own_is_used_and_left_alone(self, catalog):
-        lexical = LexicalEncoder(pieces=0.0)
+        lexical = LexicalEncoder(fuzzy=False)
         rec = self.hybrid(catalog, lexical=lexical)
         assert not hasattr(lexical, "words_")
-        assert rec.fitted.texts.lexical.pieces == 0.0
+        assert rec.fitted.texts.lexical.fuzzy is False
 
     def test_the_usual_one_is_the_same_for_all_and_never_fitted(self, catalog):
         rec = self.hybrid(catalog)
         assert rec.lexical is cs.Recommender().lexical
         assert not hasattr(rec.lexical, "words_")
+
+
+class TestSentences:
+    """What a query says beside its topic."""
+
+    FILMS = {
+        "id": ["alien", "aliens", "moon", "shark", "waltz", "tango", "crow"],
+        "title": ["Alien (1979)", "Aliens", "Moon", "The Shark", "Waltz", "Tango", "The Crow"],
+        "plot": [
+            "a crew meets a monster in space",
+            "marines meet monsters in space",
+            "a man alone in space",
+            "a monster in the sea",
+            "a dance in vienna",
+            "a dance in argentina",
+            "a dead man in the rain",
+        ],
+    }
+
+    def films(self, ranker="hybrid", **params):
+        catalog = cs.Catalog.from_frame(self.FILMS, id="id", fields=["title", "plot"])
+        return cs.Recommender(encoder=HashEncoder(), ranker=ranker, **params).fit(catalog)
+
+    @pytest.mark.parametrize(
+        "query", ["something like Alien", "I loved Alien (1979)", "films similar to alien, please"]
+    )
+    def test_a_title_in_a_query_is_a_like_and_does_not_come_back(self, query):
+        rec = self.films()
+        found = ids_of(rec.recommend(query, k=6))
+        assert found.index("aliens") < min(found.index("waltz"), found.index("crow"))
+        assert "alien" not in found
+        assert "alien" in ids_of(rec.recommend(query, k=7, exclude_seen=False))
+
+    def test_a_title_that_is_asked_for_comes_first(self):
+        assert ids_of(self.films().recommend("alien", k=1)) == ["alien"]
+
+    def test_one_that_is_named_for_a_dislike_never_comes_back(self):
+        found = ids_of(self.films().recommend("a monster, but I hated The Shark", k=6))
+        assert "shark" not in found
+        assert found[0] in ("alien", "aliens")
+
+    @pytest.mark.parametrize("ranker", ["hybrid", "cosine"])
+    def test_what_is_not_wanted_goes_down(self, ranker):
+        rec = self.films(ranker)
+        plain, without = (ids_of(rec.recommend(query, k=7)) for query in ("a monster", "a monster, not in space"))
+        assert without.index("shark") < plain.index("shark") or without[0] == "shark"
+        assert {"alien", "aliens"} != set(without[:2])
+
+    def test_a_query_may_say_only_what_is_not_wanted(self):
+        assert not {"waltz", "tango"} & set(ids_of(self.films().recommend("no dance please", k=4)))
+
+    def test_off_a_query_is_read_as_it_stands(self, tmp_path):
+        rec = self.films(sentences=False)
+        assert ids_of(rec.recommend("something like Alien", k=1)) == ["alien"]
+        rec.save(tmp_path / "model")
+        again = cs.load(tmp_path / "model", encoder=HashEncoder())
+        assert again.sentences is False
+        assert ids_of(again.recommend("something like Alien", k=1)) == ["alien"]
+
+    def test_titles_are_those_of_the_items_as_they_are(self):
+        rec = self.films().add_items([{"id": "new", "title": "Polka", "plot": "a dance in bohemia"}])
+        assert "new" not in ids_of(rec.recommend("something like Polka", k=7))
+        rec.remove_items(["new"])
+        assert len(ids_of(rec.recommend("something like Polka", k=7))) == 7
+
+
+class TestWordsThatFitNothing:
+    @pytest.fixture(scope="class")
+    def rec(self):
+        return cs.Recommender(encoder=HashEncoder(), ranker="hybrid").fit(tiny_catalog())
+
+    def test_the_list_says_so(self, rec):
+        found = rec.recommend_many(["space", "qwertz asdf", "rose garden"], k=2)
+        assert found.fits == [True, False, True]
+        assert repr(found).count("nothing fits these words well") == 1
+        assert "words of request 1" in found._repr_html_()
+
+    def test_without_words_everything_fits(self, rec):
+        assert rec.recommend(history=["s0"], k=2).fits == [True]
+        assert rec.recommend(k=2).fits == [True]
+
+    def test_a_ranker_that_cannot_tell_says_nothing(self):
+        rec = cs.Recommender(encoder=HashEncoder(), ranker="cosine").fit(tiny_catalog())
+        assert rec.recommend("qwertz asdf", k=2).fits == [True]
+
+
+@pytest.mark.parametrize("with_clicks", [False, True])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "   ",
+        "\N{PARTY POPPER}",
+        "word " * 10_000,
+        "\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd",
+        "\ud800 moon",
+        "what is it",
+        "\x00",
+        "not",
+        "like",
+    ],
+    ids=[
+        "empty",
+        "blanks",
+        "emoji",
+        "10,000 words",
+        "right to left",
+        "lone surrogate",
+        "function words",
+        "null",
+        "not",
+        "like",
+    ],
+)
+def test_any_text_gets_an_answer(catalog, clicks, query, with_clicks):
+    rec = cs.Recommender(encoder=HashEncoder(), ranker="hybrid").fit(catalog, clicks if with_clicks else None)
+    found = rec.recommend(query, k=4)
+    assert len(ids_of(found)) == 4
+    assert np.isfinite(found.scores[0]).all()
+
+
+class TestSimilarItems:
+    def test_with_clicks_what_is_like_an_item_comes_not_what_is_popular(self, catalog, clicks):
+        rec = cs.Recommender(encoder=HashEncoder(), ranker="hybrid").fit(catalog, clicks)
+        plain = cs.Recommender(encoder=HashEncoder(), ranker=cs.HybridRanker(popularity=0.0)).fit(catalog, clicks)
+        for item in catalog.ids:
+            found = rec.similar_items(item, k=7)
+            assert item not in ids_of(found)
+            np.testing.assert_allclose(found.scores[0], plain.recommend(history=[item], k=7).scores[0], atol=1e-4)
+        assert rec.ranker_.popularity == 1.0
 
 
 class TestCatalogueLife:

@@ -86,8 +86,8 @@ class Recommendations:
         Comparable within a row.
     titles : mapping of item id to str
         A text to show beside an id.
-    voices : callable or None
-        Makes ``experts``, when it is asked for.
+    voices, fitting : callable or None
+        Make ``experts`` and ``fits``, when they are asked for.
 
     Examples
     --------
@@ -103,6 +103,16 @@ class Recommendations:
     scores: list[list[float]]
     titles: Mapping[Hashable, str]
     voices: Callable[[], Experts] | None = field(default=None, compare=False)
+    fitting: Callable[[], list[bool]] | None = field(default=None, compare=False)
+
+    @property
+    def fits(self) -> list[bool]:
+        """Whether something fits the words of each request; True where it has none, or the ranker cannot tell.
+
+        False where no item has a word of the query, or one that is spelled like it, and none is near it in meaning: the
+        list is then no answer, and a page had better say so.
+        """
+        return [True] * len(self) if self.fitting is None else self.fitting()
 
     @property
     def experts(self) -> Experts:
@@ -138,7 +148,13 @@ class Recommendations:
         return as_frame(columns)
 
     def __repr__(self) -> str:
-        shown = ["\n".join(self._lines(row)) or "(no items left)" for row in range(min(len(self), 5))]
+        fits = self.fits[:5]
+        shown = [
+            "\n".join(
+                [*(self._lines(row) or ["(no items left)"]), *([] if fit else ["(nothing fits these words well)"])]
+            )
+            for row, fit in enumerate(fits)
+        ]
         if len(self) > 1:
             shown = [f"request {row}\n{text}" for row, text in enumerate(shown)]
         more = [f"... {len(self) - 5:,} more requests"] if len(self) > 5 else []
@@ -152,7 +168,9 @@ class Recommendations:
             for row, hits in enumerate(self)
             for rank, hit in enumerate(hits, 1)
         ]
-        return f"<table>{head}{''.join(body)}</table>"
+        poor = [str(row) for row, fit in enumerate(self.fits) if not fit]
+        note = f"<p>Nothing fits the words of request {', '.join(poor)} well.</p>" if poor else ""
+        return f"<table>{head}{''.join(body)}</table>{note}"
 
     def _lines(self, row: int) -> list[str]:
         names = [self._name(item_id) for item_id in self.item_ids[row]]

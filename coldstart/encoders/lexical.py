@@ -1,76 +1,104 @@
-"""Exact words beside meaning: sparse rows of words and of their pieces, without a download."""
+"""Exact words beside meaning: sparse rows of words, without a download."""
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array, hstack
-from scipy.sparse.linalg import norm
+from scipy.sparse import csr_array
 from typing_extensions import Self
 
 from coldstart._arrays import Csr, FloatArray, check_between
 from coldstart._component import Component
-from coldstart.encoders._texts import checked_texts
+from coldstart.encoders._texts import checked_texts, words_of
 from coldstart.errors import InvalidInputError
 
-SHORTEST, LONGEST = 3, 5
-"""Lengths of the pieces of a word; its ends count as letters."""
+STOP_WORDS = frozenset(
+    (  # noqa: SIM905
+        "a about above after again against ain all am an and any are aren as at be because been before being below "
+        "between both but by can couldn d did didn do does doesn doing don down during each few for from further "
+        "had hadn has hasn have haven having he her here hers herself him himself his how i if in into is isn it "
+        "its itself just ll m ma me mightn more most mustn my myself needn no nor not now o of off on once only or "
+        "other our ours ourselves out over own re s same shan she should shouldn so some such t than that the their "
+        "theirs them themselves then there these they this those through to too under until up ve very was wasn we "
+        "were weren what when where which while who whom why will with won wouldn would y you your yours yourself "
+        "yourselves anything could everything hello hey hi may might must nothing please shall something thanks"
+    ).split()
+)
+"""Words that carry no information in a query: the list of NLTK (Porter et al.), and words of asking."""
 
-_WORD = re.compile(r"\w+")
+LOOKED_AT = 20
+"""Words with the most runs of letters in common that are compared letter by letter."""
+
+_GRAMS = (2, 3)
+"""Lengths of those runs: a wrong letter breaks five of them."""
 
 
 class LexicalEncoder(Component):
-    """Encode text by its exact words and by pieces of them, as sparse rows; learned from the catalogue.
+    """Encode text by its exact words, as sparse rows; learned from the catalogue.
 
-    Two blocks of columns. *Words*: the dot product of a query's row with a text's row is the share of the query's
-    weight that the text holds, by BM25 (Robertson and Zaragoza 2009): sum of idf tf (k1 + 1) / (tf + k1 (1 - b + b
-    length / mean length)) over the query's words, divided by the most it could be. *Pieces*: the cosine of TF-IDF of
-    the 3 to 5 letters long pieces of words, which finds "detectives" for "detective" and forgives a slip of the pen.
+    The dot product of a query's row with a text's row says in nats how much the words that both have tell: the mean
+    information of the query's words, each weighted by the square of its information, as far as the text holds them,
+
+        sum over words w of (idf_w^2 / sum of idf^2) idf_w tf / (tf + k1 (1 - b + b length / mean length)),
+
+    with idf and saturation of BM25 (Robertson and Zaragoza 2009). So a name or a code counts much, a common word next
+    to nothing, and a word in passing less the more else a query says. A query's stop words are left out. A word that
+    the catalogue lacks adds to what is asked for all the same; the word of the catalogue that is spelled most like it
+    stands for it (``spelled_like``), which forgives a slip of the pen and finds other forms of a word. Letters count in
+    lower case and without accents; of scripts without spaces, each two neighbouring ones are a word.
 
     Parameters
     ----------
     k1 : float
-        How much a word that is repeated counts, from 0 to 10.
+        How much a word that is repeated counts, from 0, not at all, to 10.
     b : float
         How much long texts are discounted, from 0 to 1.
-    pieces : float
-        Weight of the pieces beside the words, at least 0.
+    fuzzy : bool
+        Let words of the catalogue stand for those that it lacks.
+    stop_words : "english", or sequence of str
+        Words of queries that say nothing; an empty one for none.
 
     Attributes
     ----------
-    words_, pieces_ : list of str
+    words_ : list of str
         One per column.
     idf_ : ndarray of shape (n_words,)
-    piece_idf_ : ndarray of shape (n_pieces,)
+        Information of each word, in nats.
+    unknown_idf_ : float
+        That of a word that no text has.
     mean_length_ : float
         Words of a text.
-    scale_ : float
-        Mean length of the words' block of a row, before it is divided by it.
 
     Examples
     --------
     >>> encoder = LexicalEncoder().fit(["space war", "space opera", "garden party"])
     >>> items, query = encoder.encode(["space war", "garden party"]), encoder.encode_query(["gardens of war"])
     >>> (query @ items.T).toarray().round(1).tolist()
-    [[1.2000000476837158, 1.100000023841858]]
+    [[0.20000000298023224, 0.6000000238418579]]
     """
 
+    retired = frozenset({"pieces"})
     words_: list[str]
-    pieces_: list[str]
     idf_: FloatArray
-    piece_idf_: FloatArray
+    unknown_idf_: float
     mean_length_: float
-    scale_: float
 
-    def __init__(self, k1: float = 1.2, b: float = 0.75, pieces: float = 2.0) -> None:
+    def __init__(
+        self,
+        k1: float = 0.15,
+        b: float = 0.3,
+        fuzzy: bool = True,
+        stop_words: Literal["english"] | Sequence[str] = "english",
+    ) -> None:
         self.k1 = k1
         self.b = b
-        self.pieces = pieces
+        self.fuzzy = fuzzy
+        self.stop_words = stop_words
 
     def fit(self, values: Sequence[str], /) -> Self:
-        """Learn words, pieces and their weights from the catalogue's texts.
+        """Learn words and their weights from the catalogue's texts.
 
         Raises
         ------
@@ -79,95 +107,165 @@ class LexicalEncoder(Component):
         """
         check_between("k1", self.k1, 0.0, 10.0)
         check_between("b", self.b, 0.0, 1.0)
-        check_between("pieces", self.pieces, 0.0, 1e3)
-        texts = _words(checked_texts(values, "LexicalEncoder.fit"))
-        self.words_ = sorted({word for text in texts for word in text})
-        if not self.words_:
+        self._check_stop_words()
+        texts = [Counter(words_of(text)) for text in checked_texts(values, "LexicalEncoder.fit")]
+        words = sorted({word for text in texts for word in text})
+        if not words:
             raise InvalidInputError(f"LexicalEncoder needs at least one word to learn from; got {len(texts)} texts.")
-        self.pieces_ = sorted({piece for word in self.words_ for piece in _pieces(word)})
-        vars(self).pop("_columns", None)
-        counts, piece_counts = self._counts(texts)
-        frequency, piece_frequency = counts.count_nonzero(axis=0), piece_counts.count_nonzero(axis=0)
-        n_texts = len(texts)
-        self.idf_ = np.log1p((n_texts - frequency + 0.5) / (frequency + 0.5)).astype(np.float32)
-        self.piece_idf_ = (1.0 + np.log((1.0 + n_texts) / (1.0 + piece_frequency))).astype(np.float32)
-        self.mean_length_ = float(counts.sum() / n_texts)
-        self.scale_ = float(norm(self._saturated(counts), axis=1).mean())
+        for made in ("_columns", "_halves", "_spelling", "_lengths"):
+            vars(self).pop(made, None)
+        self.words_ = words
+        counts = _table(texts, self._columns)
+        self.idf_ = _information(counts.count_nonzero(axis=0), len(texts)).astype(np.float32)
+        self.unknown_idf_ = float(_information(np.zeros(1), len(texts))[0])
+        self.mean_length_ = float(counts.sum() / len(texts))
         return self
 
     def encode(self, values: Sequence[str], /) -> Csr:
-        """Return one row per text, shape (n, n_words + n_pieces), float32.
+        """Return one row per text, shape (n, n_words), float32.
 
         Raises
         ------
         NotFittedError, InvalidInputError
             Before ``fit``; when a value is not text.
         """
-        self.check_fitted("scale_")
-        counts, pieces = self._counts(_words(checked_texts(values, "LexicalEncoder.encode")))
-        return self._side_by_side(self._saturated(counts) / self.scale_, pieces)
+        self.check_fitted("mean_length_")
+        texts = [Counter(words_of(text)) for text in checked_texts(values, "LexicalEncoder.encode")]
+        rows = _table(texts, self._columns)
+        lengths = np.array([sum(text.values()) for text in texts], dtype=np.float32)
+        half = self.k1 * (1.0 - self.b + self.b * lengths / self.mean_length_)  # the count that is worth half
+        saturated = rows.data / (rows.data + np.repeat(half, np.diff(rows.indptr)))
+        rows.data = (self._halves[rows.indices] * saturated).astype(np.float32)
+        return rows
 
     def encode_query(self, values: Sequence[str], /) -> Csr:
-        """Return rows whose dot product with those of ``encode`` is at most 1 for words, ``pieces`` for pieces.
+        """Return rows whose dot product with those of ``encode`` is in nats, from 0 to the information of a rare word.
 
         Raises
         ------
         NotFittedError, InvalidInputError
             Before ``fit``; when a value is not text.
         """
-        self.check_fitted("scale_")
-        counts, pieces = self._counts(_words(checked_texts(values, "LexicalEncoder.encode_query")))
-        most = counts @ (self.idf_ * np.float32(self.k1 + 1.0))
-        asked = counts @ diags_array(np.sqrt(self.idf_))
-        return self._side_by_side(diags_array(self.scale_ * _inverse(most)) @ asked, pieces)
+        self.check_fitted("mean_length_")
+        rows = [self._asked(text) for text in checked_texts(values, "LexicalEncoder.encode_query")]
+        indptr = np.cumsum([0, *map(len, rows)])
+        columns = np.array([column for row in rows for column in row], dtype=np.int64)
+        weights = np.array([weight for row in rows for weight in row.values()], dtype=np.float32)
+        return csr_array((weights, columns, indptr), shape=(len(rows), len(self.words_)))
+
+    def _asked(self, text: str) -> dict[int, float]:
+        """The columns that a query weighs, and their weights."""
+        words = [word for word in dict.fromkeys(words_of(text)) if word not in self._left_out]
+        squares, weights = 0.0, dict[int, float]()
+        for word in words:
+            column, likeness = self._meant(word)
+            squares += (self.idf_[column] if likeness == 1.0 else self.unknown_idf_) ** 2
+            if likeness:
+                asked = self.idf_[column] if likeness == 1.0 else self.unknown_idf_
+                weight = likeness * asked**2 * self.idf_[column]
+                # the row of a text has the other half
+                weights[column] = weights.get(column, 0.0) + float(weight / self._halves[column])
+        return {column: weight / float(squares) for column, weight in weights.items()}
+
+    def _meant(self, word: str) -> tuple[int, float]:
+        """The column of a word, or of the one that stands for it, and their likeness: 1 for itself, 0 for none."""
+        if word in self._columns:
+            return self._columns[word], 1.0
+        return self._spelled_alike(word) if self.fuzzy else (0, 0.0)
+
+    def _spelled_alike(self, word: str) -> tuple[int, float]:
+        """The column of the word that is spelled most like one that has none; of equal ones the most common."""
+        grams, rows = self._spelling
+        known = [grams[gram] for gram in _grams(word) if gram in grams]
+        if not known:
+            return 0, 0.0
+        shared = np.bincount(rows[known].indices, minlength=len(self.words_)) / self._lengths
+        near = np.argpartition(-shared, min(LOOKED_AT, len(shared)) - 1)[:LOOKED_AT]
+        likeness, _, column = max((spelled_like(word, self.words_[at]), -self.idf_[at], int(at)) for at in near)
+        return column, likeness
 
     @cached_property
-    def _columns(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Column of each word, and of each piece among the pieces."""
-        words, pieces = ({key: at for at, key in enumerate(keys)} for keys in (self.words_, self.pieces_))
-        return words, pieces
+    def _halves(self) -> FloatArray:
+        """The half of idf^3 that the row of a text has: so two texts are alike by it as well as a query and a text."""
+        return np.asarray(self.idf_**1.5, dtype=np.float32)
 
-    def _counts(self, texts: Sequence[Counter[str]]) -> tuple[Csr, Csr]:
-        """How often each word and each piece is in each text, shapes (n, n_words) and (n, n_pieces)."""
-        found = {word: at for at, word in enumerate(dict.fromkeys(word for text in texts for word in text))}
-        columns, piece_columns = self._columns
-        counts = _table(texts, found)
-        known = _table([{word: 1} for word in found], columns)
-        pieces = _table([Counter(_pieces(word)) for word in found], piece_columns)
-        return csr_array(counts @ known), csr_array(counts @ pieces)
+    @cached_property
+    def _columns(self) -> dict[str, int]:
+        return {word: at for at, word in enumerate(self.words_)}
 
-    def _saturated(self, counts: Csr) -> Csr:
-        """Rows of sqrt(idf) times BM25's weight of a word in a text."""
-        lengths = counts.sum(axis=1)
-        base = self.k1 * (1.0 - self.b + self.b * lengths / self.mean_length_)
-        weighted = csr_array(counts, copy=True)
-        saturation = counts.data + np.repeat(base, np.diff(counts.indptr))
-        weighted.data = np.sqrt(self.idf_)[counts.indices] * counts.data * (self.k1 + 1.0) / saturation
-        return weighted
+    @cached_property
+    def _spelling(self) -> tuple[dict[str, int], Csr]:
+        """The runs of letters of all words, and which words have each, (n_grams, n_words)."""
+        counts = [dict.fromkeys(_grams(word), 1) for word in self.words_]
+        grams = {gram: at for at, gram in enumerate(dict.fromkeys(gram for row in counts for gram in row))}
+        return grams, csr_array(_table(counts, grams).T)
 
-    def _side_by_side(self, words: Csr, pieces: Csr) -> Csr:
-        """Both blocks, the pieces as rows of length ``sqrt(pieces)``."""
-        pieces = csr_array(pieces @ diags_array(self.piece_idf_))
-        pieces = diags_array(np.sqrt(self.pieces) * _inverse(norm(pieces, axis=1))) @ pieces
-        return csr_array(hstack([words, pieces], format="csr"), dtype=np.float32)
+    @cached_property
+    def _lengths(self) -> FloatArray:
+        """Square roots of the numbers of runs of each word: shared runs over it are in the order of cosines."""
+        return np.sqrt(np.array([2.0 * len(word) + 1.0 for word in self.words_], dtype=np.float32))
+
+    @property
+    def _left_out(self) -> frozenset[str]:
+        if isinstance(self.stop_words, str):
+            return STOP_WORDS
+        return frozenset(word for text in self.stop_words for word in words_of(text))
+
+    def _check_stop_words(self) -> None:
+        given = self.stop_words
+        words = given if isinstance(given, Sequence | Set) and not isinstance(given, str) else [None]
+        if given != "english" and not all(isinstance(word, str) for word in words):
+            raise InvalidInputError(f'`stop_words` must be "english" or a list of words; got {given!r}.')
 
 
 def has_words(text: str) -> bool:
     """Whether there is a word in a text."""
-    return _WORD.search(text) is not None
+    return bool(words_of(text))
 
 
-def _words(texts: Iterable[str]) -> list[Counter[str]]:
-    return [Counter(_WORD.findall(text.lower())) for text in texts]
+def spelled_like(word: str, other: str) -> float:
+    """Return how surely one word is a slip of the pen or a form of another, from 0 to 1.
+
+    One letter may be wrong, missing, too much or swapped with the next in words of 3 letters or more, two from 9
+    letters on where the first one is right (as search engines allow by Lucene's fuzziness "auto"); or one word, of at
+    least 4 letters, begins the other and is most of it ("detective" and "detectives", "drill" and "drillbit").
+
+    Examples
+    --------
+    >>> spelled_like("casablanka", "casablanca"), spelled_like("scary", "mary"), spelled_like("drillbit", "drill")
+    (0.9, 0.0, 0.625)
+    """
+    shorter, longer = sorted((word, other), key=len)
+    if len(shorter) >= 4 and longer.startswith(shorter) and len(shorter) >= 0.6 * len(longer):
+        return len(shorter) / len(longer)
+    allowed = 0 if len(word) < 3 else 1 if len(word) < 9 or word[0] != other[0] else 2
+    edits = _edits(word, other) if len(longer) - len(shorter) <= allowed else allowed + 1
+    return 1.0 - edits / len(longer) if edits <= allowed else 0.0
 
 
-def _pieces(word: str) -> list[str]:
-    """The letters of a word in runs; a word as short as a run is one."""
+def _edits(word: str, other: str) -> int:
+    """Optimal string alignment distance: letters changed, added, left out, or swapped with the next."""
+    before, above = [0] * (len(other) + 1), list(range(len(other) + 1))
+    for at, letter in enumerate(word, 1):
+        row = [at]
+        for to, wanted in enumerate(other, 1):
+            best = min(above[to] + 1, row[to - 1] + 1, above[to - 1] + (letter != wanted))
+            if at > 1 and to > 1 and letter == other[to - 2] and word[at - 2] == wanted:
+                best = min(best, before[to - 2] + 1)
+            row.append(best)
+        before, above = above, row
+    return above[-1]
+
+
+def _information(frequency: np.ndarray, n_texts: int) -> np.ndarray:
+    """Inverse document frequency of words, never negative."""
+    return np.log1p((n_texts - frequency + 0.5) / (frequency + 0.5))
+
+
+def _grams(word: str) -> list[str]:
+    """The letters of a word in short runs; its ends count as letters."""
     marked = f" {word} "
-    runs = [
-        marked[at : at + length] for length in range(SHORTEST, LONGEST + 1) for at in range(len(marked) - length + 1)
-    ]
-    return runs or [marked]
+    return [marked[at : at + length] for length in _GRAMS for at in range(len(marked) - length + 1)]
 
 
 def _table(rows: Sequence[Mapping[str, int]], columns: Mapping[str, int]) -> Csr:
@@ -177,7 +275,3 @@ def _table(rows: Sequence[Mapping[str, int]], columns: Mapping[str, int]) -> Csr
     pairs = [pair for row in known for pair in row]
     indices, data = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     return csr_array((data.astype(np.float32), indices, indptr), shape=(len(rows), len(columns)))
-
-
-def _inverse(values: FloatArray) -> FloatArray:
-    return np.divide(1.0, values, out=np.zeros_like(values), where=values > 0)

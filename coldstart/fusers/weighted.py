@@ -23,6 +23,8 @@ class WeightedFuser(Component):
     ----------
     weights_ : dict of str to float
         Importance of each field, summing to 1.
+    query_weights_ : dict of str to float
+        Importance of each field for a text: as given, else equal.
 
     Examples
     --------
@@ -35,6 +37,7 @@ class WeightedFuser(Component):
     """
 
     weights_: dict[str, float]
+    query_weights_: dict[str, float]
 
     def __init__(self, weights: Weights = None) -> None:
         self.weights = weights
@@ -50,6 +53,7 @@ class WeightedFuser(Component):
         check_fields(fields, missing)
         check_one_space(fields, "WeightedFuser")
         self.weights_ = settle_weights(self.weights, fields, missing, clicks)
+        self.query_weights_ = settle_weights(self.weights, fields, missing)
         return self
 
     def fuse(self, fields: Mapping[str, FloatArray], missing: BoolArray) -> FloatArray:

@@ -23,6 +23,7 @@ from coldstart.data.tables import Table, id_tuple
 from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.errors import InvalidInputError
 from coldstart.pipeline.encoding import encode_fields, fit_encoders
+from coldstart.pipeline.sentences import Titles
 from coldstart.pipeline.texts import Texts
 from coldstart.pipeline.vectors import Edit, ItemVectors
 from coldstart.reranking import LEAST_KEPT, diverse_cover
@@ -32,13 +33,17 @@ Fields: TypeAlias = Mapping[str, FloatArray]
 
 @dataclass(frozen=True)
 class Parts:
-    """The fitted parts: one encoder per field, a fuser, a ranker, an index yet to be built; words or none."""
+    """The fitted parts: one encoder per field, a fuser, a ranker, an index yet to be built; words or none.
+
+    ``sentences`` says whether queries are taken apart.
+    """
 
     encoders: Mapping[str, Encoder]
     fuser: Fuser
     ranker: Ranker | VectorRanker
     index: Index
     lexical: LexicalEncoder | None = None
+    sentences: bool = True
 
 
 @dataclass(frozen=True)
@@ -90,10 +95,10 @@ class Fitted:
     def features_of(self, dense: FloatArray, missing: BoolArray, rows: IntArray | None = None) -> Features:
         """Return fused vectors with the texts of their items: all, or those of some rows."""
         texts = self.texts
-        sparse, joined = (None, None) if texts is None else (texts.sparse, texts.joined)
+        sparse, read = (None, None) if texts is None else (texts.sparse, texts.read)
         if rows is not None:
-            sparse, joined = (None if part is None else part[rows] for part in (sparse, joined))
-        return Features(dense, sparse, missing, joined)
+            sparse, read = (None if part is None else part[rows] for part in (sparse, read))
+        return Features(dense, sparse, missing, read)
 
     @cached_property
     def dim(self) -> int:
@@ -121,6 +126,19 @@ class Fitted:
             kept = diverse_cover(lambda rows: self.features_at(rows).dense, max(k, LEAST_KEPT), everything)
             vars(self)["_cover"] = kept
         return Hits([kept.positions[0][:k]], [kept.scores[0][:k]])
+
+    @cached_property
+    def by_likeness(self) -> "Fitted":
+        """The same with a ranker that leaves popularity out."""
+        ranker: Any = self.parts.ranker
+        if not hasattr(ranker, "by_likeness"):
+            return self
+        return replace(self, parts=replace(self.parts, ranker=ranker.by_likeness()), known=self.features)
+
+    @cached_property
+    def titles(self) -> Titles:
+        """The items by their titles, which are the cells of the first field, as sentences name them."""
+        return Titles(self.catalog.cells(self.catalog.fields[0]))
 
     def ready(self) -> "Fitted":
         """Compute what requests need and is not there yet, so that what fails, fails now."""
@@ -221,7 +239,8 @@ def fit_parts(parts: Parts, catalog: Catalog, interactions: Interactions | None)
     fuser = copy.deepcopy(parts.fuser).fit(fields, catalog.missing, learn_from)
     ranker = copy.deepcopy(parts.ranker)
     reads_words = getattr(ranker, "reads_words", False)
-    texts = Texts.of(catalog, fields, encoders, parts.lexical) if reads_words else None
+    weights = getattr(fuser, "query_weights_", None)
+    texts = Texts.of(catalog, fields, encoders, parts.lexical, weights) if reads_words else None
     parts = replace(parts, encoders=encoders, fuser=fuser, ranker=ranker)
     rows = {name: Rows.of(vectors) for name, vectors in fields.items()}
     fitted = Fitted(parts, catalog, rows, people, clicks, texts)

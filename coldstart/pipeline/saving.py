@@ -27,7 +27,7 @@ from coldstart.fusers.weighted import WeightedFuser
 from coldstart.index.exact import ExactIndex
 from coldstart.index.faiss import FaissIndex
 from coldstart.pipeline.fitted import Fitted, Parts
-from coldstart.pipeline.texts import Texts
+from coldstart.pipeline.texts import Reading, Texts
 from coldstart.pipeline.vectors import ItemVectors
 from coldstart.rankers.als import ALSRanker
 from coldstart.rankers.cosine import CosineRanker
@@ -63,6 +63,7 @@ _PARTS: tuple[type[Component], ...] = (
     AdaptedEncoder,
     ReducedEncoder,
     NoEncoder,
+    Reading,
     Texts,
     ConcatFuser,
     WeightedFuser,
@@ -111,6 +112,7 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool) -> None:
         "clicks": pack(fitted.clicks, tensors, "clicks"),
         "lexical": pack(parts.lexical, tensors, "lexical"),
         "texts": pack(fitted.texts, tensors, "texts"),
+        "sentences": parts.sentences,
         "data": _fingerprint(fitted),
         "saved": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
@@ -148,9 +150,10 @@ def load_fitted(folder: Path, yours: Mapping[str, Any], verify: Verify) -> Fitte
         roles["index"] = type(built)(**built.get_params())
     if items is not None:
         vectors = ItemVectors.restored(items, built)
-    lexical = unpack(config.get("lexical"), tensors, REGISTRY)
+    by_field = {name: encoders[at] for name, at in config["fields"].items()}
+    lexical, sentences = unpack(config.get("lexical"), tensors, REGISTRY), config.get("sentences", True)
     return Fitted(
-        parts=Parts({name: encoders[at] for name, at in config["fields"].items()}, **roles, lexical=lexical),
+        parts=Parts(by_field, **roles, lexical=lexical, sentences=sentences),
         catalog=catalog,
         fields={name: Rows.of(vectors) for name, vectors in unpack(config["vectors"], tensors, {}).items()},
         people=people,

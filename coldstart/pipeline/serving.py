@@ -4,6 +4,7 @@ import os
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import islice
 from typing import Any, cast
 
 import numpy as np
@@ -18,6 +19,7 @@ from coldstart.errors import UnknownIdError
 from coldstart.index.topk import top_k
 from coldstart.pipeline.encoding import encode_queries
 from coldstart.pipeline.fitted import Fitted
+from coldstart.pipeline.sentences import Said, has_cues, understand
 from coldstart.reranking import diverse_cover
 
 DEFAULT_K = 10
@@ -71,7 +73,17 @@ def _answer(
         [scores.tolist() for _, scores in rows],
         {item_id: str(title) for item_id, title in titles if title is not None},
         cache(partial(_experts, fitted, requests, found)),
+        cache(partial(_fits, fitted, requests)),
     )
+
+
+def _fits(fitted: Fitted, requests: Sequence[Request]) -> list[bool]:
+    """Whether some item answers the texts of each request; users are read again, as below."""
+    ranker: Any = fitted.parts.ranker
+    if not hasattr(ranker, "answers"):
+        return [True] * len(requests)
+    answered: list[bool] = ranker.answers(read_users(fitted, requests), fitted.features).tolist()
+    return answered
 
 
 def _experts(fitted: Fitted, requests: Sequence[Request], rows: Sequence[IntArray]) -> Experts:
@@ -88,7 +100,7 @@ def experts_of(fitted: Fitted, users: Users, rows: Sequence[IntArray]) -> Expert
             shares = {"popularity" if fitted.clicks.nnz else "content": 1.0}
             found.append([dict(shares) for _ in positions])
         elif hasattr(ranker, "voices"):
-            said = ranker.voices(pick(users, [row]), fitted.features)[:, 0, positions]
+            said = ranker.voices(users[[row]], fitted.features)[:, 0, positions]
             found.append([dict(zip(ranker.experts, column, strict=True)) for column in said.T.tolist()])
         else:
             found.append([{} for _ in positions])
@@ -96,21 +108,32 @@ def experts_of(fitted: Fitted, users: Users, rows: Sequence[IntArray]) -> Expert
 
 
 def read_users(fitted: Fitted, requests: Sequence[Request]) -> Users:
-    """Turn requests into arrays: ids into positions, texts into vectors.
+    """Turn requests into arrays: ids into positions, texts into vectors, sentences into what they say.
 
     Raises
     ------
     UnknownIdError
         Naming every unknown user or item of the batch.
     """
-    history = _known_history(fitted, requests) + _membership(fitted, [r.history for r in requests], "history")
+    said = [_understood(fitted, request.query) for request in requests]
+    avoided = [one.avoided for one in said]
+    liked, disliked = (_marked(fitted, [getattr(one, name) for one in said]) for name in ("liked", "disliked"))
+    history = _membership(fitted, [r.history for r in requests], "history").maximum(liked)
     return Users(
-        history=csr_array(history),
-        disliked=_membership(fitted, [r.disliked for r in requests], "disliked"),
-        query=_place_texts(fitted, [r.query for r in requests]),
+        history=csr_array(_known_history(fitted, requests) + history),
+        disliked=csr_array(_membership(fitted, [r.disliked for r in requests], "disliked").maximum(disliked)),
+        query=_place_texts(fitted, [one.wanted for one in said]),
         profile=_place_texts(fitted, [cast("str | None", r.profile) for r in requests]),
         strangers=np.array([r.user is None for r in requests], dtype=bool),
+        avoided=_place_texts(fitted, avoided) if any(avoided) else None,
     )
+
+
+def _understood(fitted: Fitted, query: str | None) -> Said:
+    """What a query says; titles are looked up only where a word is before one."""
+    if query is None or not fitted.parts.sentences or not has_cues(query):
+        return Said(query)
+    return understand(query, fitted.titles)
 
 
 def _known_history(fitted: Fitted, requests: Sequence[Request]) -> Csr:
@@ -130,11 +153,16 @@ def _known_history(fitted: Fitted, requests: Sequence[Request]) -> Csr:
 
 
 def _membership(fitted: Fitted, lists: Sequence[Sequence[Hashable]], what: str) -> Csr:
-    """One row per list, 1 where an item is in it."""
-    at = fitted.catalog.positions([item_id for items in lists for item_id in dict.fromkeys(items)], what)
-    counts = [len(dict.fromkeys(items)) for items in lists]
-    rows = np.repeat(np.arange(len(lists)), counts)
-    return csr_array((np.ones(len(at), np.float32), (rows, at)), shape=(len(lists), len(fitted.catalog)))
+    """One row per list of ids, 1 where an item is in it."""
+    at = iter(fitted.catalog.positions([item_id for items in lists for item_id in dict.fromkeys(items)], what).tolist())
+    return _marked(fitted, [list(islice(at, len(dict.fromkeys(items)))) for items in lists])
+
+
+def _marked(fitted: Fitted, lists: Sequence[Sequence[int]]) -> Csr:
+    """One row per list of positions, 1 where an item is in it."""
+    columns = np.array([at for positions in lists for at in positions], dtype=np.int64)
+    rows = np.repeat(np.arange(len(lists)), [len(positions) for positions in lists])
+    return csr_array((np.ones(len(columns), np.float32), (rows, columns)), shape=(len(lists), len(fitted.catalog)))
 
 
 def _place_texts(fitted: Fitted, texts: Sequence[str | None]) -> Features:
@@ -147,9 +175,9 @@ def _place_texts(fitted: Fitted, texts: Sequence[str | None]) -> Features:
     fuser: Any = fitted.parts.fuser
     present = np.zeros((len(told), len(fields)), dtype=bool)
     dense = fuser.fuse_query(fields) if hasattr(fuser, "fuse_query") else fuser.fuse(fields, present)
-    sparse, joined = (None, None) if fitted.texts is None else fitted.texts.asked(said, fields)
+    sparse, read = (None, None) if fitted.texts is None else fitted.texts.asked(said, fields)
     spread = csr_array((np.ones(len(told), np.float32), (told, np.arange(len(told)))), shape=(len(texts), len(told)))
-    return Features(spread @ dense, *(None if part is None else spread @ part for part in (sparse, None, joined)))
+    return Features(spread @ dense, *(None if part is None else spread @ part for part in (sparse, None, read)))
 
 
 def _allowed(fitted: Fitted, filters: Filters) -> IntArray | None:
@@ -195,11 +223,11 @@ def _rank(
         if not (for_nobody or _is_known(users, row)):
             rows[row] = _for_nobody(fitted, k, allow, excluded[row])
         elif attends and request.query is not None:
-            rows[row] = _attended(fitted, request.query, pick(users, [row]), k, allow, excluded[row])
+            rows[row] = _attended(fitted, request.query, users[[row]], k, allow, excluded[row])
         else:
             together.append(row)
     if together:
-        hits = _ranked(fitted, pick(users, together), k, allow, [excluded[row] for row in together])
+        hits = _ranked(fitted, users[together], k, allow, [excluded[row] for row in together])
         for row, *found in zip(together, *hits, strict=True):
             rows[row] = found
     return rows
@@ -225,7 +253,7 @@ def scored(
     """Rank by the scores of given features, one block of users at a time."""
 
     def scores_of(block: slice) -> FloatArray:
-        scores = _scores(ranker, pick(users, block), features)
+        scores = _scores(ranker, users[block], features)
         return np.array(scores if allow is None else scores[:, allow], dtype=np.float32)
 
     workers = (os.cpu_count() or 1) if getattr(ranker, "scores_in_threads", False) else 1
@@ -276,15 +304,10 @@ def _is_known(users: Users, row: int) -> bool:
     """Whether a request says anything to rank by."""
     clicked = users.history.indptr[row + 1] > users.history.indptr[row]
     disliked = users.disliked.indptr[row + 1] > users.disliked.indptr[row]
-    return bool(clicked or disliked or _says(users.query, row) or _says(users.profile, row))
+    texts = (users.query, users.profile, users.avoided)
+    return bool(clicked or disliked or any(_says(part, row) for part in texts if part is not None))
 
 
 def _says(texts: Features, row: int) -> bool:
     words = texts.sparse is not None and texts.sparse.indptr[row + 1] > texts.sparse.indptr[row]
     return bool(words or texts.dense[row].any())
-
-
-def pick(users: Users, rows: Any) -> Users:
-    """Some users of a batch."""
-    strangers = None if users.strangers is None else users.strangers[rows]
-    return Users(users.history[rows], users.disliked[rows], users.query[rows], users.profile[rows], strangers)

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -99,5 +99,5 @@ class ItemVectors:
             at = np.searchsorted(met, liked.indices)
             return csr_array((liked.data, at, liked.indptr), shape=(liked.shape[0], len(met)))
 
-        some = Users(among(users.history), among(users.disliked), users.query, users.profile)
+        some = replace(users, history=among(users.history), disliked=among(users.disliked))
         return some, self.rows.take(met)

@@ -12,7 +12,7 @@ PRIOR_ROWS = 10
 
 
 class CosineRanker(Component):
-    """Score an item by its cosine to the user: query, profile, liked and disliked items in one vector.
+    """Score an item by its cosine to the user: texts, wanted or not, liked and disliked items in one vector.
 
     Liked and disliked items have length one each before they are weighed, texts the length the fuser gave them
     (one, so that their score is a cosine); a part that a request lacks is left out.
@@ -89,11 +89,12 @@ class CosineRanker(Component):
 
     def user_vectors(self, users: Users, items: FloatArray, /) -> FloatArray:
         """Return rows of length one, shape (m, dim); zero for users of whom nothing is known."""
+        avoided = 0.0 if users.avoided is None else users.avoided.dense
         return unit_rows(
             self.query_weight * users.query.dense
             + self.profile_weight * users.profile.dense
             + self.history_weight * unit_rows(users.history @ items)
-            - self.disliked_weight * unit_rows(users.disliked @ items)
+            - self.disliked_weight * (unit_rows(users.disliked @ items) + avoided)
         )
 
     def score(self, users: Users, features: Features) -> FloatArray:

@@ -1,13 +1,24 @@
+"""Exact words: how much a text tells of a query's words, in nats."""
+
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-import coldstart as cs
-from coldstart.encoders.lexical import LexicalEncoder
+from coldstart.encoders.lexical import STOP_WORDS, LexicalEncoder, has_words, spelled_like
+from coldstart.errors import InvalidInputError, NotFittedError
 from coldstart.storage import pack, unpack
 
 TEXTS = ["a war in space", "a space opera, an opera of war and war", "the garden party", "Éclair au café"]
+SPLIT = [
+    ["a", "war", "in", "space"],
+    ["a", "space", "opera", "an", "opera", "of", "war", "and", "war"],
+    ["the", "garden", "party"],
+    ["eclair", "au", "cafe"],
+]
 
 
 @pytest.fixture
@@ -15,111 +26,401 @@ def encoder():
     return LexicalEncoder().fit(TEXTS)
 
 
-def words(encoder, texts, queries):
-    """BM25 shares: products of the words' blocks."""
-    n_words = len(encoder.words_)
-    items, asked = encoder.encode(texts)[:, :n_words], encoder.encode_query(queries)[:, :n_words]
-    return (asked @ items.T).toarray()
+def nats(encoder, texts, queries):
+    return (encoder.encode_query(queries) @ encoder.encode(texts).T).toarray()
 
 
-def pieces(encoder, texts, queries):
-    n_words = len(encoder.words_)
-    return (encoder.encode_query(queries)[:, n_words:] @ encoder.encode(texts)[:, n_words:].T).toarray()
+def information(holding, n_texts):
+    return np.log(1 + (n_texts - holding + 0.5) / (holding + 0.5))
 
 
-def bm25(query, text, k1=1.2, b=0.75):
-    """By the book, one word at a time."""
-    corpus = [one.lower().replace(",", "").split() for one in TEXTS]
-    told, mean = text.lower().replace(",", "").split(), np.mean([len(one) for one in corpus])
-    total = most = 0.0
-    for word in query.lower().split():
-        holding = sum(word in one for one in corpus)
-        if not holding:
-            continue
-        idf = np.log(1 + (len(corpus) - holding + 0.5) / (holding + 0.5))
-        tf = told.count(word)
-        total += idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b * len(told) / mean))
-        most += idf * (k1 + 1)
-    return total / most if most else 0.0
+def by_the_book(asked, text, likeness=None, k1=0.15, b=0.3):
+    """The formula, one word at a time; ``likeness`` are the words that stand for unknown ones, and how alike they are."""
+    stand_ins = {word: (likeness or {}).get(word, (word, 1.0)) for word in asked}
+    spelled = {*asked, *(word for word, _ in stand_ins.values())}
+    idf = {word: information(sum(word in one for one in SPLIT), len(SPLIT)) for word in spelled}
+    mean = np.mean([len(one) for one in SPLIT])
+    total = 0.0
+    for word in asked:
+        stand_in, alike = stand_ins[word]
+        tf = text.count(stand_in)
+        saturated = tf / (tf + k1 * (1 - b + b * len(text) / mean)) if tf else 0.0
+        total += alike * idf[word] ** 2 * idf[stand_in] * saturated
+    return total / sum(idf[word] ** 2 for word in asked)
 
 
-@pytest.mark.parametrize("query", ["war", "space war", "opera opera war", "garden café", "nothing known"])
-def test_words_score_as_bm25_divided_by_the_most_it_could_be(encoder, query):
-    expected = [bm25(query, text) for text in TEXTS]
-    np.testing.assert_allclose(words(encoder, TEXTS, [query])[0], expected, atol=1e-6)
-
-
-def test_pieces_score_as_twice_the_cosine_of_tf_idf(encoder):
-    sklearn = pytest.importorskip("sklearn.feature_extraction.text")
-    vectors = sklearn.TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), token_pattern=None).fit(
-        [" ".join(text.lower().replace(",", "").split()) for text in TEXTS]
+class TestFormula:
+    @pytest.mark.parametrize(
+        ("query", "asked"),
+        [
+            ("war", ["war"]),
+            ("space war", ["space", "war"]),
+            ("Opera, opera & WAR!", ["opera", "war"]),
+            ("garden café", ["garden", "cafe"]),
+            ("war zebra", ["war", "zebra"]),
+            ("zebra yacht opera party", ["zebra", "yacht", "opera", "party"]),
+            ("the war and a party", ["war", "party"]),
+        ],
     )
-    plain = [" ".join(text.lower().replace(",", "").split()) for text in TEXTS]
-    expected = (vectors.transform(["space wars"]) @ vectors.transform(plain).T).toarray()[0]
-    found = pieces(LexicalEncoder(pieces=1.0).fit(TEXTS), TEXTS, ["space wars"])[0]
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-    np.testing.assert_allclose(pieces(encoder, TEXTS, ["space wars"])[0], 2.0 * expected, atol=1e-6)
+    def test_a_product_is_the_mean_information_of_the_words_that_a_text_holds(self, encoder, query, asked):
+        expected = [by_the_book(asked, text) for text in SPLIT]
+        np.testing.assert_allclose(nats(encoder, TEXTS, [query])[0], expected, rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize(("k1", "b"), [(0.0, 0.0), (0.0, 1.0), (1.2, 0.75), (10.0, 1.0)])
+    def test_so_it_is_with_other_parameters(self, k1, b):
+        encoder = LexicalEncoder(k1=k1, b=b).fit(TEXTS)
+        expected = [by_the_book(["war", "opera"], text, k1=k1, b=b) for text in SPLIT]
+        np.testing.assert_allclose(nats(encoder, TEXTS, ["war opera"])[0], expected, rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("query", "asked", "likeness"),
+        [
+            ("gardem", ["gardem"], {"gardem": ("garden", 5 / 6)}),
+            ("gardem war", ["gardem", "war"], {"gardem": ("garden", 5 / 6)}),
+            ("gardem zebra", ["gardem", "zebra"], {"gardem": ("garden", 5 / 6)}),
+            ("spaec war", ["spaec", "war"], {"spaec": ("space", 4 / 5)}),
+            ("spaec space", ["spaec", "space"], {"spaec": ("space", 4 / 5)}),
+            ("spaec opear", ["spaec", "opear"], {"spaec": ("space", 4 / 5), "opear": ("opera", 4 / 5)}),
+            ("gardem gardens", ["gardem", "gardens"], {"gardem": ("garden", 5 / 6), "gardens": ("garden", 6 / 7)}),
+        ],
+    )
+    def test_a_look_alike_tells_its_own_information_by_its_likeness(self, encoder, query, asked, likeness):
+        expected = [by_the_book(asked, text, likeness) for text in SPLIT]
+        np.testing.assert_allclose(nats(encoder, TEXTS, [query])[0], expected, rtol=1e-5, atol=1e-6)
+
+    def test_a_look_alike_takes_nothing_from_the_other_words(self, encoder):
+        exact = LexicalEncoder(fuzzy=False).fit(TEXTS)
+        fuzzy, plain = (one.encode_query(["gardem war"]).toarray()[0] for one in (encoder, exact))
+        assert fuzzy[encoder.words_.index("garden")] > plain[encoder.words_.index("garden")] == 0
+        assert fuzzy[encoder.words_.index("war")] == plain[encoder.words_.index("war")] > 0
+
+    def test_a_text_that_was_not_fitted_is_read_by_the_same_words(self, encoder):
+        found = nats(encoder, ["war and peace"], ["war peace"])[0, 0]
+        assert found == pytest.approx(by_the_book(["war", "peace"], ["war", "x", "x"]), rel=1e-5)
+
+    def test_a_word_that_few_texts_have_tells_more(self):
+        texts = ["film shark", "film war", "film war", "film love"]
+        shark, war, film = nats(LexicalEncoder().fit(texts), texts, ["shark", "war", "film"])[:, [0, 1]].max(axis=1)
+        assert shark > war > film > 0
+
+    def test_a_word_of_a_long_query_counts_less_than_alone(self, encoder):
+        alone, beside = nats(encoder, TEXTS[:1], ["war", "war opera garden"])[:, 0]
+        assert 0 < beside < alone
+
+    def test_a_word_twice_in_a_query_is_said_once(self, encoder):
+        np.testing.assert_array_equal(*nats(encoder, TEXTS, ["war space", "war war space war"]))
+
+    words = st.lists(st.text("abc", min_size=1, max_size=5), max_size=6).map(" ".join)
+
+    @settings(deadline=None, max_examples=80)
+    @given(st.lists(words, min_size=1, max_size=6), words, st.floats(0, 10), st.floats(0, 1), st.booleans())
+    def test_it_lies_between_nothing_and_the_information_of_a_rare_word(self, texts, query, k1, b, fuzzy):
+        encoder = LexicalEncoder(k1, b, fuzzy).fit(["aaa", *texts])
+        found = nats(encoder, ["aaa", *texts], [query])
+        assert found.min() >= 0
+        assert found.max() <= encoder.unknown_idf_ * (1 + 1e-5)
+
+    def test_so_it_does_where_a_text_holds_several_look_alikes(self):
+        texts = ["card care cart", "war", "moon"]
+        encoder = LexicalEncoder().fit(texts)
+        assert nats(encoder, texts, ["carx"]).max() <= encoder.unknown_idf_
 
 
-def test_a_word_that_nobody_used_is_found_by_its_pieces(encoder):
-    assert not words(encoder, TEXTS, ["gardening"]).any()
-    assert pieces(encoder, TEXTS, ["gardening"])[0].argmax() == 2
+class TestStopWords:
+    def test_words_of_asking_carry_nothing(self, encoder):
+        row = encoder.encode_query(["please could you show me something about the"])
+        assert not {encoder.words_[at] for at in row.indices} & STOP_WORDS
+        np.testing.assert_array_equal(*nats(encoder, TEXTS, ["war", "something about the war please"]))
+
+    @pytest.mark.parametrize("query", ["the", "something with a", "don't", "The, THE"])
+    def test_a_query_of_nothing_else_is_an_empty_row(self, encoder, query):
+        assert encoder.encode_query([query]).nnz == 0
+
+    def test_texts_keep_them(self, encoder):
+        assert {"the", "a", "in"} <= set(encoder.words_)
+
+    @pytest.mark.parametrize("words", [["War", "café"], ("war cafe",), ["wär", "CAFÉ"]], ids=repr)
+    def test_those_of_the_user_take_their_place_however_they_are_written(self, words):
+        encoder = LexicalEncoder(stop_words=words).fit(TEXTS)
+        assert encoder.encode_query(["war café"]).nnz == 0
+        assert nats(encoder, TEXTS, ["the"])[0].argmax() == 2
+
+    @pytest.mark.parametrize("words", [[], ()], ids=repr)
+    def test_none_are_left_out_where_there_are_none(self, words):
+        encoder = LexicalEncoder(stop_words=words).fit(TEXTS)
+        assert nats(encoder, TEXTS, ["the"])[0].tolist()[2] > 0
+
+    def test_nothing_is_spelled_like_a_stop_word(self):
+        encoder = LexicalEncoder().fit(["some thing", "somethin", "thing", "somethings"])
+        assert encoder.encode_query(["something"]).nnz == 0
 
 
-def test_letters_of_any_alphabet_count_whatever_their_case():
-    encoder = LexicalEncoder().fit(["Война и мир", "ÉCLAIR", "東京 物語"])
-    assert words(encoder, ["Война и мир", "ÉCLAIR", "東京 物語"], ["МИР", "éclair", "東京"]).argmax(
-        axis=1
-    ).tolist() == [0, 1, 2]
+class TestSpelling:
+    @pytest.mark.parametrize(
+        ("word", "other"),
+        [
+            ("casablanka", "casablanca"),  # a wrong letter
+            ("scarry", "scary"),  # one too much
+            ("scry", "scary"),  # one missing
+            ("sacry", "scary"),  # two swapped
+            ("cta", "cat"),
+            ("incepton", "inception"),
+            ("arnold", "arnolds"),
+            ("schwarzeneger", "schwarzenegger"),
+            ("shwarzeneger", "schwarzenegger"),  # two from 9 letters on
+            ("detective", "detectives"),  # inflections
+            ("detectives", "detective"),
+            ("garden", "gardens"),
+            ("garden", "gardening"),
+            ("walk", "walked"),
+            ("drillbit", "drill"),  # compounds
+            ("bohrer", "bohrern"),
+        ],
+    )
+    def test_a_slip_of_the_pen_or_another_form_is_alike(self, word, other):
+        assert 0.4 < spelled_like(word, other) < 1
+
+    @pytest.mark.parametrize(
+        ("word", "other"),
+        [
+            ("scary", "mary"),
+            ("funny", "fanning"),
+            ("ab", "ac"),  # short words are exact
+            ("tv", "tb"),
+            ("a", "i"),
+            ("ab", "abc"),
+            ("it", "its"),
+            ("car", "carpet"),
+            ("carpets", "car"),
+            ("star", "starvation"),  # most of it is something else
+            ("horror", "mirror"),
+            ("inception", "deception"),  # two letters, and the first is another
+            ("monster", "minister"),
+            ("", "a"),
+            ("1234", "5678"),
+        ],
+    )
+    def test_another_word_is_not(self, word, other):
+        assert spelled_like(word, other) == 0.0
+
+    @pytest.mark.parametrize(
+        ("word", "other", "likeness"),
+        [("drillbit", "drill", 5 / 8), ("scry", "scary", 4 / 5), ("sacry", "scary", 4 / 5), ("word", "word", 1.0)],
+    )
+    def test_the_likeness_is_the_share_of_the_letters_that_are_right(self, word, other, likeness):
+        assert spelled_like(word, other) == pytest.approx(likeness)
+
+    @settings(deadline=None)
+    @given(st.text("abcd", min_size=1, max_size=12), st.text("abcd", min_size=1, max_size=12))
+    def test_it_is_between_0_and_1_and_1_is_the_same_word(self, word, other):
+        found = spelled_like(word, other)
+        assert 0 <= found <= 1
+        assert (found == 1) == (word == other)
+
+    @pytest.mark.parametrize(
+        ("query", "text"),
+        [("gardn", "the garden party"), ("gardens", "the garden party"), ("eclairs", "Éclair au café")],
+    )
+    def test_a_word_that_no_text_has_finds_the_one_it_is_meant_for(self, encoder, query, text):
+        assert nats(encoder, TEXTS, [query])[0].argmax() == TEXTS.index(text)
+
+    def test_a_slip_in_a_common_word_tells_no_more_than_the_word(self):
+        texts = ["movies"] * 20 + ["movies shark", "opera"]
+        encoder = LexicalEncoder().fit(texts)
+        right, slip = nats(encoder, texts[:1], ["movies", "moveis"])[:, 0]
+        assert 0 < slip <= right
+
+    @pytest.mark.parametrize(
+        ("texts", "query", "word"),
+        [
+            (["thing", "things", "something"], "thing", "thing"),
+            (["scary", "mary", "scar"], "scary", "scary"),
+            (["detective", "detectives"], "detectives", "detectives"),
+            (["AB-1234", "AB-1235"], "1235", "1235"),
+        ],
+    )
+    def test_a_word_that_the_catalogue_has_is_never_replaced(self, texts, query, word):
+        encoder = LexicalEncoder().fit(texts)
+        assert [encoder.words_[at] for at in encoder.encode_query([query]).indices] == [word]
+
+    @pytest.mark.parametrize(
+        ("texts", "query", "word"),
+        [
+            (["detective", "detectives", "detectived", "detecting"], "detectiv", "detective"),
+            (["detective", "detectives", "detectives", "detectives"], "detectiv", "detective"),
+            (["card", "care", "care", "cart"], "carx", "care"),
+            (["card", "card", "care", "cart"], "carx", "card"),
+            (["card", "care", "cart", "cart"], "carx", "cart"),
+        ],
+    )
+    def test_one_word_stands_for_another_the_most_alike_and_of_equal_ones_the_most_common(self, texts, query, word):
+        encoder = LexicalEncoder().fit(texts)
+        assert [encoder.words_[at] for at in encoder.encode_query([query]).indices] == [word]
+
+    def test_it_can_be_left_out(self):
+        encoder = LexicalEncoder(fuzzy=False).fit(TEXTS)
+        assert encoder.encode_query(["gardn gardens"]).nnz == 0
+
+    def test_an_unknown_word_weakens_the_others(self):
+        texts = ["film of love", "a war", "a film of war", "garden"]
+        encoder = LexicalEncoder().fit(texts)
+        film, funny_film = nats(encoder, texts, ["film", "funny film"])
+        assert 0 < funny_film[0] < film[0]
+        assert funny_film[2] / film[2] == pytest.approx(funny_film[0] / film[0], rel=1e-4)
+
+    def test_it_does_so_with_a_look_alike_too(self):
+        texts = ["film garden", "film", "war"]
+        found = nats(LexicalEncoder().fit(texts), texts, ["film gardn"])[0]
+        assert found[0] > found[1] > found[2] == 0
+
+    def test_a_look_alike_far_down_the_alphabet_is_found_among_thousands(self):
+        rng = np.random.default_rng(0)
+        words = ["".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), 8)) for _ in range(3000)]
+        encoder = LexicalEncoder().fit([*words, "schwarzenegger"])
+        row = encoder.encode_query(["schwarzeneger"])
+        assert [encoder.words_[at] for at in row.indices] == ["schwarzenegger"]
 
 
-def test_an_empty_text_is_an_empty_row_and_no_text_no_row(encoder):
-    assert encoder.encode(["", "war"]).count_nonzero(axis=1).tolist()[0] == 0
-    assert encoder.encode([]).shape == (0, len(encoder.words_) + len(encoder.pieces_))
-    assert encoder.encode_query([]).shape == encoder.encode([]).shape
-    assert np.isfinite(encoder.encode_query(["", "?"]).data).all()
+class TestNamesAndCodes:
+    CATALOG = ["drill AB-1234", "drill AB-1235", "drill CD-1234", "Sholay", "Shalom", "a film of a village"]
+
+    @pytest.mark.parametrize(
+        ("query", "row"),
+        [
+            ("AB-1234", 0),
+            ("ab 1235", 1),
+            ("the drill CD-1234 please", 2),
+            ("Sholay", 3),
+            ("sholay film", 3),
+            ("something like SHOLAY", 3),
+            ("sholai", 3),
+        ],
+    )
+    def test_one_is_found_first(self, query, row):
+        assert nats(LexicalEncoder().fit(self.CATALOG), self.CATALOG, [query])[0].argmax() == row
 
 
-def test_the_same_text_gives_the_same_row_alone_and_in_company(encoder):
-    alone, together = encoder.encode([TEXTS[1]]), encoder.encode(TEXTS)
-    assert (alone != together[[1]]).nnz == 0
+class TestLanguages:
+    @pytest.mark.parametrize(
+        ("texts", "query", "row"),
+        [
+            (["恐怖电影大全", "爱情电影", "战争片"], "恐怖电影", 0),
+            (["東京物語", "ゴジラ対メカ", "京都の朝"], "ゴジラ", 1),
+            (["หนังผี", "หนังรัก", "เพลง"], "รัก", 1),
+            (["Amélie", "Amalie", "Anna"], "amelie", 0),
+            (["Amelie", "Amalie", "Anna"], "Amélie", 0),
+            (["हिन्दी फिल्म", "मराठी नाटक", "गीत"], "नाटक", 1),
+            (["فيلم رعب", "فيلم حب", "كتاب"], "حب", 1),
+            (["Война и мир", "Идиот", "Мир"], "ВОЙНА", 0),
+            (["한국 영화", "일본 만화", "노래"], "만화", 1),
+        ],
+    )
+    def test_words_of_every_script_are_found(self, texts, query, row):
+        encoder = LexicalEncoder(stop_words=[]).fit(texts)
+        found = nats(encoder, texts, [query])[0]
+        assert found.argmax() == row
+        assert found[row] > np.delete(found, row).max()
+
+    def test_half_a_surrogate_pair_does_not_raise(self, encoder):
+        broken = ["war \ud83c space", "\udfac"]
+        assert np.isfinite(nats(encoder, TEXTS, broken)).all()
+        assert nats(encoder, broken, ["war"])[0, 0] > 0
+        assert LexicalEncoder().fit(broken).words_ == ["space", "war"]
 
 
-def test_without_pieces_only_words_are_left():
-    encoder = LexicalEncoder(pieces=0.0).fit(TEXTS)
-    assert not pieces(encoder, TEXTS, ["war"]).any()
+class TestRows:
+    def test_an_empty_text_is_an_empty_row_and_no_text_no_row(self, encoder):
+        assert np.diff(encoder.encode(["", "war", "?!"]).indptr).tolist() == [0, 1, 0]
+        assert np.diff(encoder.encode_query(["", "war", "?!"]).indptr).tolist() == [0, 1, 0]
+        assert encoder.encode([]).shape == encoder.encode_query([]).shape == (0, len(encoder.words_))
+
+    @pytest.mark.parametrize("method", ["encode", "encode_query"])
+    def test_the_same_text_gives_the_same_row_alone_and_in_company(self, encoder, method):
+        queries = [*TEXTS, "gardn opra", "", "zebra"]
+        together = getattr(encoder, method)(queries).toarray()
+        for row, text in enumerate(queries):
+            np.testing.assert_array_equal(getattr(encoder, method)([text]).toarray()[0], together[row])
+        np.testing.assert_array_equal(getattr(encoder, method)(queries[::-1]).toarray()[::-1], together)
+
+    def test_rows_are_float32_one_column_per_word(self, encoder):
+        for rows in (encoder.encode(TEXTS), encoder.encode_query(TEXTS)):
+            assert rows.dtype == np.float32
+            assert rows.shape == (4, len(encoder.words_))
+        assert encoder.words_ == sorted(set(sum(SPLIT, [])))
+
+    def test_a_query_of_ten_thousand_words_works(self, encoder):
+        words = [f"word{at}" for at in range(10_000)]
+        found = nats(LexicalEncoder(fuzzy=False).fit(TEXTS), TEXTS, [" ".join([*words, "war"])])
+        assert np.isfinite(found).all()
+        assert found[0, 0] > 0
+        assert np.isfinite(nats(encoder, TEXTS, [" ".join(words)])).all()
+
+    def test_the_information_is_that_of_bm25(self, encoder):
+        found = dict(zip(encoder.words_, encoder.idf_.tolist(), strict=True))
+        held = Counter(word for one in SPLIT for word in set(one))
+        assert found == pytest.approx({word: information(count, 4) for word, count in held.items()}, rel=1e-5)
+        assert encoder.unknown_idf_ == pytest.approx(information(0, 4))
+        assert encoder.mean_length_ == pytest.approx(19 / 4)
 
 
-def test_fit_starts_anew(encoder):
-    encoder.fit(["one", "two"])
-    assert encoder.words_ == ["one", "two"]
-    assert words(encoder, ["one", "two"], ["two"]).argmax() == 1
+class TestFit:
+    def test_it_starts_anew(self, encoder):
+        nats(encoder, TEXTS, ["gardn war"])  # fills the cached columns and spelling
+        later = ["one two", "gardener", "two"]
+        encoder.fit(later)
+        assert encoder.words_ == ["gardener", "one", "two"]
+        new = LexicalEncoder().fit(later)
+        queries = ["gardner two", "one", "war garden"]
+        np.testing.assert_array_equal(nats(encoder, later, queries), nats(new, later, queries))
+        assert nats(encoder, later, ["gardner"])[0].argmax() == 1
+
+    def test_what_it_learned_can_be_saved(self):
+        encoder = LexicalEncoder(k1=0.5, fuzzy=True, stop_words=["war"]).fit(TEXTS)
+        queries = ["gardn war", "the zebra", "opera"]
+        expected = nats(encoder, TEXTS, queries)
+        tensors = {}
+        packed = json.loads(json.dumps(pack(encoder, tensors, "lexical")))
+        again = unpack(packed, tensors, {"LexicalEncoder": LexicalEncoder})
+        np.testing.assert_array_equal(nats(again, TEXTS, queries), expected)
+        assert again.get_params() == encoder.get_params()
+
+    @pytest.mark.parametrize(
+        ("params", "texts", "message"),
+        [
+            ({"k1": -1.0}, TEXTS, "`k1` must be between 0 and 10"),
+            ({"b": 1.5}, TEXTS, "`b` must be between 0 and 1"),
+            ({"stop_words": "german"}, TEXTS, "`stop_words` must be \"english\" or a list of words; got 'german'"),
+            ({"stop_words": ["a", 1]}, TEXTS, r"`stop_words` must be \"english\" or a list of words; got \['a', 1\]"),
+            ({}, ["", "?!"], "at least one word to learn from; got 2 texts"),
+            ({}, [], "at least one word to learn from; got 0 texts"),
+            ({}, ["a", None], r"`values` of LexicalEncoder\.fit must be texts; got None in row 1"),
+            ({}, "text", "must be a list of texts"),
+        ],
+    )
+    def test_bad_input_is_named(self, params, texts, message):
+        with pytest.raises(InvalidInputError, match=message):
+            LexicalEncoder(**params).fit(texts)
+
+    @pytest.mark.parametrize("bad", [None, 5, True], ids=repr)
+    def test_so_are_stop_words_that_are_no_list(self, bad):
+        with pytest.raises(InvalidInputError, match=f"`stop_words` must be .*; got {bad!r}"):
+            LexicalEncoder(stop_words=bad).fit(TEXTS)
+
+    def test_a_fit_that_fails_leaves_what_was_learned(self, encoder):
+        before = nats(encoder, TEXTS, ["war"])
+        with pytest.raises(InvalidInputError, match="at least one word"):
+            encoder.fit(["", "?!"])
+        assert "war" in encoder.words_
+        np.testing.assert_array_equal(nats(encoder, TEXTS, ["war"]), before)
+
+    @pytest.mark.parametrize("method", ["encode", "encode_query"])
+    def test_it_must_be_fitted_first_and_get_texts(self, encoder, method):
+        with pytest.raises(NotFittedError, match="must be fitted"):
+            getattr(LexicalEncoder(), method)(["a"])
+        with pytest.raises(InvalidInputError, match=rf"LexicalEncoder\.{method} must be texts; got 3 in row 1"):
+            getattr(encoder, method)(["a", 3])
 
 
-def test_what_it_learned_can_be_saved(encoder):
-    tensors = {}
-    packed = json.loads(json.dumps(pack(encoder, tensors, "lexical")))
-    again = unpack(packed, tensors, {"LexicalEncoder": LexicalEncoder})
-    assert (again.encode(TEXTS) != encoder.encode(TEXTS)).nnz == 0
-
-
-@pytest.mark.parametrize(
-    ("params", "texts", "message"),
-    [
-        ({"k1": -1.0}, TEXTS, "`k1` must be between 0 and 10"),
-        ({"b": 1.5}, TEXTS, "`b` must be between 0 and 1"),
-        ({"pieces": -1.0}, TEXTS, "`pieces` must be between 0"),
-        ({}, ["", "?!"], "at least one word"),
-        ({}, [], "at least one word"),
-        ({}, ["a", None], "None in row 1"),
-        ({}, "text", "must be a list of texts"),
-    ],
-)
-def test_bad_input_is_named(params, texts, message):
-    with pytest.raises(cs.ColdstartError, match=message):
-        LexicalEncoder(**params).fit(texts)
-
-
-def test_it_must_be_fitted_first():
-    with pytest.raises(cs.ColdstartError, match="must be fitted"):
-        LexicalEncoder().encode(["a"])
+@pytest.mark.parametrize(("text", "expected"), [("a", True), ("?! --", False), ("", False), ("水", True), ("7", True)])
+def test_a_text_has_words_or_not(text, expected):
+    assert has_words(text) is expected

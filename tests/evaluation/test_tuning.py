@@ -334,7 +334,7 @@ class TestFailures:
         [
             (
                 {"rank": [1]},
-                r"got 'rank', and Recommender has \['encoder', 'fuser', 'ranker', 'lexical', 'index', 'dim'",
+                r"got 'rank', and Recommender has \['encoder', 'fuser', 'ranker', 'lexical', 'sentences', 'index', 'dim'",
             ),
             ({"ranker.colour": [1]}, r"got 'colour', and Favourite has \['item', 'weight', 'fails', 'inner'\]"),
             ({"fuser.weights": [1]}, r"got 'weights', and NoneType has \[\]\. Give the part: Recommender\(ranker="),

@@ -34,19 +34,19 @@ def test_a_change_leaves_the_old_state_whole(rec, change):
 @pytest.mark.parametrize("change", CHANGES)
 def test_so_do_its_words(catalog, clicks, change):
     old = cs.Recommender(encoder=HashEncoder(), ranker=cs.HybridRanker()).fit(catalog, clicks).fitted
-    sparse, joined = old.texts.sparse.toarray(), old.texts.joined.copy()
+    sparse, read = old.texts.sparse.toarray(), old.texts.read.copy()
     new = change(old)
     np.testing.assert_array_equal(old.texts.sparse.toarray(), sparse)
-    np.testing.assert_array_equal(old.texts.joined, joined)
-    assert len(new.features) == new.features.sparse.shape[0] == len(new.features.joined) == len(new.catalog)
+    np.testing.assert_array_equal(old.texts.read, read)
+    assert len(new.features) == new.features.sparse.shape[0] == len(new.features.read) == len(new.catalog)
 
 
 def test_words_are_made_for_rankers_that_read_them_only(catalog):
     made = {name: cs.Recommender(encoder=HashEncoder(), ranker=ranker).fit(catalog).fitted for name, ranker in RANKERS}
     assert made["cosine"].texts is None
-    assert (made["cosine"].features.sparse, made["cosine"].features.joined) == (None, None)
+    assert (made["cosine"].features.sparse, made["cosine"].features.read) == (None, None)
     assert made["hybrid"].features.sparse is made["hybrid"].texts.sparse
-    assert made["hybrid"].features.joined is made["hybrid"].texts.joined
+    assert made["hybrid"].features.read is made["hybrid"].texts.read
 
 
 def test_rows_positions_and_clicks_stay_together(rec):

@@ -53,7 +53,7 @@ WORDED = [
 ]
 
 
-@pytest.mark.parametrize("lexical", [{}, {"lexical": LexicalEncoder(k1=0.5, pieces=1.0)}, {"lexical": None}], ids=str)
+@pytest.mark.parametrize("lexical", [{}, {"lexical": LexicalEncoder(k1=0.5, fuzzy=False)}, {"lexical": None}], ids=str)
 @pytest.mark.parametrize("clicks", [tiny_clicks(), None], ids=["clicks", "none"])
 def test_words_are_saved_too(tmp_path, lexical, clicks):
     rec = cs.Recommender(encoder=cs.TfidfEncoder(dim=6), ranker=cs.HybridRanker(), **lexical)

@@ -23,6 +23,7 @@ from coldstart.rankers.hybrid.counts import (
     to_come,
 )
 from coldstart.rankers.hybrid.ease import evened
+from coldstart.rankers.hybrid.evidence import base_rate
 from coldstart.rankers.hybrid.raw import TEXT_L2, Content, Raw
 from coldstart.rankers.hybrid.rising import als_columns, ease_columns
 from coldstart.rankers.hybrid.settings import Settings
@@ -198,12 +199,6 @@ class Experts(Component):
         calibration.of_new(said, shares.of_users, self.of_text(popular), out=said)
         return known[:, few.known], said[:, few.young], few.share, few.foretold * shares.sure
 
-    def liked_along(self, likes: Csr) -> FloatArray:
-        """Return how much the items with clicks are liked by who likes these (m, n), as shares of the best 20."""
-        scores, _ = self._relative(likes)
-        scores[:, len(self.known) :] = 0.0
-        return self._placed(np.maximum(scores, 0.0))
-
     def voices(self, history: Csr, popular: float = 1.0, strangers: BoolArray | None = None) -> FloatArray:
         """Return how much text, clicks and popularity each have said in ``log_odds``, shape (3, m, n), sums of 1."""
         shares = self.shares(history, popular, strangers)
@@ -240,10 +235,9 @@ class Experts(Component):
         return popularity(np.where(known >= 0, self.counts[known], 0.0))
 
     @cached_property
-    def fame(self) -> FloatArray:
-        """Logarithm of the clicks of every item (n_items,), as a share of the 20 largest; new ones have the mean."""
-        clicks = np.log1p(np.where(self.counts > 0, self.counts, self._mean))
-        return np.asarray(clicks / level(clicks[None])[0], dtype=np.float32)
+    def base_rate(self) -> FloatArray:
+        """Logarithm of the clicks of every item (n_items,)."""
+        return base_rate(self.counts, self._mean, (self.counts == 0) & ~self.old)
 
     @cached_property
     def _new(self) -> IntArray:

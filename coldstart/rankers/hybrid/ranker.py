@@ -9,17 +9,17 @@ import numpy as np
 from scipy.sparse import csr_array
 from typing_extensions import Self
 
-from coldstart._arrays import Csr, FloatArray, IntArray, Rng, check_between, generator, unit_rows
+from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, Rng, check_between, generator, unit_rows
 from coldstart._component import Component
 from coldstart.base import Features, Hits, Users
 from coldstart.errors import InvalidInputError
-from coldstart.rankers.hybrid.calibration import level
 from coldstart.rankers.hybrid.choosing import ALS, EXACT, Grid, Report, choose, likeness
 from coldstart.rankers.hybrid.counts import unseen_odds
+from coldstart.rankers.hybrid.evidence import SOURCES, Evidence
 from coldstart.rankers.hybrid.experts import Experts
 from coldstart.rankers.hybrid.finding import Finder
 from coldstart.rankers.hybrid.raw import Collaborative, Content
-from coldstart.rankers.hybrid.reading import Asked, Reading
+from coldstart.rankers.hybrid.reader import MEANING, TextReader, says_something
 from coldstart.rankers.hybrid.settings import Settings
 from coldstart.rankers.hybrid.space import Space
 from coldstart.rankers.hybrid.starting import best_rate, started
@@ -48,18 +48,6 @@ RATES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 MOST_STARTING = 30_000
 """Clicks up to which they are: with more, the collaborative expert has enough to learn from."""
-
-TEXT_WEIGHTS = (1.0, 0.5)
-"""Of the query and of the profile."""
-
-TEXT_SHARE = np.float32(0.3)
-"""Weight of what a text says itself where the user is known by clicks."""
-
-ALONG, FAME = np.float32(0.3), 0.2
-"""Weights, where the user is known by a text alone, of what is liked along with its best answers, and of popularity."""
-
-DISLIKED, DISLIKED_COSINE = 2.0, 0.5
-"""Log-odds, and without clicks cosine, that an item loses whose text is that of a disliked one."""
 
 
 class HybridRanker(Component):
@@ -143,14 +131,14 @@ class HybridRanker(Component):
 
     reads_words = True
     scores_in_threads = True
-    experts = ("lexical", "content", "collaborative", "popularity")
+    experts = SOURCES
     """Who may have a share in a recommendation."""
 
     settings_: Settings | None
     report_: Report
     experts_: Experts | None
     space_: Space
-    _read: tuple[Features, Reading] | None = None
+    _read: tuple[Features, TextReader] | None = None
     _finder: Finder | None = None
 
     def __init__(
@@ -197,24 +185,20 @@ class HybridRanker(Component):
         return self
 
     def score(self, users: Users, features: Features) -> FloatArray:
-        """Return log-odds of a click, shape (m, n); cosines without clicks.
+        """Return log-odds of a click, up to a number that all items of a user share, shape (m, n).
 
         Raises
         ------
         InvalidInputError
             When the items are not those of ``fit`` or ``refreshed``.
         """
-        reading = self._reading(features)
-        asked = reading.asked(users, TEXT_WEIGHTS)
-        scores = self._by_history(users, reading)
-        if asked is not None:
-            total = self._parts(scores, users, asked).sum(axis=0)
-            total = total if self.experts_ is None else np.log(np.maximum(total, 1e-9))
-            scores = np.where(asked.total.any(axis=1, keepdims=True), total, scores)
-        if users.disliked.nnz:
-            dislikes = np.maximum((users.disliked @ reading.vectors) @ reading.vectors.T, 0.0)
-            scores = scores - dislikes * np.float32(DISLIKED if self.experts_ is not None else DISLIKED_COSINE)
-        return np.asarray(scores, dtype=np.float32)
+        reader, asks = self._reader(features), says_something(users)
+        if not asks.any():
+            return self._by_history(users, reader)
+        scores = np.empty((len(users), len(features)), dtype=np.float32)
+        scores[asks] = self._by_text(users[asks], reader).total
+        scores[~asks] = self._by_history(users[~asks], reader)
+        return scores
 
     def best(
         self, users: Users, features: Features, k: int, allow: IntArray | None, exclude: Sequence[IntArray]
@@ -223,10 +207,10 @@ class HybridRanker(Component):
 
         ``allow`` are the only items to return, and ``exclude`` has those never to return to each user.
         """
-        reading = self._reading(features)
+        self._reader(features)
         if self.experts_ is None or self.experts_.settings.rate:
             return None  # at a start a popular item may come from anywhere
-        if users.disliked.nnz or reading.asked(users, TEXT_WEIGHTS) is not None:
+        if users.disliked.nnz or says_something(users).any():
             return None
         finder, dials = self._finder, (self.popularity, self.novelty)
         if finder is None or finder.experts is not self.experts_ or (finder.popular, finder.novelty) != dials:
@@ -235,18 +219,24 @@ class HybridRanker(Component):
 
     def voices(self, users: Users, features: Features) -> FloatArray:
         """Return how much each of ``experts`` has said of each item in ``score``, shape (4, m, n), sums of 1."""
-        reading = self._reading(features)
-        asked = reading.asked(users, TEXT_WEIGHTS)
+        reader, asks = self._reader(features), says_something(users)
         voices = np.zeros((len(self.experts), len(users), len(features)), dtype=np.float32)
         voices[1] = 1.0
         if self.experts_ is not None:
             voices[1:] = self.experts_.voices(_liked(users.history), self.popularity, users.strangers)
-        if asked is not None:
-            parts = self._parts(self._by_history(users, reading), users, asked)
-            said = asked.total.any(axis=1, keepdims=True) & (parts.sum(axis=0) > 0)
-            voices = np.where(said, voices * parts[0] + parts[1:], voices)
-            voices /= voices.sum(axis=0)
+        if asks.any():
+            voices[:, asks] = self._by_text(users[asks], reader).shares()
         return voices
+
+    def answers(self, users: Users, features: Features) -> BoolArray:
+        """Mark the users whose text some item answers, or who have none, shape (m,)."""
+        return self._reader(features).answers(users)
+
+    def by_likeness(self) -> Self:
+        """Return a copy that leaves popularity out: for what is like an item, not what is liked in any case."""
+        like = copy.copy(self)
+        like.popularity, like._finder = 0.0, None
+        return like
 
     def refreshed(self, features: Features, clicks: Csr, origin: IntArray) -> Self:
         """Return a copy for a changed catalogue: item j was item ``origin[j]`` before, or is new where that is -1.
@@ -318,7 +308,7 @@ class HybridRanker(Component):
         fixed = {name for name in ("l2", "prior") if getattr(self, name) is not None}
         return start, [part for part in (EXACT if method == "exact" else ALS) if part[0] not in fixed]
 
-    def _reading(self, features: Features) -> Reading:
+    def _reader(self, features: Features) -> TextReader:
         """The items as texts meet them, made once for each catalogue.
 
         Raises
@@ -334,38 +324,35 @@ class HybridRanker(Component):
             )
         kept = self._read
         if kept is None or kept[0] is not features:
-            self._read = kept = (features, Reading.of(features, self.space_))
+            self._read = kept = (features, TextReader.of(features, self.space_))
         return kept[1]
 
-    def _by_history(self, users: Users, reading: Reading) -> FloatArray:
-        """Scores from what was liked: log-odds or, without clicks, cosines."""
+    def _by_history(self, users: Users, reader: TextReader) -> FloatArray:
+        """Log-odds for users of whom no text is known."""
         if self.experts_ is None:
-            taste = unit_rows(np.asarray(users.history @ reading.vectors, dtype=np.float32))
-            return np.asarray(taste @ reading.vectors.T, dtype=np.float32)
-        odds = self.experts_.log_odds(_liked(users.history), self.popularity, users.strangers)
-        if self.novelty:
+            taste = unit_rows(np.asarray(users.history @ reader.vectors, dtype=np.float32))
+            odds = np.asarray(taste @ reader.vectors.T, dtype=np.float32) * np.float32(MEANING / reader.spread)
+        else:
+            odds = self.experts_.log_odds(_liked(users.history), self.popularity, users.strangers)
             odds[:, self.experts_.counts == 0] += np.float32(self.novelty)
-        return odds
+        return odds - reader.disliked(users.disliked) if users.disliked.nnz else odds
 
-    def _parts(self, scores: FloatArray, users: Users, asked: Asked) -> FloatArray:
-        """What adds up to each item, as shares of the best 20: history, and each of ``experts``, (5, m, n).
-
-        Who is known by a text alone gets what answers it, what others like along with that, and what is popular.
-        """
-        parts = np.zeros((1 + len(self.experts), *scores.shape), dtype=np.float32)
-        if self.experts_ is None:
-            before = np.maximum(scores, 0.0)
-            parts[:3] = before / level(before), asked.words, asked.meaning
-            return parts
-        odds = np.exp(scores - scores.max(axis=1, keepdims=True))
-        known = np.diff(_liked(users.history).indptr)[:, None] > 0
-        text = np.where(known, TEXT_SHARE, np.float32(1.0))
-        parts[:3] = known * (odds / level(odds)), text * asked.words, text * asked.meaning
-        likes = asked.best
-        parts[2] += ~known * (ALONG * likes.toarray())
-        parts[3] = ~known * (ALONG * self.experts_.liked_along(likes))
-        parts[4] = ~known * np.float32(FAME * self.popularity) * self.experts_.fame
-        return parts
+    def _by_text(self, users: Users, reader: TextReader) -> Evidence:
+        """All that is known of users who say something: texts, likes, dislikes, and what others clicked."""
+        read = reader.read_texts(users)
+        answers = read.words + read.meaning
+        collaborative, popularity = np.zeros((2, *answers.shape), dtype=np.float32)
+        if self.experts_ is not None:
+            unclicked = self.experts_.counts == 0
+            popularity += np.float32(self.popularity) * self.experts_.base_rate + np.float32(self.novelty) * unclicked
+            liked = _liked(users.history)
+            known = np.diff(liked.indptr) > 0
+            if known.any():
+                strangers = None if users.strangers is None else users.strangers[known]
+                collaborative[known] = self.experts_.log_odds(csr_array(liked[known]), self.popularity, strangers)
+        against = read.avoided + (reader.disliked(users.disliked) if users.disliked.nnz else np.float32(0.0))
+        likeness = reader.feedback(answers, answers + collaborative + popularity - against)
+        return Evidence(read.words, read.meaning + likeness, collaborative, popularity, against)
 
     def _check_params(self) -> None:
         check_between("novelty", self.novelty, -20.0, 20.0)
