@@ -38,16 +38,17 @@ _GRAMS = (2, 3)
 class LexicalEncoder(Component):
     """Encode text by its exact words, as sparse rows; learned from the catalogue.
 
-    The dot product of a query's row with a text's row says in nats how much the words that both have tell: the mean
-    information of the query's words, each weighted by the square of its information, as far as the text holds them,
+    The dot product of a query's row with a text's row is sqrt(I) c: I is the information of the query's words, the sum of
+    their idf, and c the share of it that the text covers, from 0 to 1,
 
-        sum over words w of (idf_w^2 / sum of idf^2) idf_w tf / (tf + k1 (1 - b + b length / mean length)),
+        c = sum over words w of (idf_w^2 / sum of idf^2) tf / (tf + k1 (1 - b + b length / mean length)),
 
-    with idf and saturation of BM25 (Robertson and Zaragoza 2009). So a name or a code counts much, a common word next
-    to nothing, and a word in passing less the more else a query says. A query's stop words are left out. A word that
-    the catalogue lacks adds to what is asked for all the same; the word of the catalogue that is spelled most like it
-    stands for it (``spelled_like``), which forgives a slip of the pen and finds other forms of a word. Letters count in
-    lower case and without accents; of scripts without spaces, each two neighbouring ones are a word.
+    with idf and saturation of BM25 (Robertson and Zaragoza 2009). Its square, I c^2, is how much the words tell in nats: all
+    of it where a text has all words of the query, so that a name or a code is found; of one word in passing little, and the
+    less the more else a query says. A query's stop words are left out. A word that the catalogue lacks adds to what is
+    asked for all the same; the word of the catalogue that is spelled most like it stands for it (``spelled_like``), which
+    forgives a slip of the pen and finds other forms of a word. Letters count in lower case and without accents; of scripts
+    without spaces, each two neighbouring ones are a word.
 
     Parameters
     ----------
@@ -75,8 +76,8 @@ class LexicalEncoder(Component):
     --------
     >>> encoder = LexicalEncoder().fit(["space war", "space opera", "garden party"])
     >>> items, query = encoder.encode(["space war", "garden party"]), encoder.encode_query(["gardens of war"])
-    >>> (query @ items.T).toarray().round(1).tolist()
-    [[0.20000000298023224, 0.6000000238418579]]
+    >>> (query @ items.T).power(2).toarray().round(1).tolist()
+    [[0.10000000149011612, 0.6000000238418579]]
     """
 
     retired = frozenset({"pieces"})
@@ -87,7 +88,7 @@ class LexicalEncoder(Component):
 
     def __init__(
         self,
-        k1: float = 0.15,
+        k1: float = 0.05,
         b: float = 0.3,
         fuzzy: bool = True,
         stop_words: Literal["english"] | Sequence[str] = "english",
@@ -139,7 +140,7 @@ class LexicalEncoder(Component):
         return rows
 
     def encode_query(self, values: Sequence[str], /) -> Csr:
-        """Return rows whose dot product with those of ``encode`` is in nats, from 0 to the information of a rare word.
+        """Return rows; the square of their dot product with those of ``encode`` is in nats, from 0 to I.
 
         Raises
         ------
@@ -155,17 +156,20 @@ class LexicalEncoder(Component):
 
     def _asked(self, text: str) -> dict[int, float]:
         """The columns that a query weighs, and their weights."""
-        words = [word for word in dict.fromkeys(words_of(text)) if word not in self._left_out]
-        squares, weights = 0.0, dict[int, float]()
-        for word in words:
+        information, squares, covered = 0.0, 0.0, dict[int, float]()
+        for word in dict.fromkeys(words_of(text)):
+            if word in self._left_out:
+                continue
             column, likeness = self._meant(word)
-            squares += (self.idf_[column] if likeness == 1.0 else self.unknown_idf_) ** 2
+            idf = float(self.idf_[column]) if likeness == 1.0 else self.unknown_idf_
+            information += idf
+            squares += idf**2
             if likeness:
-                asked = self.idf_[column] if likeness == 1.0 else self.unknown_idf_
-                weight = likeness * asked**2 * self.idf_[column]
-                # the row of a text has the other half
-                weights[column] = weights.get(column, 0.0) + float(weight / self._halves[column])
-        return {column: weight / float(squares) for column, weight in weights.items()}
+                # what stands for a rarer word tells no more than it does itself
+                known = min(1.0, float(self.idf_[column]) / idf) ** 0.5
+                covered[column] = covered.get(column, 0.0) + likeness * known * idf**2
+        # the row of a text has the other half
+        return {at: information**0.5 * part / squares / float(self._halves[at]) for at, part in covered.items()}
 
     def _meant(self, word: str) -> tuple[int, float]:
         """The column of a word, or of the one that stands for it, and their likeness: 1 for itself, 0 for none."""
@@ -186,7 +190,7 @@ class LexicalEncoder(Component):
 
     @cached_property
     def _halves(self) -> FloatArray:
-        """The half of idf^3 that the row of a text has: so two texts are alike by it as well as a query and a text."""
+        """What the row of a text has of each word: two texts are then alike by the information that they share, cubed."""
         return np.asarray(self.idf_**1.5, dtype=np.float32)
 
     @cached_property

@@ -44,7 +44,9 @@ class TestReadTexts:
         features, query = items(), said("moon of space", "lily")
         found = reader_of(features).read_texts(users(query))
         np.testing.assert_allclose(found.meaning, MEANING * query.read @ features.read.T, rtol=1e-5, atol=1e-5)
-        np.testing.assert_allclose(found.words, module.WORDS * (query.sparse @ features.sparse.T).toarray(), atol=1e-5)
+        np.testing.assert_allclose(
+            found.words, module.WORDS * (query.sparse @ features.sparse.T).toarray() ** 2, atol=1e-5
+        )
         assert not found.avoided.any()
         assert {found.words.dtype, found.meaning.dtype, found.avoided.dtype} == {np.dtype(np.float32)}
 
