@@ -38,17 +38,17 @@ _GRAMS = (2, 3)
 class LexicalEncoder(Component):
     """Encode text by its exact words, as sparse rows; learned from the catalogue.
 
-    The dot product of a query's row with a text's row is sqrt(I) c: I is the information of the query's words, the sum of
-    their idf, and c the share of it that the text covers, from 0 to 1,
+    The dot product of a query's row with a text's row is sqrt(I) c: I is the information of the query's words, the
+    sum of their idf, and c the share of it that the text covers, from 0 to 1,
 
         c = sum over words w of (idf_w^2 / sum of idf^2) tf / (tf + k1 (1 - b + b length / mean length)),
 
-    with idf and saturation of BM25 (Robertson and Zaragoza 2009). Its square, I c^2, is how much the words tell in nats: all
-    of it where a text has all words of the query, so that a name or a code is found; of one word in passing little, and the
-    less the more else a query says. A query's stop words are left out. A word that the catalogue lacks adds to what is
-    asked for all the same; the word of the catalogue that is spelled most like it stands for it (``spelled_like``), which
-    forgives a slip of the pen and finds other forms of a word. Letters count in lower case and without accents; of scripts
-    without spaces, each two neighbouring ones are a word.
+    with idf and saturation of BM25 (Robertson and Zaragoza 2009). Its square, I c^2, is how much the words tell in
+    nats: all of it where a text has all words of the query, so that a name or a code is found; of one word in
+    passing little, and the less the more else a query says. A query's stop words are left out. A word that the
+    catalogue lacks adds to what is asked for all the same; the word of the catalogue that is spelled most like it
+    stands for it (``spelled_like``), which forgives a slip of the pen and finds other forms of a word. Letters
+    count in lower case and without accents; of scripts without spaces, each two neighbouring ones are a word.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ class LexicalEncoder(Component):
 
     @cached_property
     def _halves(self) -> FloatArray:
-        """What the row of a text has of each word: two texts are then alike by the information that they share, cubed."""
+        """What the row of a text has of each word: two texts are alike by the information that they share, cubed."""
         return np.asarray(self.idf_**1.5, dtype=np.float32)
 
     @cached_property

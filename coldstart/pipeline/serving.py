@@ -176,6 +176,8 @@ def _place_texts(fitted: Fitted, texts: Sequence[str | None]) -> Features:
     present = np.zeros((len(told), len(fields)), dtype=bool)
     dense = fuser.fuse_query(fields) if hasattr(fuser, "fuse_query") else fuser.fuse(fields, present)
     sparse, read = (None, None) if fitted.texts is None else fitted.texts.asked(said, fields)
+    if len(told) == len(texts):
+        return Features(dense, sparse, None, read)
     spread = csr_array((np.ones(len(told), np.float32), (told, np.arange(len(told)))), shape=(len(texts), len(told)))
     return Features(spread @ dense, *(None if part is None else spread @ part for part in (sparse, None, read)))
 

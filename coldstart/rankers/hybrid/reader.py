@@ -1,11 +1,11 @@
 """The reader of texts: how well each item answers a request's words, in nats.
 
-What a request says adds up as evidence does, in logarithms. *Words* are the information of the query's words, times the
-square of the share that an item covers (``LexicalEncoder``). *Meaning* is the product of the text's vector with the row
-of the item, in standard deviations of the items, times what one deviation is worth. Items that were named as likes are
-read as texts, too. Then the best answers are asked what is like them: *feedback*, pseudo-relevance feedback by Rocchio
-(1971) with weights from their scores, as in relevance models (Lavrenko and Croft 2001). A sentence and the one word that
-matters in it find much the same best answers, and so much the same list.
+What a request says adds up as evidence does, in logarithms. *Words* are the information of the query's words, times
+the square of the share that an item covers (``LexicalEncoder``). *Meaning* is the product of the text's vector with
+the row of the item, in standard deviations of the items, times what one deviation is worth. Items that were named
+as likes are read as texts, too. Then the best answers are asked what is like them: *feedback*, pseudo-relevance
+feedback by Rocchio (1971) with weights from their scores, as in relevance models (Lavrenko and Croft 2001). A
+sentence and the one word that matters in it find much the same best answers, and so much the same list.
 """
 
 from dataclasses import dataclass
