@@ -26,6 +26,10 @@ def test_quickstart_brings_space_films_for_a_query_about_space():
     titles = dict(zip(films.columns["title"], films.columns["genres"], strict=True))
     shown = [genres for title, genres in titles.items() if f"{title} [" in first]
     assert sum("science fiction" in genres for genres in shown) >= 4
+    of_war = told.split("'a war film, not about Vietnam'")[1].split("\n\n")[0]
+    wars = [genres for title, genres in titles.items() if f"{title} [" in of_war]
+    assert sum("war" in genres for genres in wars) >= 4
+    assert not any(f"{title} [" in of_war for title in ("Apocalypse Now", "Platoon", "Full Metal Jacket"))
     assert "1. The Last Relay [the-last-relay]" in told
     assert "Why it works without clicks" in told
 

@@ -28,6 +28,19 @@ STOP_WORDS = frozenset(
 )
 """Words that carry no information in a query: the list of NLTK (Porter et al.), and words of asking."""
 
+KINDS = frozenset(
+    (  # noqa: SIM905
+        "article articles book books course courses film films game games item items movie movies product products "
+        "series show shows song songs video videos"
+    ).split()
+)
+"""Words for what a catalogue holds, which tell no item from another.
+
+By its information "film", which stands in 3 of the 442 bundled texts, would outweigh the "romance" of "a romance film".
+Without them moods and genres in phrases have .92 of the first five right, with them .90; "the movie called .." .97 and
+.96; tags, ReDial and goods stay within .002.
+"""
+
 LOOKED_AT = 20
 """Words with the most runs of letters in common that are compared letter by letter."""
 
@@ -59,7 +72,7 @@ class LexicalEncoder(Component):
     fuzzy : bool
         Let words of the catalogue stand for those that it lacks.
     stop_words : "english", or sequence of str
-        Words of queries that say nothing; an empty one for none.
+        Words of queries that say nothing; an empty one for none. The English ones are ``STOP_WORDS`` and ``KINDS``.
 
     Attributes
     ----------
@@ -212,7 +225,7 @@ class LexicalEncoder(Component):
     @property
     def _left_out(self) -> frozenset[str]:
         if isinstance(self.stop_words, str):
-            return STOP_WORDS
+            return STOP_WORDS | KINDS
         return frozenset(word for text in self.stop_words for word in words_of(text))
 
     def _check_stop_words(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from coldstart.encoders._texts import WORD, folded
-from coldstart.encoders.lexical import STOP_WORDS
+from coldstart.encoders.lexical import KINDS, STOP_WORDS
 
 LONGEST_REQUEST = 2_000
 """Letters up to which a text is taken for a request: longer ones are documents, and stay whole."""
@@ -81,11 +81,8 @@ _CLAUSE_END = re.compile(CLAUSE_END, re.IGNORECASE)
 _YEAR = re.compile(r"\s*\((\d{4})\)\s*$")
 _NUMBER = re.compile(r"\s*\(?\d")
 _ARTICLE_LAST = re.compile(r"^(.*), (the|a|an|le|la|les|il|el|der|die|das)$", re.IGNORECASE)
-_FILLER = frozenset(
-    (  # noqa: SIM905
-        "the a an both movie movies film films book books song songs game games show shows series old original"
-    ).split()
-)
+_FILLER = KINDS | {"the", "a", "an", "both", "old", "original"}
+_SILENT = STOP_WORDS | KINDS
 _BETWEEN = frozenset(["and", "or", "also"])
 
 
@@ -182,7 +179,7 @@ def understand(text: str, titles: Titles) -> Said:
     if not unwanted:
         return Said(text, liked=tuple(dict.fromkeys(liked)))
     wanted = _without(text, sorted(unwanted))
-    informative = any(folded(word) not in STOP_WORDS for word in WORD.findall(wanted))
+    informative = any(folded(word) not in _SILENT for word in WORD.findall(wanted))
     return Said(
         wanted if informative else None,
         ", ".join(avoided) or None,
@@ -267,7 +264,7 @@ def _end_of_negation(text: str, cue: re.Match[str]) -> int:
     """Where the words end that a negation denies; 0 when none of them says something."""
     stop = _CLAUSE_END.search(text, cue.end())
     words = list(WORD.finditer(text, cue.end(), stop.start() if stop else len(text)))[:LONGEST_NEGATION]
-    says = any(folded(word.group()) not in STOP_WORDS for word in words)
+    says = any(folded(word.group()) not in _SILENT for word in words)
     return words[-1].end() if says else 0
 
 

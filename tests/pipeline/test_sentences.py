@@ -266,7 +266,7 @@ class TestDislikes:
             ("I wasn't a fan of Titanic", ["Titanic (1997)"], None),
             ("nothing like Saw or Jaws", ["Saw", "Jaws"], None),
             ("please nothing similar to Saw", ["Saw"], None),
-            ("films unlike Titanic", ["Titanic (1997)"], "films"),
+            ("films unlike Titanic", ["Titanic (1997)"], None),
             ("I hated Twilight but loved Titanic", ["Twilight"], "I loved Titanic"),
             ("I never liked Titanic but loved Alien", ["Titanic (1997)"], "I loved Alien"),
         ],
