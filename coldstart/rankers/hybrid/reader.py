@@ -44,8 +44,8 @@ Three of 160 plain requests to the bundled films stay below, and so do signs, no
 PROFILE, LIKED, DISLIKED, AVOIDED = 0.5, 0.5, 0.5, 2.0
 """Weights of a profile, of liked items beside a text, of disliked items and of an unwanted text; a query has 1.
 
-ReDial with likes is as good from .5 to 1.5 of theirs (.027 to .028); of "this genre and not that", 352 requests, .84 of the
-first five are right at .5 of the last, .87 from 1.5 to 4. Nothing was measured of a profile and of disliked items.
+ReDial with likes is as good from .5 to 1.5 of theirs (.027 to .028); of "this genre and not that", 352 requests, .84 of
+the first five are right at .5 of the last, .87 from 1.5 to 4. Nothing was measured of a profile and of disliked items.
 """
 
 
