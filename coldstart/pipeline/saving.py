@@ -29,17 +29,18 @@ from coldstart.index.faiss import FaissIndex
 from coldstart.pipeline.fitted import Fitted, Parts
 from coldstart.pipeline.texts import Reading, Texts
 from coldstart.pipeline.vectors import ItemVectors
+from coldstart.rankers._prior_als import PriorALS
 from coldstart.rankers.als import ALSRanker
 from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.ease import EASERanker
-from coldstart.rankers.hybrid.als import PriorALS
-from coldstart.rankers.hybrid.answers import Answers
+from coldstart.rankers.hybrid.blend import Blend
 from coldstart.rankers.hybrid.calibration import Calibration
-from coldstart.rankers.hybrid.experts import Experts
+from coldstart.rankers.hybrid.config import HybridConfig
+from coldstart.rankers.hybrid.experts import Collaborative, Experts, FactorFoldIn, ItemFoldIn
+from coldstart.rankers.hybrid.item_space import ItemSpace
+from coldstart.rankers.hybrid.prior import TastePrior
 from coldstart.rankers.hybrid.ranker import HybridRanker
-from coldstart.rankers.hybrid.raw import Collaborative, Content
-from coldstart.rankers.hybrid.settings import Settings
-from coldstart.rankers.hybrid.space import Space
+from coldstart.rankers.hybrid.scorers import BlockScorer, FactorScorer
 from coldstart.rankers.itemknn import ItemKNNRanker
 from coldstart.rankers.mlp.ranker import MLPRanker
 from coldstart.rankers.popularity import PopularityRanker, RandomRanker
@@ -71,14 +72,18 @@ _PARTS: tuple[type[Component], ...] = (
     CosineRanker,
     MLPRanker,
     HybridRanker,
+    Blend,
     Calibration,
-    Settings,
     Collaborative,
-    Content,
-    PriorALS,
     Experts,
-    Answers,
-    Space,
+    HybridConfig,
+    FactorFoldIn,
+    ItemFoldIn,
+    ItemSpace,
+    TastePrior,
+    PriorALS,
+    BlockScorer,
+    FactorScorer,
     PopularityRanker,
     RandomRanker,
     ItemKNNRanker,

@@ -3,9 +3,9 @@
 import numpy as np
 
 from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray, blocks, check_between
+from coldstart._linalg import inverse_of
 from coldstart.errors import InvalidInputError
 from coldstart.rankers._columns import ClickRanker, moved, moved_columns
-from coldstart.rankers.hybrid.linear import inverse_of
 
 MAX_SIDE = 20_000
 """Users or items, whichever are fewer: the inverse takes 3.2 GB there."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, parted
+from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray, parted
 from coldstart.metrics.accuracy import ndcg
 
 COLD, HELD, STRANGERS = 0.15, 0.1, 0.1
@@ -58,18 +58,19 @@ def cut(
     return Fold(*parted(stay, ~hidden), without, csr_array(clicks[away]))
 
 
-def found(scores: FloatArray, history: Csr, wanted: Csr, by_wanted: bool = False) -> float:
-    """Return the mean NDCG@20 of scores (m, n), the history left out.
+def found(scores: FloatArray, history: Csr, wanted: Csr) -> float:
+    """Return the mean NDCG@20 of scores (m, n), the history left out."""
+    return float(np.nanmean(ndcg_of(scores, history, wanted)))
 
-    Users count the same or, ``by_wanted``, by how many of the clicks that are wanted fit in a list.
-    """
+
+def ndcg_of(scores: FloatArray, history: Csr, wanted: Csr) -> AnyArray:
+    """Return the NDCG@20 of each user, (m,), the history left out; NaN where nothing is wanted."""
     unseen = np.where(history.toarray() > 0, -np.inf, scores)
     k = min(K, unseen.shape[1])
     top = np.argpartition(-unseen, k - 1, axis=1)[:, :k]
     order = np.take_along_axis(top, np.argsort(-np.take_along_axis(unseen, top, axis=1), axis=1, kind="stable"), axis=1)
     relevant = [row.tolist() for row in np.split(wanted.indices, wanted.indptr[1:-1])]
-    values, fits = ndcg(order, relevant, K), np.minimum(np.diff(wanted.indptr), K)
-    return float(np.nansum(values * fits) / max(fits.sum(), 1)) if by_wanted else float(np.nanmean(values))
+    return np.asarray(ndcg(order, relevant, K))
 
 
 def some_of(rows: IntArray, most: int = ASKED) -> IntArray:

@@ -1,388 +1,320 @@
-"""What is known of every item, from the clicks on some and the texts of all: log-odds of a click."""
+"""The two experts on clicks: one for items that have some, one that reads the texts of items that have none.
 
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import NamedTuple
+The *collaborative* expert is EASE whose item-item weights start from what texts say (``PriorEASE``), or factors of
+alternating least squares where items are too many for a matrix. The *content* expert is kernel ridge regression: an
+item without clicks gets the clicks, and the scores of plain EASE, of the items whose texts are like its own.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from scipy.sparse import csr_array, hstack
+from scipy.sparse import csr_array
+from typing_extensions import Self
 
-from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray
+from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray, blocks
 from coldstart._component import Component
-from coldstart.rankers.hybrid.answers import Answers
-from coldstart.rankers.hybrid.calibration import FLOOR, TOP, Levels, level
-from coldstart.rankers.hybrid.content import crowding, kernel, nearest, neighbours
-from coldstart.rankers.hybrid.counts import (
-    YOUNG,
-    clicks_of,
-    foretold,
-    popularity,
-    popularity_weight,
-    rated,
-    text_share,
-    to_come,
-)
-from coldstart.rankers.hybrid.ease import evened
-from coldstart.rankers.hybrid.evidence import base_rate
-from coldstart.rankers.hybrid.raw import TEXT_L2, Content, Raw
-from coldstart.rankers.hybrid.rising import als_columns, ease_columns
-from coldstart.rankers.hybrid.settings import Settings
+from coldstart.rankers._ease import PriorEASE, Ridge, TextPrior
+from coldstart.rankers._prior_als import PriorALS
+from coldstart.rankers.hybrid.config import HybridConfig
+from coldstart.rankers.hybrid.kernel import KernelRidge, kernel, neighbours
+from coldstart.rankers.hybrid.scorers import BlockScorer, FactorScorer, LinearScorer, dense_scorer
 
-RISEN = 12.0
-"""Least ``few`` of items whose first clicks came after the fit."""
+Model: TypeAlias = PriorEASE | PriorALS
+
+
+@dataclass(frozen=True)
+class Collaborative(Component):
+    """Which collaborative expert, and its settings; see ``HybridConfig``.
+
+    Attributes
+    ----------
+    method : {"exact", "als"}
+    l2, text_prior : float
+        Of ``PriorEASE``.
+    unobserved : float
+        Of ``PriorALS``.
+    """
+
+    method: Literal["exact", "als"] = "exact"
+    l2: float = 100.0
+    text_prior: float = 1.0
+    unobserved: float = 20.0
+
+    def fit(self, clicks: Csr, vectors: FloatArray, config: HybridConfig, before: Model | None = None) -> Model:
+        """Fit on clicks (m, n), some on every item, and vectors (n, dim).
+
+        ``before`` is another fit on the same data: what both have in common is taken from it.
+        """
+        if self.method == "exact":
+            same = before.ridge if isinstance(before, PriorEASE) and before.ridge.l2 == self.l2 else None
+            text = before.text if isinstance(before, PriorEASE) else TextPrior.of(vectors, config.text_prior_l2)
+            return PriorEASE.of(same or Ridge.of(clicks, self.l2), text, self.text_prior)
+        unobserved = self.unobserved * clicks.nnz / (clicks.shape[0] * clicks.shape[1])
+        return PriorALS.of(clicks, vectors, unobserved=unobserved, sweeps=config.sweeps)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedExperts:
+    """Both experts as their regressions leave them: right for a thousand histories, slow for one.
+
+    Attributes
+    ----------
+    warm, by_text : ndarray of shape (n_warm,) and (n_text,)
+        Positions of the items with clicks, and of those that the content expert scores.
+    model : PriorEASE or PriorALS
+        Of the warm items.
+    vectors : ndarray of shape (n_warm, dim)
+        Of the warm items.
+    weights : ndarray or csr_array of shape (n_warm, n_text)
+        How much the targets of each warm item count for one that is scored by its text.
+    regression : KernelRidge or None
+        Where the weights come from; None where neighbours are averaged.
+    config : HybridConfig
+    """
+
+    warm: IntArray
+    by_text: IntArray
+    model: Model
+    vectors: FloatArray
+    weights: AnyArray | Csr
+    regression: KernelRidge | None
+    config: HybridConfig
+
+    @classmethod
+    def of(
+        cls,
+        clicks: Csr,
+        vectors: FloatArray,
+        by_text: IntArray,
+        collaborative: Collaborative,
+        config: HybridConfig,
+        model: Model | None = None,
+    ) -> "FittedExperts":
+        """Fit on clicks (m, n) of zeros and ones, and vectors (n, dim), rows of length one or zero.
+
+        ``model`` is the collaborative expert where it is there already.
+        """
+        warm = np.unique(clicks.indices).astype(np.int64)
+        model = model or collaborative.fit(csr_array(clicks[:, warm]), vectors[warm], config)
+        clicked = np.isin(by_text, warm)
+        own, of_warm = np.searchsorted(warm, by_text[clicked]), vectors[warm]
+        if collaborative.method == "als" or len(warm) > config.most_kernel:
+            near = neighbours(of_warm, vectors[by_text]).tolil()
+            near[own, np.flatnonzero(clicked)] = 0.0  # its own clicks are not its text
+            return cls(warm, by_text, model, of_warm, csr_array(near), None, config)
+        regression = KernelRidge.of(of_warm, config.kernel_width, config.kernel_l2)
+        weights = np.empty((len(warm), len(by_text)), dtype=np.float32, order="F")
+        weights[:, clicked] = regression.leave_one_out(own)
+        weights[:, ~clicked] = regression.weights(vectors[by_text[~clicked]])
+        return cls(warm, by_text, model, of_warm, weights, regression, config)
+
+    def scores(self, history: Csr) -> tuple[FloatArray, FloatArray]:
+        """Return exact scores (m, n_warm) and (m, n_text) of histories (m, n)."""
+        liked = csr_array(history[:, self.warm])
+        collaborative = self.model.scores(liked)
+        plain = self.model.plain.scores(liked) if isinstance(self.model, PriorEASE) else collaborative
+        targets = plain * np.float32(self.config.cf_target_weight)
+        targets += liked.toarray()
+        return collaborative, np.asarray(targets @ self.weights, dtype=np.float32)
+
+    def compiled(self) -> "Experts":
+        """Return both as linear maps from a history to scores."""
+        n_warm, n_text = self.weights.shape
+        if isinstance(self.model, PriorALS):
+            items, boost = self.model.items.T, np.float32(self.config.cf_target_weight)
+            likes = csr_array((n_warm, n_warm), dtype=np.float32)
+            of_text = csr_array(self.weights, dtype=np.float32)
+            content: LinearScorer = FactorScorer(self.model, boost * (items @ of_text), of_text)
+            collaborative: LinearScorer = FactorScorer(self.model, np.ascontiguousarray(items), likes)
+            return Experts(
+                self.warm, self.by_text, collaborative, content, None, FactorFoldIn(), self.vectors, self.config
+            )
+        weights = np.empty((n_warm, n_warm), dtype=np.float32)
+        self.model.fill(weights)
+        columns = np.empty((n_warm, n_text), dtype=np.float32)
+        own = self.weights if isinstance(self.weights, np.ndarray) else self.weights.toarray()
+        for block in blocks(n_text, 2048):
+            columns[:, block] = self._boosted(self.model, own[:, block])
+        collaborative = dense_scorer(weights)
+        placing = None
+        if self.regression is not None and n_warm <= self.config.most_placed:
+            placing = self._boosted(self.model, self.regression.inverse).astype(collaborative.blocks[0].dtype)
+        fold_in = ItemFoldIn.of(self.model)
+        content = dense_scorer(columns)
+        return Experts(self.warm, self.by_text, collaborative, content, placing, fold_in, self.vectors, self.config)
+
+    def _boosted(self, model: PriorEASE, weights: FloatArray) -> FloatArray:
+        """The weights of likes (n_warm, q), from those of likes and of the scores of plain EASE."""
+        boosted: FloatArray = np.float32(self.config.cf_target_weight) * model.plain_times(weights)
+        boosted += weights
+        return boosted
+
+
+@dataclass(frozen=True, eq=False)
+class ItemFoldIn(Component):
+    """The column that ``PriorEASE`` would have for an item whose first clicks came after the fit.
+
+    b = P (X'x + r l2 C_new), P = (X'X + l2 I)^-1. P is not kept: B = I + r l2 P C - P diag(d) is, and gives each column
+    of P back, P_j = (e_j + r l2 (PC)_j - B_j) / d_j, where PC has the rank of the texts.
+
+    Attributes
+    ----------
+    reached : ndarray of shape (n, dim)
+        P F A^-1, F the texts and A their regularised Gram matrix.
+    prior : ndarray of shape (n, dim)
+        Rows of the prior's right factor, so that r l2 (PC)_j = reached @ prior_j but for the diagonal of C.
+    divisor : ndarray of shape (n,)
+        d with that diagonal in it.
+    weight : float
+        r l2.
+    """
+
+    reached: FloatArray
+    prior: FloatArray
+    divisor: FloatArray
+    weight: float
+
+    @classmethod
+    def of(cls, model: PriorEASE) -> "ItemFoldIn":
+        """Take the factors from the fit."""
+        weight, text = model.prior * model.ridge.l2, model.text
+        amplified = np.float32(weight) * text.scale
+        return cls(
+            model.reached, text.vectors * amplified[:, None], model.scale + amplified * text.leverage, float(weight)
+        )
+
+    def columns(self, scorer: Any, clicks: Csr, new: Csr, vectors: FloatArray) -> BlockScorer:
+        """Return columns of q items from their clicks.
+
+        Parameters
+        ----------
+        scorer : BlockScorer
+            B, of n columns.
+        clicks, new : csr_array of shape (m, n) and (m, q)
+            Of the users who clicked one of the items: on the items of the fit, and on these.
+        vectors : ndarray of shape (q, dim)
+        """
+        right = csr_array((clicks.T @ new).multiply(1.0 / self.divisor[:, None]))
+        columns = self.reached @ (self.prior.T @ right + np.float32(self.weight) * vectors.T)
+        columns += right.toarray() - scorer.dot(right)
+        return BlockScorer((columns.astype(scorer.blocks[0].dtype),))
+
+
+class FactorFoldIn(Component):
+    """The factors that ``PriorALS`` would have for an item whose first clicks came after the fit."""
+
+    def columns(self, scorer: Any, clicks: Csr, new: Csr, vectors: FloatArray) -> FactorScorer:
+        """Return columns of q items from their clicks; arguments as of ``ItemFoldIn``, the scorer of factors."""
+        factors = scorer.als.new_items(csr_array(new.T), scorer.als.code(clicks), vectors).T
+        return FactorScorer(scorer.als, factors, csr_array((clicks.shape[1], new.shape[1]), dtype=np.float32))
 
 
 @dataclass(frozen=True, eq=False)
 class Experts(Component):
-    """Both experts on one scale, for n items as they are now.
+    """Both experts as linear maps of a history, for a catalogue that changes.
 
     Attributes
     ----------
     warm : ndarray of shape (n_warm,)
-        Positions of the items with clicks; -1 for one that was taken out of the catalogue since.
-    risen : ndarray of shape (n_risen,)
-        Positions of the items whose first clicks came after the fit.
-    young : ndarray of shape (n_young,)
-        Positions of the items that the content expert scores, the risen ones among them.
-    answers : Answers
-        From histories (m, n_warm) to raw scores of the warm, risen and young items, (m, n_warm + n_risen + n_young).
-    near : csr_array of shape (n_warm, n_young)
-        The warm items that stand for a young one in a history.
-    crowd : ndarray of shape (n_young,)
-        How near the warm items are that are nearest to a young one.
+        Positions of the items with clicks at the fit; -1 for one that was taken out of the catalogue since.
+    by_text : ndarray of shape (n_text,)
+        Positions of the items that the content expert scores; -1 likewise.
+    collaborative, content : LinearScorer
+        From histories (m, n_warm) to the scores of the warm items and of the others.
     placing : ndarray of shape (n_warm, n_warm) or None
-        From the kernels of an item that comes later with the warm ones to its column of ``answers``; where there are
-        too many, it is placed among its nearest neighbours.
-    reach : float
-        What the weights of a young item sum to.
-    counts : ndarray of shape (n_items,)
-        Clicks of each item when the experts were fitted; of the risen ones as they are now.
-    old : ndarray of shape (n_items,), bool
-        Which items were there then.
-    vectors, texts : ndarray of shape (n_warm, dim) and (n_young, dim)
-        Of the warm and of the young items, to place items that come later or are changed.
-    content : Content
-    settings : Settings
+        From the kernel of a later item with the warm ones to its column of ``content``; where there are too many, the
+        columns of its nearest neighbours are averaged.
+    fold_in : ItemFoldIn or FactorFoldIn
+        Makes columns of ``later``.
+    vectors : ndarray of shape (n_warm, dim)
+        Of the warm items.
+    config : HybridConfig
+    clicked : ndarray of shape (n_clicked,)
+        Positions of the items whose first clicks came after the fit; -1 likewise.
+    later : LinearScorer or None
+        Of those, from their clicks; None while there are none.
     """
 
     warm: IntArray
-    risen: IntArray
-    young: IntArray
-    answers: Answers
-    near: Csr
-    crowd: FloatArray
-    placing: FloatArray | None
-    reach: float
-    counts: FloatArray
-    old: BoolArray
+    by_text: IntArray
+    collaborative: LinearScorer
+    content: LinearScorer
+    placing: AnyArray | None
+    fold_in: ItemFoldIn | FactorFoldIn
     vectors: FloatArray
-    texts: FloatArray
-    content: Content
-    settings: Settings
-
-    @classmethod
-    def of(cls, clicks: Csr, vectors: FloatArray, settings: Settings, content: Content) -> "Experts":
-        """Fit on clicks (m, n), weights up to 1, and vectors (n, dim), rows of length one or zero."""
-        counts = np.asarray(clicks.sum(axis=0), dtype=np.float32)
-        raw = Raw.of(clicks, vectors, settings.collaborative, content, settings.most_young)
-        cosines = nearest(vectors[raw.warm], vectors[raw.young])
-        return cls(
-            warm=raw.warm,
-            risen=np.zeros(0, dtype=np.int64),
-            young=raw.young,
-            answers=raw.answers(),
-            near=neighbours(cosines),
-            crowd=crowding(cosines),
-            placing=raw.placing(),
-            reach=raw.reach,
-            counts=counts,
-            old=np.ones(len(counts), dtype=bool),
-            vectors=vectors[raw.warm],
-            texts=vectors[raw.young],
-            content=content,
-            settings=settings,
-        )
-
-    def moved(self, vectors: FloatArray, origin: IntArray) -> "Experts":
-        """Return the experts of a changed catalogue: item j was item ``origin[j]`` before, or is new where that is -1.
-
-        A new item, and one with few or no clicks (at a start: none) whose text was changed, is placed by its text; one
-        that has risen is new again.
-        """
-        known = np.flatnonzero(origin >= 0)
-        place = np.full(len(self.counts), -1, dtype=np.int64)
-        place[origin[known]] = known
-        there = np.maximum(place[self.young], 0)
-        same = (vectors[there] == self.texts).all(axis=1)
-        if self.settings.rate:
-            same |= self.counts[self.young] > 0  # or else its own clicks would count as those of a neighbour
-        kept = (place[self.young] >= 0) & same
-        changed = there[(place[self.young] >= 0) & ~kept]
-        placed = np.sort(np.append(np.flatnonzero(origin < 0), changed))
-        young = np.append(place[self.young][kept], placed)
-        counts, old = np.zeros(len(origin), dtype=np.float32), np.zeros(len(origin), dtype=bool)
-        counts[known], old[known] = self.counts[origin[known]], self.old[origin[known]]
-        counts[place[self.risen][place[self.risen] >= 0]] = 0.0
-        still = replace(
-            self,
-            warm=np.where(self.warm >= 0, place[self.warm], -1),
-            risen=self.risen[:0],
-            young=young,
-            counts=counts,
-            old=old,
-            texts=vectors[young],
-        )
-        if kept.all() and not len(placed) and not len(self.risen):
-            return still
-        cosines = nearest(self.vectors, vectors[placed])
-        columns = np.append(np.arange(len(self.warm)), len(self.known) + np.flatnonzero(kept))
-        return replace(
-            still,
-            answers=self.answers.grown(columns, self._answers_of(vectors[placed], neighbours(cosines))),
-            near=csr_array(hstack([self.near[:, np.flatnonzero(kept)], neighbours(cosines)], format="csr")),
-            crowd=np.append(self.crowd[kept], crowding(cosines)),
-        )
-
-    def _answers_of(self, texts: FloatArray, near: Csr) -> Answers:
-        """The columns of items that come later, (n_warm, q): by their texts (q, dim), or by their neighbours."""
-        if self.placing is None:
-            return self.answers.smoothed(near * self.reach, self.content.boost)
-        return Answers(self.placing @ kernel(self.vectors, texts, self.content.width))
-
-    def rising(self, clicks: Csr) -> "Experts":
-        """Return the experts with what clicks (m, n), all there are, say of the items that had none at the fit.
-
-        Of experts as ``moved`` returns them. At a start they count for the others, too.
-        """
-        now = np.asarray(clicks.sum(axis=0), dtype=np.float32)
-        risen = np.flatnonzero((now > 0) & (self.counts == 0))
-        counts = now if self.settings.rate else np.where(self.counts > 0, self.counts, now)
-        if not len(risen):
-            return replace(self, counts=counts) if self.settings.rate else self
-        texts = self.texts[np.argsort(self.young)[np.searchsorted(np.sort(self.young), risen)]]
-        of_warm, of_risen = self._rows(clicks), csr_array(clicks[:, risen])
-        if self.answers.als is not None:
-            columns = als_columns(self.answers.als, of_warm, of_risen, texts)
-        else:
-            both, n_warm = evened(csr_array(hstack([of_warm, of_risen], format="csr"))), len(self.warm)
-            of_warm, of_risen = csr_array(both[:, :n_warm]), csr_array(both[:, n_warm:])
-            fitted = self.settings.collaborative
-            columns = ease_columns(of_warm, of_risen, self.vectors, texts, fitted.l2, fitted.prior, TEXT_L2)
-        return replace(self, risen=risen, counts=counts, answers=self.answers.taking_in(len(self.warm), columns))
-
-    def log_odds(self, history: Csr, popular: float = 1.0, strangers: BoolArray | None = None) -> FloatArray:
-        """Return log-odds of a click on every item, (m, n), for histories (m, n) of weights up to 1.
-
-        Up to a number that all items of a user share. ``popular`` multiplies what popularity is worth; ``strangers``
-        (m,) are users of whom only a request tells.
-        """
-        shares = self.shares(history, popular, strangers)
-        shares.scores[:, self.few.known] = blended(*self._calibrate(shares, popular))
-        return self._placed(shares.scores)
-
-    def shares(self, history: Csr, popular: float = 1.0, strangers: BoolArray | None = None) -> "Shares":
-        """Return what the log-odds are made of: scores as shares of the users' levels, and what is of the users.
-
-        Popularity is added to the scores by clicks. The columns (m, n_known + n_young) are the ``known`` items by their
-        clicks, then the ``young`` by their text.
-        """
-        scores, levels = self._relative(history)
-        users, calibration = clicks_of(history), self.settings.calibration
-        scores[:, : len(self.known)] += self._by_popularity(users, popular, strangers)
-        return Shares(scores, calibration.of_users(levels, users, strangers), calibration.knows(users))
-
-    def _calibrate(self, shares: "Shares", popular: float) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Turn shares into log-odds, in place; return what ``blended`` takes of the items with few clicks."""
-        calibration, few = self.settings.calibration, self.few
-        known, said = np.split(shares.scores, [len(self.known)], axis=1)
-        calibration.of_known(known, out=known)
-        calibration.of_new(said, shares.of_users, self.of_text(popular), out=said)
-        return known[:, few.known], said[:, few.young], few.share, few.foretold * shares.sure
-
-    def voices(self, history: Csr, popular: float = 1.0, strangers: BoolArray | None = None) -> FloatArray:
-        """Return how much text, clicks and popularity each have said in ``log_odds``, shape (3, m, n), sums of 1."""
-        shares = self.shares(history, popular, strangers)
-        if self.settings.rate:
-            return self._voices_of_start(shares.scores[:, len(self.known) :], popular)
-        of_text, of_clicks, of_many = voices = np.zeros((3, *shares.scores.shape), dtype=np.float32)
-        n_known = len(self.known)
-        many = self._by_popularity(clicks_of(history), popular, strangers)
-        clicks = np.maximum(shares.scores[:, :n_known] - many, FLOOR)
-        of_text[:, n_known:] = 1.0
-        of_text[:, self.few.known] = text_part(*self._calibrate(shares, popular))
-        of_clicks[:, :n_known] = (1.0 - of_text[:, :n_known]) * clicks / (clicks + many)
-        of_many[:, :n_known] = (1.0 - of_text[:, :n_known]) * many / (clicks + many)
-        return np.stack([self._placed(voice) for voice in voices])
-
-    def _voices_of_start(self, by_text: FloatArray, popular: float) -> FloatArray:
-        """The same where the clicks of an item multiply its odds by text: by the logarithms, over the least of each."""
-        said = np.log(np.maximum(by_text, FLOOR) / FLOOR)
-        many = np.float32(popular * self.settings.rate) * rated(self.counts[self.young], 0.0)
-        voices = np.zeros((3, len(by_text), len(self.counts)), dtype=np.float32)
-        voices[2][:, self.young] = many / np.maximum(said + many, np.float32(1e-9))
-        voices[0] = 1.0 - voices[2]
-        return voices
-
-    @cached_property
-    def known(self) -> IntArray:
-        """Positions of the items that are scored by clicks."""
-        return np.append(self.warm, self.risen)
-
-    @cached_property
-    def popular(self) -> FloatArray:
-        """Clicks of the known items, as a share of the mean of the 20 largest."""
-        known = self.known
-        return popularity(np.where(known >= 0, self.counts[known], 0.0))
-
-    @cached_property
-    def base_rate(self) -> FloatArray:
-        """Logarithm of the clicks of every item (n_items,)."""
-        return base_rate(self.counts, self._mean, (self.counts == 0) & ~self.old)
-
-    @cached_property
-    def _new(self) -> IntArray:
-        """Which of the young items have no clicks."""
-        return np.flatnonzero(self.counts[self.young] == 0)
+    config: HybridConfig
+    clicked: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    later: LinearScorer | None = None
 
     @property
-    def _mean(self) -> float:
-        """Clicks of an item that had some at the fit."""
-        there = self.warm[self.warm >= 0]
-        return float(self.counts[there].mean()) if len(there) else 1.0
+    def with_clicks(self) -> IntArray:
+        """Positions of the items that ``scores`` gives a score by clicks."""
+        return np.append(self.warm, self.clicked)
 
-    def of_text(self, popular: float = 1.0) -> FloatArray:
-        """What is of each young item in its log-odds by text, (n_young,)."""
-        return self._of_kind + np.float32(popular) * self._rated if self.settings.rate else self._of_kind
+    def scores(self, history: Csr) -> tuple[FloatArray, FloatArray]:
+        """Return scores by clicks (m, n_warm + n_clicked) and by text (m, n_text) of histories (m, n)."""
+        liked = self._liked(history)
+        by_clicks = self.collaborative.scores(liked)
+        if self.later is not None:
+            by_clicks = np.hstack([by_clicks, self.later.scores(liked)])
+        return by_clicks, self.content.scores(liked)
 
-    @cached_property
-    def _rated(self) -> FloatArray:
-        """What clicks add to it at a start; an item that came later starts as one with the mean."""
-        counts, old = self.counts[self.young], self.old[self.young]
-        odds = np.float32(self.settings.rate) * rated(counts, self._mean)
-        return np.where(old, odds, np.maximum(odds, 0.0))
+    def moved(self, place: IntArray, new: IntArray, vectors: FloatArray) -> Self:
+        """Return the experts of a changed catalogue.
 
-    @cached_property
-    def _of_kind(self) -> FloatArray:
-        """The same of items that are crowded, old and without clicks, or have few."""
-        added = self.settings.calibration.of_crowd(self.crowd)
-        added += np.float32(self.settings.unseen) * (self.old & (self.counts == 0))[self.young]
-        added[self.few.young] += self.few.to_come
-        return added
-
-    @cached_property
-    def few(self) -> "Few":
-        """The young items with clicks.
-
-        One that has risen is known to be new: it goes on as such, where one of the fit may have been there for long.
+        Parameters
+        ----------
+        place : ndarray of int64
+            Where each item is now, -1 where it is gone.
+        new : ndarray of shape (q,)
+            Positions of the items to be placed by their text: those that are new, and those whose text was changed.
+        vectors : ndarray of shape (q, dim)
+            Of these.
         """
-        young, known = np.flatnonzero(self.counts[self.young] > 0), self.known
-        items, order = self.young[young], np.argsort(known)
-        new, counts = np.isin(items, self.risen), self.counts[items]
-        at = order[np.searchsorted(known, items, sorter=order)]
-        if self.settings.rate:
-            none = np.zeros(len(young), dtype=np.float32)
-            return Few(young, at, share=none + 1.0, foretold=none, to_come=none)
-        few = np.where(counts <= YOUNG, self.settings.few, 0.0)
-        share = text_share(counts, np.where(new, max(self.settings.few, RISEN), few))
-        return Few(
-            young,
-            at,
-            share,
-            foretold(counts) * (share > 0),
-            np.where(new, np.float32(0.0), to_come(counts, self._mean)),
+        warm, by_text, clicked = (
+            np.where(items >= 0, place[items], -1) for items in (self.warm, self.by_text, self.clicked)
         )
+        moved = replace(self, warm=warm, by_text=by_text, clicked=clicked)
+        if not len(new):
+            return moved
+        by_text = np.where(np.isin(by_text, new), -1, by_text)
+        content = self.content.with_columns(self._placed(vectors))
+        return replace(moved, by_text=np.append(by_text, new), content=content)
 
-    def _rows(self, history: Csr) -> Csr:
+    def folding_in(self, items: IntArray, clicks: Csr, vectors: FloatArray) -> Self:
+        """Return the experts with the clicks on items that had none at the fit.
+
+        Parameters
+        ----------
+        items : ndarray of shape (q,)
+            Positions of those whose clicks have changed.
+        clicks : csr_array of shape (m, n)
+            All there are.
+        vectors : ndarray of shape (q, dim)
+        """
+        if not len(items):
+            return self
+        rows = np.unique(clicks[:, items].nonzero()[0])
+        theirs = csr_array(clicks[rows].minimum(1.0))
+        liked, new = self._liked(theirs), csr_array(theirs[:, items])
+        columns: LinearScorer = self.fold_in.columns(self.collaborative, liked, new, vectors)
+        clicked = np.append(np.where(np.isin(self.clicked, items), -1, self.clicked), items)
+        later = columns if self.later is None else self.later.with_columns(columns)
+        return replace(self, clicked=clicked, later=later)
+
+    def _liked(self, history: Csr) -> Csr:
         """The columns of the warm items, of zeros where one was taken out."""
-        return csr_array(history[:, np.maximum(self.warm, 0)].multiply(self.warm >= 0))
+        liked = history[:, np.maximum(self.warm, 0)]
+        gone = self.warm < 0
+        return csr_array(liked.multiply(~gone) if gone.any() else liked, dtype=np.float32)
 
-    def _relative(self, history: Csr) -> tuple[FloatArray, Levels]:
-        """Scores of the known and then of the young items, as shares of the users' levels; and the levels."""
-        items, near = self._rowless
-        rows = csr_array(self._rows(history) + history[:, items] @ near)
-        scores = self.answers.scores(rows.astype(np.float32))
-        by_clicks, by_text = np.split(scores, [len(self.known)], axis=1)
-        levels = self._levels(by_clicks, by_text)
-        by_clicks /= levels[0]
-        by_text /= levels[1]
-        return scores, levels
-
-    @cached_property
-    def _rowless(self) -> tuple[IntArray, Csr]:
-        """Items without a row of their own in ``answers``, (q,), and the warm ones in their place, (q, n_warm)."""
-        rowless = np.flatnonzero((self.counts[self.young] == 0) | np.isin(self.young, self.risen))
-        return self.young[rowless], csr_array(self.near[:, rowless].T)
-
-    def _levels(self, by_clicks: FloatArray, by_text: FloatArray) -> Levels:
-        by_click = level(by_clicks)
-        if self.settings.rate:
-            return by_click, level(by_text)
-        few_to_tell = len(self._new) < TOP
-        return by_click, np.float32(self.settings.level) * by_click if few_to_tell else level(by_text[:, self._new])
-
-    def _by_popularity(self, users: FloatArray, popular: float, strangers: BoolArray | None) -> FloatArray:
-        """What popularity adds to the relative scores of users with so many clicks: (m, n_known), or (m, 1) of 0."""
-        weights = popularity_weight(self.settings.popularity, users)
-        if strangers is not None:
-            told = popularity_weight(self.settings.popularity_told, users)
-            weights = np.where(strangers[:, None], told, weights)
-        weights = np.float32(popular) * weights
-        return weights * self.popular if weights.any() else weights
-
-    def _placed(self, scores: FloatArray) -> FloatArray:
-        """One column for each item, (m, n_items): of the known items, and of the young ones that are new."""
-        return np.take(scores, self._columns, axis=1)
-
-    @cached_property
-    def _columns(self) -> IntArray:
-        """Where each item stands among the known and young ones."""
-        there, columns = np.flatnonzero(self.known >= 0), np.empty(len(self.counts), dtype=np.int64)
-        columns[self.known[there]] = there
-        columns[self.young[self._new]] = len(self.known) + self._new
-        return columns
-
-
-class Shares(NamedTuple):
-    """Scores (m, n_known + n_young), what is of users in the log-odds of new items, and who is known well, (m, 1) each.
-
-    Of the others, who have fewer clicks than those that were learned from, nothing is foretold for items with few.
-    """
-
-    scores: FloatArray
-    of_users: FloatArray
-    sure: BoolArray
-
-
-class Few(NamedTuple):
-    """Young items with clicks: where they stand, see ``blended`` for their text's share, and what moves that text.
-
-    Each of shape (n_few,).
-    """
-
-    young: IntArray
-    known: IntArray
-    share: FloatArray
-    foretold: FloatArray
-    to_come: FloatArray
-
-
-def blended(by_clicks: FloatArray, by_text: FloatArray, share: FloatArray, foretold: FloatArray) -> FloatArray:
-    """Return the log-odds (m, n) of items with few clicks, from those by their clicks and those by their text.
-
-    Their mean by the ``share`` (n,) of the text; and to these odds a part ``foretold`` (m, n) of those by text is
-    added: clicks that are few say whom an item is for, not whom it is not for.
-    """
-    mean = by_clicks * (1.0 - share) + by_text * share
-    added = by_text + _log(foretold)
-    high = np.maximum(mean, added)
-    return np.asarray(high + np.log(1.0 + np.exp(-np.abs(mean - added))), dtype=np.float32)
-
-
-def text_part(by_clicks: FloatArray, by_text: FloatArray, share: FloatArray, foretold: FloatArray) -> FloatArray:
-    """Return how much of what ``blended`` returns the text has said, (m, n), from 0 to 1."""
-    added = np.exp(by_text + _log(foretold) - blended(by_clicks, by_text, share, foretold))
-    return np.asarray(share * (1.0 - added) + added, dtype=np.float32)
-
-
-def _log(foretold: FloatArray) -> FloatArray:
-    return np.log(np.maximum(foretold, np.float32(1e-30)))
+    def _placed(self, vectors: FloatArray) -> LinearScorer:
+        """The columns of later items: from the kernel, or the mean of their neighbours' likes and boosted scores."""
+        if self.placing is not None:
+            columns = kernel(self.vectors, vectors, self.config.kernel_width)
+            placed = [
+                self.placing[block].astype(np.float32, copy=False) @ columns for block in blocks(len(columns), 1024)
+            ]
+            return dense_scorer(np.vstack(placed))
+        return self.collaborative.averaged(neighbours(self.vectors, vectors), self.config.cf_target_weight)

@@ -1,69 +1,53 @@
 """Words, meaning and clicks in one score, from no click to many."""
 
 import copy
-from collections.abc import Sequence
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
 from typing_extensions import Self
 
-from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, Rng, check_between, generator, unit_rows
+from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, Rng, check_between, generator
 from coldstart._component import Component
-from coldstart.base import Features, Hits, Users
-from coldstart.errors import InvalidInputError
-from coldstart.rankers.hybrid.choosing import ALS, EXACT, Grid, Report, choose, likeness
-from coldstart.rankers.hybrid.counts import unseen_odds
-from coldstart.rankers.hybrid.evidence import SOURCES, Evidence
-from coldstart.rankers.hybrid.experts import Experts
-from coldstart.rankers.hybrid.finding import Finder
-from coldstart.rankers.hybrid.raw import Collaborative, Content
-from coldstart.rankers.hybrid.reader import MEANING, TextReader, says_something
-from coldstart.rankers.hybrid.settings import Settings
-from coldstart.rankers.hybrid.space import Space
-from coldstart.rankers.hybrid.starting import best_rate, started
+from coldstart.base import Features, Users
+from coldstart.errors import ColdstartWarning, InvalidInputError
+from coldstart.rankers.hybrid.blend import Blend, text_weights
+from coldstart.rankers.hybrid.config import HybridConfig
+from coldstart.rankers.hybrid.evidence import SOURCES, Evidence, base_rate
+from coldstart.rankers.hybrid.experts import Collaborative, FittedExperts
+from coldstart.rankers.hybrid.item_space import ItemSpace
+from coldstart.rankers.hybrid.prior import TastePrior
+from coldstart.rankers.hybrid.reader import TextReader, says_something
+from coldstart.rankers.hybrid.tuning import Report, auto_cold_share, cold_offset, lexical_weights, tune
 from coldstart.training.folds import Fold, cut
 
-MAX_SIDE = 20_000
-"""Users or items with clicks, whichever are fewer, that the exact form inverts: 1.6 GB there."""
+log = logging.getLogger("coldstart")
 
-MAX_WEIGHTS = 600_000_000
-"""Weights between items with clicks and all items that the exact form holds: 2.4 GB."""
-
-ENOUGH_CLICKS = 1_000
-"""With fewer, nothing is searched but ``rate``: the other settings are the usual ones."""
-
-START = 0.0
-"""Weight of the text prior while the ridge is chosen: with one, a small ridge would stand for it."""
-
-WORDS = (0.0, 0.3)
-"""Weights of the words in the likeness of two items that are tried; the last one is the usual one."""
-
-FEW = (0.0, 1.5, 8.0)
-"""Values of ``few`` that are tried."""
-
-RATES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Values of ``rate`` that are tried."""
-
-MOST_STARTING = 30_000
-"""Clicks up to which they are: with more, the collaborative expert has enough to learn from."""
+MATTERS = 0.05
+"""Share of the first 20 places that old stock without clicks loses, from which on ``fit`` warns."""
 
 
 class HybridRanker(Component):
     """Answer with text where there is only text, and with clicks where there are clicks.
 
-    Without clicks items are compared by meaning and words. With clicks, two experts score them. The *collaborative* one
-    is EASE whose item-item weights start from what the texts say (``PriorEASE``), for items with clicks. The *content*
-    one is a kernel ridge regression on text, for items without or with few: they get the clicks and the scores of plain
-    EASE of items whose text is like theirs. Each expert's scores become log-odds of a click by a conditional logistic
-    regression, so that new and known items stand in one list. A user is folded in exactly from any history; where it is
-    short, popularity is added. Who is known by a text alone gets what answers it, in meaning and in exact words, what
-    is liked along with the best answers, and what is popular.
+    Who is known by likes gets a sum of odds (``Blend``). A *prior* says how near an item's text is to the user's taste
+    and how often it is clicked at all. A *collaborative* expert, EASE whose item-item weights start from what texts say
+    (``PriorEASE``), scores items with clicks. A *content* expert, kernel ridge regression on text, scores new items: it
+    gives them the clicks and EASE scores of items whose text is like theirs. A conditional logit puts both on one
+    scale. Without clicks of others the prior is all there is; five clicks do not change it; many make it small.
 
-    The ridge, the weight of the text prior, the weights of popularity and the calibration are learned by ``fit`` on
-    clicks that it hides from itself: some items lose all clicks, some users are taken away. Where clicks are too few
-    for this to pay, an item's text and how often it was clicked score it: ``rate``.
+    Who is known by a text alone gets what answers it, in meaning and in exact words, what is liked along with the best
+    answers, and what is popular.
+
+    New items are told from old stock by ``Features.exposure``: an item that has just arrived gets the clicks that its
+    text promises, one that was there from the start without a click gets few. Nothing said, items without clicks are
+    taken for old stock.
 
     Parameters
     ----------
@@ -71,54 +55,43 @@ class HybridRanker(Component):
         Log-odds added to items without clicks, from -20 to 20: above 0 new items are shown more.
     popularity : float
         From 0, none, to 1, as much as helps most: how much popular items are favoured where little is known of the
-        user. Below 1 lists are less alike. Set it before ``fit``, which chooses ``rate`` by it.
-    few : float, optional
-        Clicks at which an item's own clicks count as much as its text, for items with at most 10; 0 to 1,000; at 0 the
-        text of an item with clicks says nothing. By default 8, or 1.5, or 0, where more costs over 5 % of NDCG@20 on
-        items as they are, and 0 where texts say nothing of new items; 8 below 1,000 clicks.
-    rate : float, optional
-        At 0 the experts above score the items. Above, up to 10, their texts do, and the odds are multiplied by this
-        power of an item's number of clicks. By default what does better on clicks that are hidden at random, up to
-        30,000 clicks; 0 with more, and where ``few``, ``method``, ``l2`` or ``prior`` is given.
+        user. Below 1 lists are less alike.
+    cold_share : "auto", float or None
+        Most of the first 20 places, from 0 to 1 and in the mean over known users, for old stock without clicks. By
+        default its share of the catalogue, and at most one in five or, where clicks are few, the share of next clicks
+        that go to such items by Good and Turing. None sets no bound.
     method : {"auto", "exact", "als"}
         The collaborative expert: ``PriorEASE``, exact in closed form, or ``PriorALS``, factors for any size. By default
         exact while the smaller of users and items with clicks is at most 20,000, and weights between items fit in
         2.4 GB.
-    l2, prior : float, optional
-        Of ``PriorEASE``: its ridge, from 0.1, and weight of its text prior, from 0 to 100 (0: plain EASE); by
-        default learned.
-    kernel_width, kernel_l2 : float
-        Of the content expert: K = exp(-width (1 - cosine)), and its ridge, from 0.1.
-    boost : float
-        How much the scores of the collaborative expert, without its text prior, count beside the clicks as targets of
-        the content expert, at least 0.
-    words : float, optional
-        Weight of the words in the likeness of two items, beside the meaning, from 0 to 1; by default 0 or 0.3, as is
-        learned, and 0.3 with fewer than 1,000 clicks.
+    config : HybridConfig, optional
+        Every number of the method.
     rng : int, SeedSequence, Generator or None
-        Which items, clicks and users are hidden while the settings are learned.
+        Which items, clicks and users are hidden while the settings are chosen.
 
     Attributes
     ----------
-    settings_ : Settings
-        What was learned; None without clicks.
+    blend_ : Blend
+        What was learned.
     report_ : dict
-        NDCG@20 of each value that was tried, on the hidden clicks; of ``rate`` the mean gain to rank 100. Below 1,000
-        clicks there is at most ``rate``.
-    experts_ : Experts
-        None without clicks.
-    space_ : Space
+        NDCG@20 of each value that was tried, on hidden clicks; how many items have no clicks, and what was assumed of
+        them; seconds of each stage.
+    space_ : ItemSpace
         Places the items.
+
+    See Also
+    --------
+    EASERanker, ALSRanker : The collaborative experts alone, without text.
 
     Notes
     -----
-    EASE: Steck (2019). The exact form takes an inverse of the smaller of users and items with clicks, one of the items
-    with clicks for the kernel, and holds the weights between items with clicks and all others. With ``PriorALS``, or
-    more than 20,000 items with clicks, the nearest 50 items are averaged in place of the kernel.
-    The calibration is learned on items that lost all their clicks, so it expects as many of an item without clicks as
-    of others. Where clicks are so few that most items have none, those that are there at the fit are expected to get
-    less (``settings_.unseen``, and by ``rate``), those that are added later are not. Where many clicks have left dead
-    stock, give a ``novelty`` below 0.
+    EASE: Steck (2019). The exact form takes an inverse of the smaller of users and items with clicks, a Cholesky factor
+    of the kernel of the items with clicks, and holds the weights between items with clicks and all others. With
+    ``PriorALS``, or more than 20,000 items with clicks, the nearest 50 items are averaged in place of the kernel.
+
+    ``fit`` hides some items, clicks and users from the experts and compares: where they do not say more than the prior,
+    the prior is kept alone. Clicks that come later (``refreshed``) count for users at once, and for items that had
+    none; what was learned of the others stays until the next fit.
 
     Examples
     --------
@@ -133,40 +106,27 @@ class HybridRanker(Component):
     scores_in_threads = True
     experts = SOURCES
     """Who may have a share in a recommendation."""
+    retired = frozenset({"few", "rate", "l2", "prior", "kernel_width", "kernel_l2", "boost", "words"})
 
-    settings_: Settings | None
+    blend_: Blend
     report_: Report
-    experts_: Experts | None
-    space_: Space
-    _read: tuple[Features, TextReader] | None = None
-    _finder: Finder | None = None
+    space_: ItemSpace
+    _placed: "_Placed | None" = None
 
     def __init__(
         self,
         novelty: float = 0.0,
         popularity: float = 1.0,
-        few: float | None = None,
-        rate: float | None = None,
+        cold_share: float | Literal["auto"] | None = "auto",
         method: Literal["auto", "exact", "als"] = "auto",
-        l2: float | None = None,
-        prior: float | None = None,
-        kernel_width: float = 2.0,
-        kernel_l2: float = 3.0,
-        boost: float = 5.0,
-        words: float | None = None,
+        config: HybridConfig | None = None,
         rng: Rng = 0,
     ) -> None:
         self.novelty = novelty
         self.popularity = popularity
-        self.few = few
-        self.rate = rate
+        self.cold_share = cold_share
         self.method = method
-        self.l2 = l2
-        self.prior = prior
-        self.kernel_width = kernel_width
-        self.kernel_l2 = kernel_l2
-        self.boost = boost
-        self.words = words
+        self.config = config
         self.rng = rng
 
     def fit(self, features: Features, clicks: Csr | None = None) -> Self:
@@ -178,10 +138,17 @@ class HybridRanker(Component):
             When a parameter is out of range, or users and items are too many for ``method="exact"``.
         """
         self._check_params()
-        self.space_, self._read = Space(WORDS[-1] if self.words is None else self.words).fit(features), None
-        self.settings_, self.report_, self.experts_ = None, {}, None
-        if clicks is not None and clicks.nnz:
-            self._learn(features, _liked(clicks))
+        config = self.config or HybridConfig()
+        self.space_, self.report_, self._placed = ItemSpace(config.lexical_weight[-1]).fit(features), {}, None
+        liked = csr_array((0, len(features)), dtype=np.float32) if clicks is None else _liked(clicks)
+        if liked.nnz >= config.fewest_clicks:
+            self.blend_ = self._learn(features, liked, config)
+        else:
+            prior = TastePrior(config.taste, config.taste_half)
+            if liked.nnz:
+                tastes = self.space_.tastes(features)
+                prior = TastePrior.learn(liked, tastes, features.exposure, config, generator(self.rng))
+            self.blend_ = Blend(prior, _counts(liked), features.exposure, config=config)
         return self
 
     def score(self, users: Users, features: Features) -> FloatArray:
@@ -192,50 +159,31 @@ class HybridRanker(Component):
         InvalidInputError
             When the items are not those of ``fit`` or ``refreshed``.
         """
-        reader, asks = self._reader(features), says_something(users)
+        placed, asks = self._place(features), says_something(users)
         if not asks.any():
-            return self._by_history(users, reader)
+            return self._by_history(users, placed)
         scores = np.empty((len(users), len(features)), dtype=np.float32)
-        scores[asks] = self._by_text(users[asks], reader).total
-        scores[~asks] = self._by_history(users[~asks], reader)
+        scores[asks] = self._by_text(users[asks], placed).total
+        scores[~asks] = self._by_history(users[~asks], placed)
         return scores
-
-    def best(
-        self, users: Users, features: Features, k: int, allow: IntArray | None, exclude: Sequence[IntArray]
-    ) -> Hits | None:
-        """Return the ``k`` items with the best ``score`` without weighing all; None where more than histories counts.
-
-        ``allow`` are the only items to return, and ``exclude`` has those never to return to each user.
-        """
-        self._reader(features)
-        if self.experts_ is None or self.experts_.settings.rate:
-            return None  # at a start a popular item may come from anywhere
-        if users.disliked.nnz or says_something(users).any():
-            return None
-        finder, dials = self._finder, (self.popularity, self.novelty)
-        if finder is None or finder.experts is not self.experts_ or (finder.popular, finder.novelty) != dials:
-            self._finder = finder = Finder.of(self.experts_, *dials)
-        return finder.best(_liked(users.history), users.strangers, k, allow, exclude)
 
     def voices(self, users: Users, features: Features) -> FloatArray:
         """Return how much each of ``experts`` has said of each item in ``score``, shape (4, m, n), sums of 1."""
-        reader, asks = self._reader(features), says_something(users)
-        voices = np.zeros((len(self.experts), len(users), len(features)), dtype=np.float32)
-        voices[1] = 1.0
-        if self.experts_ is not None:
-            voices[1:] = self.experts_.voices(_liked(users.history), self.popularity, users.strangers)
+        placed, asks = self._place(features), says_something(users)
+        shares = np.zeros((len(self.experts), len(users), len(features)), dtype=np.float32)
+        shares[1:] = self.blend_.shares(_liked(users.history), placed.tastes, self.popularity)
         if asks.any():
-            voices[:, asks] = self._by_text(users[asks], reader).shares()
-        return voices
+            shares[:, asks] = self._by_text(users[asks], placed).shares()
+        return shares
 
     def answers(self, users: Users, features: Features) -> BoolArray:
         """Mark the users whose text some item answers, or who have none, shape (m,)."""
-        return self._reader(features).answers(users)
+        return self._place(features).reader.answers(users)
 
     def by_likeness(self) -> Self:
         """Return a copy that leaves popularity out: for what is like an item, not what is liked in any case."""
         like = copy.copy(self)
-        like.popularity, like._finder = 0.0, None
+        like.popularity = 0.0
         return like
 
     def refreshed(self, features: Features, clicks: Csr, origin: IntArray) -> Self:
@@ -244,112 +192,123 @@ class HybridRanker(Component):
         New items are placed among those with clicks by their text. Clicks that came after ``fit`` count for users, and
         for the items that had none.
         """
-        self.check_fitted("space_")
+        self.check_fitted("blend_")
         fresh = copy.copy(self)
-        if self.experts_ is not None:
-            fresh.experts_ = self.experts_.moved(self.space_.item_vectors(features), origin).rising(_liked(clicks))
+        fresh._placed, edited = _Placed.moved(self._placed, self.space_, features, origin)
+        fresh.blend_ = self.blend_.refreshed(features.exposure, clicks, origin, fresh._placed.vectors, edited)
         return fresh
 
-    def _learn(self, features: Features, liked: Csr) -> None:
-        content = Content(self.kernel_width, self.kernel_l2, self.boost)
-        start, grid = self._collaborative(liked)
-        unseen = unseen_odds(np.bincount(liked.indices, minlength=liked.shape[1]))
-        settings = Settings(start, few=FEW[-1] if self.few is None else self.few, unseen=unseen)
-        few = FEW if self.few is None else [self.few]
-        if liked.nnz >= ENOUGH_CLICKS:
-            fold = cut(liked, generator(self.rng))
-            words = self._choose_words(fold, features, content)
-            settings, self.report_ = choose(fold, self.space_.item_vectors(features), settings, content, grid, few)
-            self.report_ |= {"words": words} if words else {}
-        vectors, rate = self.space_.item_vectors(features), self.rate or 0.0
-        if liked.nnz <= MOST_STARTING and self._leaves_open():
-            asked = (RATES, self.popularity, generator(self.rng))
-            rate, rates = best_rate(liked, vectors, settings, content, *asked)
-            self.report_ |= {"rate": rates} if rates else {}
-        self.settings_ = started(settings, rate)
-        self.experts_ = Experts.of(liked, vectors, self.settings_, content)
+    def _learn(self, features: Features, liked: Csr, config: HybridConfig) -> Blend:
+        """Choose the settings on a fold, then fit the experts on all clicks."""
+        start, seconds = self._start(liked, config), self.report_.setdefault("seconds", {})
+        fold, tastes, exposure = cut(liked, generator(self.rng)), self.space_.tastes(features), features.exposure
+        with _stage("lexical weight", liked, seconds):
+            self._choose_space(fold, features, config)
+        vectors, counts = self.space_.item_vectors(features), _counts(liked)
+        with _stage("tuning", liked, seconds):
+            tuned, report = tune(fold, vectors, tastes, exposure, start, config, generator(self.rng))
+        self.report_ |= report
+        maybe_new = config.maybe_new if exposure is None else 0.0  # who says what is new says what is not
+        blend = Blend(tuned.prior, counts, exposure, None, tuned.calibration, maybe_new, config=config)
+        if tuned.prior.strength < max(config.prior_strength):
+            by_text = np.flatnonzero(text_weights(counts, exposure, config.text_clicks))
+            with _stage("experts", liked, seconds):
+                experts = FittedExperts.of(liked, vectors, by_text, tuned.collaborative, config).compiled()
+            with _stage("old stock", liked, seconds):
+                blend = self._bounded(replace(blend, experts=experts), liked, tastes)
+        return blend
 
-    def _leaves_open(self) -> bool:
-        """Whether nothing is given that says how clicks are to count."""
-        return self.method == "auto" and all(given is None for given in (self.rate, self.few, self.l2, self.prior))
+    def _choose_space(self, fold: Fold, features: Features, config: HybridConfig) -> None:
+        """Settle how much words count in the likeness of items."""
+        if len(config.lexical_weight) < 2 or not self.space_.reads_words:
+            return
+        spaces = {weight: self.space_.with_words(weight) for weight in config.lexical_weight}
+        placed = {weight: space.item_vectors(features) for weight, space in spaces.items()}
+        ndcgs = lexical_weights(fold, placed, config)
+        if ndcgs:
+            self.space_ = spaces[max(ndcgs, key=lambda weight: ndcgs[weight])]
+            self.report_["lexical_weight"] = ndcgs
 
-    def _choose_words(self, fold: Fold, features: Features, content: Content) -> dict[float, float]:
-        """Settle how much words count in the likeness of items; return what each weight came to."""
-        if self.words is not None or not self.space_.reads_words:
-            return {}
-        spaces = {words: self.space_.with_words(words) for words in WORDS}
-        came_to = likeness(fold, {words: space.item_vectors(features) for words, space in spaces.items()}, content)
-        if came_to:
-            self.space_ = spaces[max(came_to, key=lambda words: came_to[words])]
-        return came_to
+    def _bounded(self, blend: Blend, liked: Csr, tastes: FloatArray) -> Blend:
+        """Bound the share of old stock without clicks, and say what was assumed of it."""
+        old = (blend.counts == 0) & ~blend.is_new
+        if not old.any():
+            return blend
+        line = f"{int(old.sum()):,} of {len(old):,} items have no clicks, and nothing says that they are new"
+        share = self.cold_share
+        if share == "auto":
+            share = auto_cold_share(blend.counts, old, blend.config.cold_share)
+        offset, before = cold_offset(blend, liked, tastes, 1.0 if share is None else share)
+        taken = f"they were taken for old stock, which gets at most {share:.0%} of the first 20 places" if share else ""
+        self.report_["old stock"] = f"{line}: {taken or 'they were taken for old stock'}."
+        if share is not None and before - share >= MATTERS:
+            warnings.warn(
+                f"{line}; by their texts they would take {before:.0%} of the first 20 places, and get {share:.0%}. Say "
+                "which items are new: Recommender.fit(..., new=ids), Catalog.from_frame(..., added=column), or "
+                "add_items; or pass HybridRanker(cold_share=...).",
+                ColdstartWarning,
+                stacklevel=2,
+            )
+        return replace(blend, cold_offset=offset)
 
-    def _collaborative(self, liked: Csr) -> tuple[Collaborative, Grid]:
-        """The expert on clicks to start from, by the size of the data, and what is searched of its settings.
+    def _start(self, liked: Csr, config: HybridConfig) -> Collaborative:
+        """The collaborative expert to start from, by the size of the data.
 
         Raises
         ------
         InvalidInputError
             When the exact form is asked for and would not fit.
         """
-        n_items, side = liked.shape[1], min(liked.shape[0], len(np.unique(liked.indices)))
-        fits = side <= MAX_SIDE and len(np.unique(liked.indices)) * n_items <= MAX_WEIGHTS
+        n_warm = len(np.unique(liked.indices))
+        side, n_weights = min(liked.shape[0], n_warm), n_warm * liked.shape[1]
+        fits = side <= config.most_side and n_weights <= config.most_weights
         if self.method == "exact" and not fits:
             raise InvalidInputError(
-                f'`method` "exact" would hold {4e-9 * (side**2 + len(np.unique(liked.indices)) * n_items):.1f} GB of '
-                f'weights, and inverts {side:,} x {side:,} numbers of at most {MAX_SIDE:,}. Use "als" or "auto".'
+                f'`method` "exact" would hold {4e-9 * (side**2 + n_weights):.1f} GB of weights, and inverts '
+                f'{side:,} x {side:,} numbers of at most {config.most_side:,}. Use "als" or "auto".'
             )
-        method = ("exact" if fits else "als") if self.method == "auto" else self.method
-        usual = Collaborative(method)
-        start = replace(
-            usual,
-            l2=usual.l2 if self.l2 is None else self.l2,
-            prior=(START if liked.nnz >= ENOUGH_CLICKS else usual.prior) if self.prior is None else self.prior,
-        )
-        fixed = {name for name in ("l2", "prior") if getattr(self, name) is not None}
-        return start, [part for part in (EXACT if method == "exact" else ALS) if part[0] not in fixed]
+        return Collaborative("exact" if self.method == "exact" or (fits and self.method == "auto") else "als")
 
-    def _reader(self, features: Features) -> TextReader:
-        """The items as texts meet them, made once for each catalogue.
+    def _place(self, features: Features) -> "_Placed":
+        """The items as users and texts meet them, made once for each catalogue.
 
         Raises
         ------
         InvalidInputError
             When the items are not those that were fitted.
         """
-        self.check_fitted("space_")
-        if self.experts_ is not None and len(features) != len(self.experts_.counts):
+        self.check_fitted("blend_")
+        if len(features) != len(self.blend_.counts):
             raise InvalidInputError(
-                f"`features` must be of the {len(self.experts_.counts):,} items that were fitted; "
+                f"`features` must be of the {len(self.blend_.counts):,} items that were fitted; "
                 f"got {len(features):,}. Call refreshed."
             )
-        kept = self._read
-        if kept is None or kept[0] is not features:
-            self._read = kept = (features, TextReader.of(features, self.space_))
-        return kept[1]
+        placed = self._placed
+        if placed is None or placed.features is not features:
+            self._placed = placed = _Placed.of(self.space_, features)
+        return placed
 
-    def _by_history(self, users: Users, reader: TextReader) -> FloatArray:
+    def _by_history(self, users: Users, placed: "_Placed") -> FloatArray:
         """Log-odds for users of whom no text is known."""
-        if self.experts_ is None:
-            taste = unit_rows(np.asarray(users.history @ reader.vectors, dtype=np.float32))
-            odds = np.asarray(taste @ reader.vectors.T, dtype=np.float32) * np.float32(MEANING / reader.spread)
-        else:
-            odds = self.experts_.log_odds(_liked(users.history), self.popularity, users.strangers)
-            odds[:, self.experts_.counts == 0] += np.float32(self.novelty)
-        return odds - reader.disliked(users.disliked) if users.disliked.nnz else odds
+        odds = self.blend_.log_odds(_liked(users.history), placed.tastes, self.popularity, self.novelty)
+        return odds - placed.reader.disliked(users.disliked) if users.disliked.nnz else odds
 
-    def _by_text(self, users: Users, reader: TextReader) -> Evidence:
+    def _by_text(self, users: Users, placed: "_Placed") -> Evidence:
         """All that is known of users who say something: texts, likes, dislikes, and what others clicked."""
+        reader, blend = placed.reader, self.blend_
         read = reader.read_texts(users)
         answers = read.words + read.meaning
         collaborative, popularity = np.zeros((2, *answers.shape), dtype=np.float32)
-        if self.experts_ is not None:
-            unclicked = self.experts_.counts == 0
-            popularity += np.float32(self.popularity) * self.experts_.base_rate + np.float32(self.novelty) * unclicked
+        if blend.counts.any():
+            unclicked = blend.counts == 0
+            mean = float(blend.counts[~unclicked].mean())
+            rates = base_rate(blend.counts, mean, unclicked & blend.is_new)
+            popularity += np.float32(self.popularity) * rates + np.float32(self.novelty) * unclicked
             liked = _liked(users.history)
             known = np.diff(liked.indptr) > 0
             if known.any():
-                strangers = None if users.strangers is None else users.strangers[known]
-                collaborative[known] = self.experts_.log_odds(csr_array(liked[known]), self.popularity, strangers)
+                history = csr_array(liked[known])
+                collaborative[known] = blend.log_odds(history, placed.tastes, self.popularity)
         against = read.avoided + (reader.disliked(users.disliked) if users.disliked.nnz else np.float32(0.0))
         likeness = reader.feedback(answers, answers + collaborative + popularity - against)
         return Evidence(read.words, read.meaning + likeness, collaborative, popularity, against)
@@ -357,21 +316,85 @@ class HybridRanker(Component):
     def _check_params(self) -> None:
         check_between("novelty", self.novelty, -20.0, 20.0)
         check_between("popularity", self.popularity, 0.0, 1.0)
-        if self.few is not None:
-            check_between("few", self.few, 0.0, 1000.0)
-        if self.rate is not None:
-            check_between("rate", self.rate, 0.0, 10.0)
+        if isinstance(self.cold_share, str) and self.cold_share != "auto":
+            raise InvalidInputError(
+                f'`cold_share` must be "auto", a number from 0 to 1, or None; got {self.cold_share!r}.'
+            )
+        if self.cold_share is not None and self.cold_share != "auto":
+            check_between("cold_share", self.cold_share, 0.0, 1.0)
         if self.method not in ("auto", "exact", "als"):
             raise InvalidInputError(f'`method` must be "auto", "exact" or "als"; got {self.method!r}.')
-        if self.l2 is not None:
-            check_between("l2", self.l2, 0.1, 1e6)
-        if self.prior is not None:
-            check_between("prior", self.prior, 0.0, 100.0)
-        if self.words is not None:
-            check_between("words", self.words, 0.0, 1.0)
-        check_between("kernel_width", self.kernel_width, 1e-3, 1e3)
-        check_between("kernel_l2", self.kernel_l2, 0.1, 1e3)
-        check_between("boost", self.boost, 0.0, 1e3)
+        if self.config is not None and not isinstance(self.config, HybridConfig):
+            raise InvalidInputError(f"`config` must be a HybridConfig or None; got {self.config!r}.")
+
+
+class _Placed(NamedTuple):
+    """Items where items, tastes and texts meet them.
+
+    Attributes
+    ----------
+    features : Features
+    vectors, tastes : ndarray of shape (n, dim)
+    reader : TextReader
+    """
+
+    features: Features
+    vectors: FloatArray
+    tastes: FloatArray
+    reader: TextReader
+
+    @classmethod
+    def of(cls, space: ItemSpace, features: Features) -> "_Placed":
+        """Place all items."""
+        vectors = space.item_vectors(features)
+        return cls(features, vectors, space.tastes(features), TextReader.of(features, space, vectors))
+
+    @classmethod
+    def moved(
+        cls, before: "_Placed | None", space: ItemSpace, features: Features, origin: IntArray
+    ) -> tuple["_Placed", IntArray]:
+        """Place a changed catalogue from the one ``before``; return also the positions of items whose text changed."""
+        if before is None:
+            return cls.of(space, features), np.arange(len(features))
+        same = len(origin) == len(before.features) and bool((origin == np.arange(len(origin))).all())
+        edited = np.zeros(0, dtype=np.int64)
+        if same and features.dense is not before.features.dense:
+            edited = _edited(before.features, features)
+        elif same:
+            reader = before.reader  # clicks came, and nothing else
+            return cls(features, before.vectors, before.tastes, reader), edited
+        rows = np.union1d(np.flatnonzero(origin < 0), edited)
+        fresh = features[rows]
+        vectors, tastes = (
+            _with_rows(old, origin, rows, new)
+            for old, new in ((before.vectors, space.item_vectors(fresh)), (before.tastes, space.tastes(fresh)))
+        )
+        return cls(features, vectors, tastes, TextReader.of(features, space, vectors)), edited
+
+
+def _edited(before: Features, now: Features) -> IntArray:
+    """Where the texts of the same items differ."""
+    differ = (before.dense != now.dense).any(axis=1)
+    if before.sparse is not None and now.sparse is not None:
+        differ[(before.sparse != now.sparse).nonzero()[0]] = True
+    return np.flatnonzero(differ)
+
+
+def _with_rows(old: FloatArray, origin: IntArray, rows: IntArray, new: FloatArray) -> FloatArray:
+    moved: FloatArray = old[np.maximum(origin, 0)]
+    moved[rows] = new
+    return moved
+
+
+@contextmanager
+def _stage(name: str, clicks: Csr, seconds: dict[str, float]) -> Iterator[None]:
+    """Note how long a stage of the fit takes."""
+    started = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - started
+    log.info(
+        "HybridRanker.fit: %s, %d users, %d items, %d clicks: %.1f s", name, *clicks.shape, clicks.nnz, seconds[name]
+    )
 
 
 def _liked(clicks: Csr) -> Csr:
@@ -379,3 +402,7 @@ def _liked(clicks: Csr) -> Csr:
     liked = csr_array(clicks.minimum(1.0).astype(np.float32))
     liked.eliminate_zeros()
     return liked
+
+
+def _counts(liked: Csr) -> FloatArray:
+    return np.asarray(liked.sum(axis=0), dtype=np.float32)

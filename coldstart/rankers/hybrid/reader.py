@@ -14,7 +14,7 @@ import numpy as np
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, spread, unit_rows
 from coldstart.base import Features, Users
-from coldstart.rankers.hybrid.space import Space
+from coldstart.rankers.hybrid.item_space import ItemSpace
 
 # Chosen together on the selection halves of all request tracks (docs/benchmarks.md, "Requests"), by the geometric mean
 # of the ratios to the best simple rival. All lie on flat ground: a quarter more or less changes that mean by about 1 %.
@@ -90,9 +90,8 @@ class TextReader:
     fused: bool
 
     @classmethod
-    def of(cls, features: Features, space: Space) -> "TextReader":
-        """Place the items."""
-        vectors = space.item_vectors(features)
+    def of(cls, features: Features, space: ItemSpace, vectors: FloatArray) -> "TextReader":
+        """Take the items, whose ``vectors`` are those of the space."""
         words = None if features.sparse is None else features.sparse.T.tocsr()
         if features.read is not None:
             return cls(vectors, spread(vectors), features.read, words, False)

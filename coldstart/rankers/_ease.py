@@ -3,25 +3,10 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from coldstart._arrays import Csr, FloatArray, blocks
 from coldstart._component import Component
-from coldstart.rankers.hybrid.linear import inverse_of
-
-EVEN = 0.25
-"""Power of a user's clicks by which each of them counts less: of 0, .25, .5 and .75 best on the folds of three sets."""
-
-
-def evened(clicks: Csr) -> Csr:
-    """Return clicks (m, n), smaller where a user has many: such a click says less of what belongs together.
-
-    In X'X those of a user whose clicks sum to n count n^-``EVEN``, n at least 1, and all together as much as before.
-    """
-    weights = np.maximum(np.asarray(clicks.sum(axis=1), dtype=np.float64), 1.0) ** -EVEN
-    squares = np.asarray(clicks.power(2).sum(axis=1), dtype=np.float64)
-    weights *= squares.sum() / max((weights * squares).sum(), 1e-12)
-    return csr_array(clicks.multiply(np.sqrt(weights).astype(np.float32)[:, None]))
+from coldstart._linalg import inverse_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,262 @@
+"""Choose what ``HybridConfig`` leaves open, on clicks that a fold hides from the experts.
+
+Some items lose all their clicks, as new ones have none; some of the other clicks are hidden; some users are taken away
+and come back as strangers with a few likes. Each number is chosen on the part of the fold that it is for.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from scipy.sparse import csr_array, vstack
+from scipy.stats import gmean
+
+from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, largest, parted
+from coldstart.rankers.hybrid.blend import Blend, prior_odds
+from coldstart.rankers.hybrid.calibration import TOP, Calibration, user_scale
+from coldstart.rankers.hybrid.config import HybridConfig
+from coldstart.rankers.hybrid.experts import Collaborative, FittedExperts, Model
+from coldstart.rankers.hybrid.kernel import KernelRidge
+from coldstart.rankers.hybrid.prior import TastePrior, clicks_of, log_base_rates
+from coldstart.training.folds import ASKED, Fold, K, found, ndcg_of, some_of
+
+Report: TypeAlias = dict[str, Any]
+
+FEWEST = 20
+"""Clicks below which nothing is learned."""
+
+GIVEN = (1, 2, 3, 5, 10)
+"""Likes that strangers have."""
+
+REPEATS = 5
+"""How often, at most, other likes of the same strangers are drawn."""
+
+CANDIDATES = 300
+"""Items per user and expert, at most, that the calibration is learned from; at most a third of all, too.
+
+The likelihood of longer lists is one of popularity, and lists are judged by their first twenty.
+"""
+
+ALIKE = 4_000
+"""Items with clicks by which ways to place items are compared."""
+
+SHARE_USERS = 500
+"""Users by whose lists the share of old stock without clicks is measured."""
+
+
+MOST_SCORES = 100_000_000
+"""Users times items that are scored at once."""
+
+LEAST_OFFSET = -20.0
+
+
+class Tuned(NamedTuple):
+    """What was chosen."""
+
+    collaborative: Collaborative
+    prior: TastePrior
+    calibration: Calibration
+
+
+def tune(
+    fold: Fold,
+    vectors: FloatArray,
+    tastes: FloatArray,
+    exposure: FloatArray | None,
+    start: Collaborative,
+    config: HybridConfig,
+    rng: np.random.Generator,
+) -> tuple[Tuned, Report]:
+    """Return the settings that do best on what a fold hides, and what each value came to (NDCG@20).
+
+    Parameters
+    ----------
+    fold : Fold
+    vectors, tastes : ndarray of shape (n, dim)
+        Where items meet items, and where tastes meet items.
+    exposure : ndarray of shape (n,) or None
+    start : Collaborative
+    config : HybridConfig
+    rng : Generator
+    """
+    warm = np.unique(fold.train.indices).astype(np.int64)
+    exposure = np.where(fold.cold, np.float32(0.0), np.float32(1.0) if exposure is None else exposure)
+    prior = TastePrior.learn(fold.train, tastes, exposure, config, rng)
+    if not fold.held[:, warm].nnz:
+        return Tuned(start, prior, Calibration()), {}  # nobody is left to ask
+    collaborative, model, report = _collaborative(fold, vectors[warm], warm, start, config)
+    strength, report["prior_strength"] = _strength(model, fold, warm, tastes, exposure, prior, config)
+    prior = replace(prior, strength=strength)
+    calibration = Calibration()
+    if strength < max(config.prior_strength):
+        experts = FittedExperts.of(fold.train, vectors, np.flatnonzero(fold.cold), collaborative, config, model)
+        calibration = _calibration(experts, fold)
+    return Tuned(collaborative, prior, calibration), report
+
+
+def lexical_weights(fold: Fold, spaces: Mapping[float, FloatArray], config: HybridConfig) -> dict[float, float]:
+    """Return what each placing of the items (n, dim) comes to: NDCG@20 among items that lost all their clicks."""
+    warm, cold = some_of(np.unique(fold.train.indices), ALIKE), np.flatnonzero(fold.cold)
+    rows = some_of(np.flatnonzero(np.diff(csr_array(fold.held[:, cold]).indptr)))
+    if len(rows) < FEWEST:
+        return {}
+    history, relevant = csr_array(fold.train[rows]), csr_array(fold.held[:, cold][rows])
+    ndcgs = {}
+    for name, vectors in spaces.items():
+        weights = KernelRidge.of(vectors[warm], config.kernel_width, config.kernel_l2).weights(vectors[cold])
+        ndcgs[name] = found(history[:, warm] @ weights, csr_array(history[:, cold]), relevant)
+    return ndcgs
+
+
+def cold_offset(blend: Blend, clicks: Csr, tastes: FloatArray, share: float) -> tuple[float, float]:
+    """Return what to add to the log-odds by text of old stock without clicks, at most 0, and its share of lists before.
+
+    With it, these items take no more than ``share`` of the first 20 places of known users, in the mean, as far as it is
+    their texts beside the clicks of others that bring them there.
+    """
+    old, others = np.flatnonzero(blend.is_old_stock), np.flatnonzero(~blend.is_old_stock)
+    rows = some_of(np.flatnonzero(np.diff(clicks.indptr)), min(SHARE_USERS, MOST_SCORES // clicks.shape[1]))
+    if not len(old) or not len(rows):
+        return 0.0, 0.0
+    history = csr_array(clicks[rows])
+    odds, by_text = blend.parts(history, tastes)
+    odds[history.nonzero()] = 0.0
+    by_text[history.nonzero()] = 0.0
+    best = largest(odds[:, others] + by_text[:, others], min(K, len(others)))
+    odds, by_text = odds[:, old], by_text[:, old]
+    places = min(K, len(blend.counts))
+
+    def taken(offset: float) -> float:
+        best_old = largest(odds + np.float32(np.exp(offset)) * by_text, min(K, len(old)))
+        both = np.hstack([best_old, best])
+        first = np.argpartition(-both, places - 1, axis=1)[:, :places]
+        return float((first < best_old.shape[1]).mean())
+
+    before = taken(0.0)
+    if before <= share:
+        return 0.0, before
+    low, high = LEAST_OFFSET, 0.0
+    for _ in range(12):  # halving: the share only falls with the offset
+        middle = (low + high) / 2
+        low, high = (middle, high) if taken(middle) <= share else (low, middle)
+    return low, before
+
+
+def auto_cold_share(counts: FloatArray, old: BoolArray, most: float) -> float:
+    """Return the share of lists that ``old`` stock without clicks may take.
+
+    At most its share of the catalogue, and at most ``most`` or, where that is more, the share of the next clicks that
+    by Good and Turing (1953) go to items without any: that of the clicks on items with one.
+    """
+    unseen = float((counts == 1).sum()) / max(float(counts.sum()), 1.0)
+    return min(float(old.mean()), max(most, unseen))
+
+
+def _collaborative(
+    fold: Fold, vectors: FloatArray, warm: IntArray, start: Collaborative, config: HybridConfig
+) -> tuple[Collaborative, Model, Report]:
+    """The collaborative expert with its best settings, one searched after the other.
+
+    The ridge is searched without a text prior: with one, a small ridge would stand for it.
+    """
+    columns, held = csr_array(fold.train[:, warm]), csr_array(fold.held[:, warm])
+    rows = some_of(np.flatnonzero(np.diff(held.indptr)))
+    history, relevant = csr_array(columns[rows]), csr_array(held[rows])
+    exact = start.method == "exact"
+    grid: Sequence[tuple[str, tuple[float, ...]]] = [("unobserved", config.unobserved)]
+    if exact:
+        grid = [("l2", config.l2), ("text_prior", config.text_prior)]
+    report: Report = {}
+    best, model = replace(start, text_prior=min(config.text_prior)) if exact else start, None
+    for name, values in grid:
+        tried, report[name] = best, {}
+        for value in values:
+            one = replace(tried, **{name: value})  # type: ignore[arg-type]
+            fitted = one.fit(columns, vectors, config, model)
+            report[name][value] = found(fitted.scores(history), history, relevant)
+            if report[name][value] == max(report[name].values()):
+                best, model = one, fitted  # the best one only: each is large
+    return best, model or best.fit(columns, vectors, config), report
+
+
+def _strength(
+    model: Model,
+    fold: Fold,
+    warm: IntArray,
+    tastes: FloatArray,
+    exposure: FloatArray,
+    prior: TastePrior,
+    config: HybridConfig,
+) -> tuple[float, dict[float, float]]:
+    """The strength of the prior, and what each comes to in the geometric mean over known users and strangers.
+
+    A strength pays on one of these and costs on another; the mean of logarithms counts what it loses as a share. The
+    prior speaks until clicks have proved that they say more: the largest within a standard error of the best is taken.
+    """
+    rng = np.random.default_rng(0)
+    held = csr_array(fold.held[:, warm])
+    rows = some_of(np.flatnonzero(np.diff(held.indptr) * np.diff(fold.train.indptr)))
+    asked = [(csr_array(fold.train[rows]), csr_array(held[rows]))]
+    repeats = min(max(ASKED // max(fold.strangers.shape[0], 1), 1), REPEATS)
+    for likes in GIVEN:
+        parts = [_given(fold.strangers, likes, rng) for _ in range(repeats)]
+        if parts[0][0].shape[0] >= FEWEST:
+            history, relevant = (csr_array(vstack(part, format="csr")) for part in zip(*parts, strict=True))
+            asked.append((history, csr_array(relevant[:, warm])))
+    rates = log_base_rates(np.asarray(fold.train.sum(axis=0), dtype=np.float32), exposure, config.prior_clicks)
+    one = replace(prior, strength=1.0)
+    ndcgs, errors = [], []
+    for history, relevant in asked:
+        seen = csr_array(history[:, warm])
+        scores = np.maximum(model.scores(seen), 0.0)
+        odds = prior_odds(one, seen, tastes[warm], rates[warm])
+        values = np.array([ndcg_of(scores + np.float32(s) * odds, seen, relevant) for s in config.prior_strength])
+        values = values[:, ~np.isnan(values[0])]
+        means = values.mean(axis=1)
+        differences = values - values[means.argmax()]
+        ndcgs.append(means)
+        errors.append(differences.std(axis=1) / np.sqrt(values.shape[1]) / max(means.max(), 1e-6))
+    means = gmean(np.maximum(ndcgs, 1e-6), axis=0)
+    error = np.sqrt(np.square(errors).sum(axis=0)) / len(errors)
+    chosen = max(np.flatnonzero(means >= (1.0 - error) * means.max()))
+    return config.prior_strength[chosen], dict(zip(config.prior_strength, means.tolist(), strict=True))
+
+
+def _given(clicks: Csr, likes: int, rng: np.random.Generator) -> tuple[Csr, Csr]:
+    """The likes that are given of each user who has more, drawn at random, and the rest."""
+    users = csr_array(clicks[np.flatnonzero(np.diff(clicks.indptr) > likes)])
+    user = np.repeat(np.arange(users.shape[0]), np.diff(users.indptr))
+    order = np.lexsort((rng.random(users.nnz), user))
+    place = np.empty(users.nnz, dtype=np.int64)
+    place[order] = np.arange(users.nnz) - users.indptr[user]
+    return parted(users, place < likes)
+
+
+def _calibration(experts: FittedExperts, fold: Fold) -> Calibration:
+    """Learn the odds of items that lost all clicks beside those of the others, where there is enough to learn from."""
+    rows = some_of(np.flatnonzero(np.diff(fold.held.indptr) * np.diff(fold.train.indptr)))
+    history, held = csr_array(fold.train[rows]), csr_array(fold.held[rows])
+    clicked, text = experts.scores(history)
+    scales = user_scale(clicked), user_scale(text)
+    known = _candidates(clicked / scales[0], history, held, experts.warm)
+    new = _candidates(text / scales[1], history, held, experts.by_text)
+    if min(known[1].sum(), new[1].sum()) < FEWEST:
+        return Calibration()
+    some = (known[1].sum(axis=1) + new[1].sum(axis=1)) > 0
+    return Calibration.learn(
+        (known[0][some], known[1][some]),
+        (new[0][some], new[1][some]),
+        scales[0][some],
+        scales[1][some],
+        clicks_of(history)[some],
+    )
+
+
+def _candidates(scores: FloatArray, history: Csr, held: Csr, items: IntArray) -> tuple[FloatArray, BoolArray]:
+    """The best scores of each user, (m, top), -inf for what they know already, and which were clicked."""
+    unseen = np.where(history[:, items].toarray() > 0, -np.inf, scores)
+    top = min(CANDIDATES, max(len(items) // 3, TOP), len(items))
+    at = np.argpartition(-unseen, top - 1, axis=1)[:, :top] if top else np.zeros((len(scores), 0), dtype=np.int64)
+    clicked = held[:, items].toarray() > 0
+    return np.take_along_axis(unseen, at, axis=1), np.take_along_axis(clicked, at, axis=1)
