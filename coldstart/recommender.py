@@ -17,6 +17,7 @@ from coldstart.data.where import Where
 from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.encoders.reduced import Method, reduced
 from coldstart.errors import NotFittedError
+from coldstart.pipeline.arrivals import arrivals_of
 from coldstart.pipeline.checks import (
     Asked,
     checked_batch,
@@ -115,6 +116,8 @@ class Recommender(Component):
         *,
         id: str | None = None,
         fields: Sequence[str] | None = None,
+        added: str | None = None,
+        new: Iterable[Hashable] = (),
         user: str | None = None,
         item: str | None = None,
         weight: str | None = None,
@@ -122,14 +125,20 @@ class Recommender(Component):
         on_unknown: OnUnknown = "error",
         check: bool = True,
     ) -> Self:
-        """Learn from items, and from clicks when there are any. Starts anew each time.
+        """Learn from items, and from clicks when there are any.
+
+        Starts anew each time; only when items arrived is remembered. An item that came in by ``add_items``, or that the
+        catalogue of the last ``fit`` did not have, stays one that came after the clicks there were by then.
 
         Parameters
         ----------
         catalog : Catalog, or a table as in ``Catalog.from_frame``
         interactions : Interactions, or a table as in ``Interactions.from_frame``, optional
-        id, fields : str, sequence of str
-            Of a table of items: its id column, and the columns to encode.
+        id, fields, added : str, sequence of str, str
+            Of a table of items: its id column, the columns to encode and, optional, that of when items were added.
+        new : iterable of item ids
+            Items that have just arrived: that nobody clicked them says nothing against them. Comes before ``added``,
+            which needs the times of clicks, and before what is remembered.
         user, item, weight, time : str
             Of a table of clicks: its columns; the last two are optional.
         on_unknown : {"error", "drop"}
@@ -140,9 +149,10 @@ class Recommender(Component):
 
         Raises
         ------
-        InvalidInputError
+        InvalidInputError, UnknownIdError
             When something other than a catalogue is given, a part is none, encoders and fields differ, clicks are
-            on unknown items, or a part refuses the data. All but the last before anything is encoded.
+            on unknown items, ``new`` items are unknown, or a part refuses the data. All but the last before anything
+            is encoded.
         WeightsNotFoundError
             When the encoder's weights are not on this machine.
 
@@ -155,9 +165,10 @@ class Recommender(Component):
         >>> rec.fit(films, likes, id="key", fields=["title"], user="who", item="what")
         Recommender(HybridRanker, 2 items, 1 clicks of 1 users, fields: title)
         """
-        catalog = checked_catalog(catalog, id, fields)
+        catalog = checked_catalog(catalog, id, fields, added)
         clicks = made_clicks(interactions, user, item, weight, time)
         known = None if clicks is None else checked_clicks(clicks, catalog, on_unknown)
+        arrived = arrivals_of(catalog, known, new, vars(self).get("_fitted"))
         encoders = encoder_per_field(checked_encoder(self.encoder), catalog)
         parts = Parts(
             encoders=reduced(encoders, self.dim, self.reduction),
@@ -167,7 +178,7 @@ class Recommender(Component):
             lexical=checked_lexical(self.lexical),
             sentences=self.sentences,
         )
-        fitted = fit_parts(parts, catalog, known)
+        fitted = fit_parts(parts, catalog, known, arrived)
         self.check_ = check_honesty(parts, fitted) if check and known is not None else None
         self._fitted = fitted
         return self
