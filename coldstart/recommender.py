@@ -8,6 +8,7 @@ from typing_extensions import Self
 
 from coldstart._arguments import explain_arguments
 from coldstart._component import Component
+from coldstart._locks import WriteLock
 from coldstart.base import Encoder, Fuser, Index, Ranker, VectorRanker
 from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions, OnUnknown
@@ -72,7 +73,8 @@ class Recommender(Component):
     Notes
     -----
     The parts given are never changed: ``fit`` works on copies, found as ``encoders_``, ``fuser_``, ``ranker_``.
-    A call that raises leaves the recommender as it was.
+    A call that raises leaves the recommender as it was. Changes from several threads are made one after the other,
+    none is lost; requests never wait for them.
 
     Examples
     --------
@@ -107,6 +109,7 @@ class Recommender(Component):
         self.sentences = sentences
         self.index = index
         self.dim, self.reduction = dim, reduction
+        self._writing = WriteLock()
 
     @explain_arguments()
     def fit(
@@ -179,8 +182,9 @@ class Recommender(Component):
             sentences=self.sentences,
         )
         fitted = fit_parts(parts, catalog, known, arrived)
-        self.check_ = check_honesty(parts, fitted) if check and known is not None else None
-        self._fitted = fitted
+        found = check_honesty(parts, fitted) if check and known is not None else None
+        with self._writing.held():
+            self.check_, self._fitted = found, fitted
         return self
 
     @explain_arguments()
@@ -328,7 +332,8 @@ class Recommender(Component):
         InvalidInputError
             When a column is absent, or an id is in the catalogue already.
         """
-        self._fitted = self.fitted.with_items(items)
+        with self._writing.held():
+            self._fitted = self.fitted.with_items(items)
         return self
 
     def update_items(self, items: Table) -> Self:
@@ -339,7 +344,8 @@ class Recommender(Component):
         UnknownIdError, InvalidInputError
             When an id is not in the catalogue, or stands twice.
         """
-        self._fitted = self.fitted.with_updates(items)
+        with self._writing.held():
+            self._fitted = self.fitted.with_updates(items)
         return self
 
     def remove_items(self, item_ids: Iterable[Hashable]) -> Self:
@@ -350,7 +356,8 @@ class Recommender(Component):
         UnknownIdError, InvalidInputError
             When an id is not in the catalogue, or no item would be left.
         """
-        self._fitted = self.fitted.without_items(item_ids)
+        with self._writing.held():
+            self._fitted = self.fitted.without_items(item_ids)
         return self
 
     @explain_arguments()
@@ -362,8 +369,9 @@ class Recommender(Component):
         InvalidInputError
             When clicks are on unknown items and ``on_unknown`` is "error".
         """
-        fitted = self.fitted
-        self._fitted = fitted.with_clicks(checked_clicks(interactions, fitted.catalog, on_unknown))
+        with self._writing.held():
+            fitted = self.fitted
+            self._fitted = fitted.with_clicks(checked_clicks(interactions, fitted.catalog, on_unknown))
         return self
 
     def save(self, folder: str | Path, *, include_encoder: bool = False) -> None:
