@@ -171,6 +171,15 @@ class Catalog:
         missing.setflags(write=False)
         return missing
 
+    def _knowing(self, before: "Catalog", origin: IntArray) -> "Catalog":
+        """Take over which cells are missing where row j was row ``origin[j]`` before; look at the others, -1, only."""
+        if "missing" in vars(before):
+            missing, fresh = before.missing[origin], np.flatnonzero(origin < 0)
+            missing[fresh] = self.missing_at(fresh)
+            missing.setflags(write=False)
+            vars(self)["missing"] = missing
+        return self
+
     def missing_at(self, rows: IntArray) -> BoolArray:
         """Return some rows of ``missing``."""
         return np.array([_is_none(self._cells[f].take(rows)) for f in self.fields], dtype=bool).T.copy()
@@ -262,7 +271,8 @@ class Catalog:
         if np.bincount(rows).max() > 1:
             _check_unique(self._ids.at(rows), self.id_name)
         cells = {name: column.taken(rows) for name, column in self._cells.items()}
-        return Catalog.of_rows(self._ids.taken(rows), self.fields, cells, self.id_name, self.added)
+        taken = Catalog.of_rows(self._ids.taken(rows), self.fields, cells, self.id_name, self.added)
+        return taken._knowing(self, rows)
 
     def joined(self, rows: "Catalog") -> "Catalog":
         """Return this catalogue with the rows of another below; a column either lacks is None there.
@@ -282,7 +292,8 @@ class Catalog:
         for name in dict.fromkeys([*self._cells, *rows._cells]):
             above, below = (c._cells[name] if name in c._cells else Rows.of((None,) * len(c)) for c in (self, rows))
             cells[name] = above.extended(tuple(below.whole()))
-        return Catalog.of_rows(self._ids.extended(rows.ids), self.fields, cells, self.id_name, self.added)
+        joined = Catalog.of_rows(self._ids.extended(rows.ids), self.fields, cells, self.id_name, self.added)
+        return joined._knowing(self, np.append(np.arange(len(self)), np.full(len(rows), -1)))
 
     def updated(self, table: Table) -> "Catalog":
         """Return this catalogue with the cells of known items replaced.
@@ -315,7 +326,10 @@ class Catalog:
     def with_cells(self, rows: IntArray, cells: Mapping[str, tuple[Any, ...]]) -> "Catalog":
         """Return this catalogue with other cells in some rows."""
         edited = {name: self._cells[name].replaced(rows, column) for name, column in cells.items()}
-        return Catalog.of_rows(self._ids, self.fields, {**self._cells, **edited}, self.id_name, self.added)
+        changed = Catalog.of_rows(self._ids, self.fields, {**self._cells, **edited}, self.id_name, self.added)
+        origin = np.arange(len(self))
+        origin[rows] = -1
+        return changed._knowing(self, origin)
 
     def like(self, table: Table) -> "Catalog":
         """Read new rows by the same id and field columns; a ``Catalog`` with them is taken as it is.

@@ -197,11 +197,7 @@ class Fitted:
             return replace(self, catalog=catalog)
         edited = catalog.take(rows)
         encoded = encode_fields(edited, self.parts.encoders)
-        if texts is not None:
-            moved = np.arange(len(catalog))
-            moved[rows] = len(catalog) + np.arange(len(rows))
-            texts = texts.extended(edited, encoded).taken(moved)
-        changed = replace(self, catalog=catalog, texts=texts)
+        changed = replace(self, catalog=catalog, texts=texts and texts.replaced(rows, edited, encoded))
         edit: Edit = lambda old, new: old.replaced(rows, new)  # noqa: E731
         return self._edited(edit, rows, encoded, changed, lambda: np.arange(len(catalog)))
 

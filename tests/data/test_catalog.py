@@ -416,3 +416,27 @@ class TestAdded:
             catalog.like({"id": "d", "title": "w", "came": "soon"})
         with pytest.raises(InvalidInputError, match="`came` must hold dates, .*; got 'soon' in row 0"):
             catalog.updated({"id": "a", "came": "soon"})
+
+
+@given(st.lists(st.tuples(st.sampled_from(["take", "join", "edit"]), st.integers(0, 5), st.booleans()), max_size=6))
+def test_which_cells_are_missing_is_right_after_any_change(steps):
+    catalog = Catalog.from_frame(FILMS, id="id", fields=["title", "plot"])
+    catalog.missing  # noqa: B018 from here on it is carried along
+    for number, (step, at, filled) in enumerate(steps):
+        cell = "told" if filled else None
+        if step == "take" and len(catalog) > 1:
+            catalog = catalog.take(np.delete(np.arange(len(catalog)), at % len(catalog)))
+        elif step == "join":
+            catalog = catalog.joined(catalog.like({"id": [number], "title": ["new"], "plot": [cell]}))
+        elif step == "edit":
+            catalog = catalog.updated({"id": [catalog.ids[at % len(catalog)]], "plot": [cell]})
+    plots = catalog.columns["plot"]
+    assert catalog.missing.tolist() == [[False, plot is None] for plot in plots]
+    assert not catalog.missing.flags.writeable
+
+
+def test_rows_of_a_catalogue_with_other_fields_are_missing_where_it_has_no_column():
+    films = Catalog.from_frame(FILMS, id="id", fields=["title", "plot"])
+    assert films.missing.sum() == 1
+    others = Catalog.from_frame({"id": ["x"], "year": [None], "title": ["Dune"]}, id="id", fields=["title"])
+    assert films.joined(others).missing[3:].tolist() == [[False, True]]
