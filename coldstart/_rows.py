@@ -74,9 +74,11 @@ class Rows:
         if not isinstance(self.blocks[0], np.ndarray):
             ends, places = self._ends.tolist(), places.tolist()
             return tuple(self.blocks[b][place - ends[b]] for b, place in zip(which.tolist(), places, strict=True))
-        taken = np.empty((len(places), *self.blocks[0].shape[1:]), dtype=self.blocks[0].dtype)
-        for at, block in enumerate(self.blocks):
-            taken[which == at] = block[places[which == at] - self._ends[at]]
+        first = np.asarray(self.blocks[0])
+        taken = first[np.minimum(places, len(first) - 1)]  # most rows are there; the others are put right
+        for at, block in enumerate(self.blocks[1:], start=1):
+            here = np.flatnonzero(which == at)
+            taken[here] = block[places[here] - self._ends[at]]
         return taken
 
     def whole(self) -> Block:

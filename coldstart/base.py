@@ -28,19 +28,24 @@ class Features:
     read : ndarray of shape (n, dim) or None
         Where texts meet items: of items what the vector of a text is multiplied with, in standard deviations; of texts
         their vectors, rows of length one or zero.
+    exposure : ndarray of shape (n,), float32, or None
+        Share of the clicks so far that came while the item was in the catalogue, from 0 (has just arrived) to 1 (was
+        there from the start): whether an item without clicks is new, or one that nobody wanted. None when all were
+        there from the start.
     """
 
     dense: FloatArray
     sparse: Csr | None = None
     missing: BoolArray | None = None
     read: FloatArray | None = None
+    exposure: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.dense)
 
     def __getitem__(self, rows: Any) -> "Features":
         """Return some rows: positions, a mask or a slice."""
-        parts = (self.dense, self.sparse, self.missing, self.read)
+        parts = (self.dense, self.sparse, self.missing, self.read, self.exposure)
         return Features(*(None if part is None else part[rows] for part in parts))  # type: ignore[arg-type]
 
 
@@ -141,8 +146,9 @@ class VectorRanker(Protocol):
     """A ranker whose score is a dot product, so that an ``Index`` can search for it.
 
     Optional: what a ``Ranker`` may have. Without ``refreshed``, the vector of an item depends on that item and on
-    ``fit`` only, so that those of new items are made alone; and ``user_vectors`` may get just the items that occur in
-    ``history`` and ``disliked``, whose columns are then those items.
+    ``fit`` only, and not on its exposure, which changes with every click, so that those of new items are made alone;
+    and ``user_vectors`` may get just the items that occur in ``history`` and ``disliked``, whose columns are then those
+    items.
     """
 
     def fit(self, features: Features, clicks: Csr | None = None) -> Self:

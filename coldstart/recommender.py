@@ -8,6 +8,7 @@ from typing_extensions import Self
 
 from coldstart._arguments import explain_arguments
 from coldstart._component import Component
+from coldstart._locks import WriteLock
 from coldstart.base import Encoder, Fuser, Index, Ranker, VectorRanker
 from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions, OnUnknown
@@ -17,6 +18,7 @@ from coldstart.data.where import Where
 from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.encoders.reduced import Method, reduced
 from coldstart.errors import NotFittedError
+from coldstart.pipeline.arrivals import arrivals_of
 from coldstart.pipeline.checks import (
     Asked,
     checked_batch,
@@ -71,7 +73,8 @@ class Recommender(Component):
     Notes
     -----
     The parts given are never changed: ``fit`` works on copies, found as ``encoders_``, ``fuser_``, ``ranker_``.
-    A call that raises leaves the recommender as it was.
+    A call that raises leaves the recommender as it was. Changes from several threads are made one after the other,
+    none is lost; requests never wait for them.
 
     Examples
     --------
@@ -106,6 +109,7 @@ class Recommender(Component):
         self.sentences = sentences
         self.index = index
         self.dim, self.reduction = dim, reduction
+        self._writing = WriteLock()
 
     @explain_arguments()
     def fit(
@@ -115,6 +119,8 @@ class Recommender(Component):
         *,
         id: str | None = None,
         fields: Sequence[str] | None = None,
+        added: str | None = None,
+        new: Iterable[Hashable] = (),
         user: str | None = None,
         item: str | None = None,
         weight: str | None = None,
@@ -122,14 +128,20 @@ class Recommender(Component):
         on_unknown: OnUnknown = "error",
         check: bool = True,
     ) -> Self:
-        """Learn from items, and from clicks when there are any. Starts anew each time.
+        """Learn from items, and from clicks when there are any.
+
+        Starts anew each time; only when items arrived is remembered. An item that came in by ``add_items``, or that the
+        catalogue of the last ``fit`` did not have, stays one that came after the clicks there were by then.
 
         Parameters
         ----------
         catalog : Catalog, or a table as in ``Catalog.from_frame``
         interactions : Interactions, or a table as in ``Interactions.from_frame``, optional
-        id, fields : str, sequence of str
-            Of a table of items: its id column, and the columns to encode.
+        id, fields, added : str, sequence of str, str
+            Of a table of items: its id column, the columns to encode and, optional, that of when items were added.
+        new : iterable of item ids
+            Items that have just arrived: that nobody clicked them says nothing against them. Comes before ``added``,
+            which needs the times of clicks, and before what is remembered.
         user, item, weight, time : str
             Of a table of clicks: its columns; the last two are optional.
         on_unknown : {"error", "drop"}
@@ -140,9 +152,10 @@ class Recommender(Component):
 
         Raises
         ------
-        InvalidInputError
+        InvalidInputError, UnknownIdError
             When something other than a catalogue is given, a part is none, encoders and fields differ, clicks are
-            on unknown items, or a part refuses the data. All but the last before anything is encoded.
+            on unknown items, ``new`` items are unknown, or a part refuses the data. All but the last before anything
+            is encoded.
         WeightsNotFoundError
             When the encoder's weights are not on this machine.
 
@@ -155,9 +168,10 @@ class Recommender(Component):
         >>> rec.fit(films, likes, id="key", fields=["title"], user="who", item="what")
         Recommender(HybridRanker, 2 items, 1 clicks of 1 users, fields: title)
         """
-        catalog = checked_catalog(catalog, id, fields)
+        catalog = checked_catalog(catalog, id, fields, added)
         clicks = made_clicks(interactions, user, item, weight, time)
         known = None if clicks is None else checked_clicks(clicks, catalog, on_unknown)
+        arrived = arrivals_of(catalog, known, new, vars(self).get("_fitted"))
         encoders = encoder_per_field(checked_encoder(self.encoder), catalog)
         parts = Parts(
             encoders=reduced(encoders, self.dim, self.reduction),
@@ -167,9 +181,10 @@ class Recommender(Component):
             lexical=checked_lexical(self.lexical),
             sentences=self.sentences,
         )
-        fitted = fit_parts(parts, catalog, known)
-        self.check_ = check_honesty(parts, fitted) if check and known is not None else None
-        self._fitted = fitted
+        fitted = fit_parts(parts, catalog, known, arrived)
+        found = check_honesty(parts, fitted) if check and known is not None else None
+        with self._writing.held():
+            self.check_, self._fitted = found, fitted
         return self
 
     @explain_arguments()
@@ -317,7 +332,8 @@ class Recommender(Component):
         InvalidInputError
             When a column is absent, or an id is in the catalogue already.
         """
-        self._fitted = self.fitted.with_items(items)
+        with self._writing.held():
+            self._fitted = self.fitted.with_items(items)
         return self
 
     def update_items(self, items: Table) -> Self:
@@ -328,7 +344,8 @@ class Recommender(Component):
         UnknownIdError, InvalidInputError
             When an id is not in the catalogue, or stands twice.
         """
-        self._fitted = self.fitted.with_updates(items)
+        with self._writing.held():
+            self._fitted = self.fitted.with_updates(items)
         return self
 
     def remove_items(self, item_ids: Iterable[Hashable]) -> Self:
@@ -339,7 +356,8 @@ class Recommender(Component):
         UnknownIdError, InvalidInputError
             When an id is not in the catalogue, or no item would be left.
         """
-        self._fitted = self.fitted.without_items(item_ids)
+        with self._writing.held():
+            self._fitted = self.fitted.without_items(item_ids)
         return self
 
     @explain_arguments()
@@ -351,8 +369,9 @@ class Recommender(Component):
         InvalidInputError
             When clicks are on unknown items and ``on_unknown`` is "error".
         """
-        fitted = self.fitted
-        self._fitted = fitted.with_clicks(checked_clicks(interactions, fitted.catalog, on_unknown))
+        with self._writing.held():
+            fitted = self.fitted
+            self._fitted = fitted.with_clicks(checked_clicks(interactions, fitted.catalog, on_unknown))
         return self
 
     def save(self, folder: str | Path, *, include_encoder: bool = False) -> None:

@@ -7,6 +7,7 @@
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,8 @@ def check_fuser(fuser: Fuser) -> None:
 def check_ranker(ranker: Ranker | VectorRanker) -> None:
     """Check shapes, independence of users, and that likes raise and dislikes lower the score of the like.
 
+    Items without an exposure and with one are ranked.
+
     Raises
     ------
     AssertionError
@@ -156,6 +159,9 @@ def check_ranker(ranker: Ranker | VectorRanker) -> None:
         _expect(np.allclose(_score(ranker, likes, features), scores), "refreshed leaves the ranker as it was")
     shape = _score(there, _users(liked=[0], n_items=6), fewer).shape
     _expect(shape == (1, 6), "other items than those of fit are scored")
+    told = replace(features, exposure=np.array([1, 1, 1, 0, 1, 1, 1, 0.5], dtype=np.float32))
+    some = _score(ranker.fit(told, clicks), _users(liked=[0]), told)
+    _expect(bool(np.isfinite(some).all()), "items that came later, as their exposure says, get finite scores")
 
 
 def check_index(index: Index) -> None:
@@ -212,6 +218,8 @@ def check_recommender(make: Callable[[], Recommender]) -> None:
         _expect("new" in rec.recommend(query="star moon", k=1).item_ids[0], "a new item is recommendable at once")
         rec.remove_items(["new"])
         _expect("new" not in rec.recommend(query="star moon", k=8).item_ids[0], "a removed item is gone")
+    told = make().fit(catalog, tiny_clicks(), new=["g3"]).recommend(history=["g0", "g1"], k=2).item_ids[0]
+    _expect(sorted(map(str, told)) == ["g2", "g3"], "an item that is said to be new is recommended like others")
     known = rec.recommend(user="u0", k=1).item_ids[0]
     _expect(known == ["s0"], "a known user gets the one item of their kind that they have not seen")
     try:

@@ -19,6 +19,7 @@ FLOORS = {
     "_component": 2,
     "_device": 2,
     "_extras": 2,
+    "_locks": 2,
     "_progress": 2,
     "_rows": 2,
     "_tables": 2,

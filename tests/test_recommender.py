@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import threading
+import time
 
 import numpy as np
 import pandas as pd
@@ -938,3 +940,105 @@ class TestStream:
     def test_what_is_no_request_is_named(self, rec):
         with pytest.raises(InvalidInputError, match="`requests` must hold Request objects, queries or dicts; got 7"):
             next(rec.recommend_stream([7]))
+
+
+class SlowEncoder(HashEncoder):
+    """Lets other threads run in the middle of every change."""
+
+    def encode(self, values, /):
+        time.sleep(0.002)
+        return super().encode(values)
+
+
+class TestThreads:
+    """Changes from several threads."""
+
+    def run(self, *jobs):
+        errors = []
+
+        def guarded(job):
+            try:
+                job()
+            except Exception as error:  # to be seen in the main thread
+                errors.append(error)
+
+        threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not errors
+
+    def adding(self, rec, name):
+        return lambda: [rec.add_items({"id": f"{name}{at}", "title": "star", "plot": None}) for at in range(10)]
+
+    def clicking(self, rec, name):
+        def update():
+            for at in range(10):
+                rec.update(cs.Interactions.from_frame({"u": [f"{name}{at}"], "i": ["s0"]}, user="u", item="i"))
+
+        return update
+
+    @pytest.fixture
+    def slow(self, catalog, clicks):
+        return cs.Recommender(encoder=SlowEncoder(8), ranker=cs.CosineRanker()).fit(catalog, clicks)
+
+    def test_items_added_from_two_threads_are_all_there(self, slow):
+        self.run(self.adding(slow, "x"), self.adding(slow, "y"))
+        assert len(slow.catalog) == 8 + 20
+        assert set(slow.catalog.ids) >= {f"{name}{at}" for name in "xy" for at in range(10)}
+
+    def test_no_change_of_any_kind_is_lost(self, slow):
+        slow.add_items([{"id": f"old{at}", "title": "rose", "plot": None} for at in range(10)])
+
+        def remove():
+            for at in range(10):
+                slow.remove_items([f"old{at}"])
+
+        def rename():
+            for at in range(10):
+                slow.update_items({"id": "s1", "title": f"star {at}"})
+
+        jobs = [self.adding(slow, "x"), self.adding(slow, "y"), self.clicking(slow, "p"), self.clicking(slow, "q")]
+        self.run(*jobs, remove, rename)
+        fitted = slow.fitted
+        assert len(fitted.catalog) == 8 + 20
+        assert fitted.clicks.shape == (8 + 20, 8 + 20)
+        assert (fitted.clicks.nnz, fitted.clock) == (24 + 20, 24 + 20)
+        assert dict(zip(fitted.catalog.ids, fitted.catalog.columns["title"], strict=True))["s1"] == "star 9"
+        assert len(fitted.arrived) == 28
+
+    def test_a_request_does_not_wait_for_a_change(self, catalog, clicks):
+        encoding, go_on = threading.Event(), threading.Event()
+
+        class Waiting(HashEncoder):
+            def encode(self, values, /):
+                if "wait" in values:
+                    encoding.set()
+                    assert go_on.wait(20)
+                return super().encode(values)
+
+        rec = cs.Recommender(encoder=Waiting(), ranker=cs.CosineRanker()).fit(catalog, clicks)
+        writer = threading.Thread(target=lambda: rec.add_items({"id": "new", "title": "wait", "plot": None}))
+        writer.start()
+        assert encoding.wait(20)
+        assert rec.recommend(user="u0", k=1).item_ids == [["s0"]]
+        assert rec.similar_items("s0", k=1).item_ids[0]
+        assert "new" not in rec.catalog
+        go_on.set()
+        writer.join()
+        assert "new" in rec.catalog
+
+    @pytest.mark.parametrize("copied", [copy.deepcopy, lambda rec: pickle.loads(pickle.dumps(rec))])
+    def test_a_copy_is_changed_on_its_own(self, slow, copied):
+        other = copied(slow)
+        with slow._writing.held():
+            self.run(self.adding(other, "x"))
+        assert (len(slow.catalog), len(other.catalog)) == (8, 18)
+
+    def test_a_change_that_fails_does_not_block_the_next(self, slow):
+        for _ in range(2):
+            with pytest.raises(InvalidInputError):
+                slow.add_items({"id": "s0", "title": "twice", "plot": None})
+        self.run(self.adding(slow, "x"))
+        assert len(slow.catalog) == 18

@@ -1,12 +1,13 @@
 """The items: ids, the fields an encoder reads, and every other column for filters."""
 
 import copy
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from coldstart._arguments import explain_arguments
 from coldstart._arrays import BoolArray, IntArray, check_between
@@ -14,9 +15,10 @@ from coldstart._extras import as_frame
 from coldstart._rows import Rows
 from coldstart._tables import as_html
 from coldstart.data.cells import Cells
-from coldstart.data.columns import ColumnArrays
+from coldstart.data.columns import ColumnArrays, ColumnTuples
 from coldstart.data.ids import Ids
 from coldstart.data.tables import Table, as_rows, checked_ids, is_missing, pick, read_columns, some, with_index
+from coldstart.data.times import since_when
 from coldstart.errors import InvalidInputError, UnknownIdError
 
 ROWS_SHOWN, LETTERS_SHOWN = 5, 80
@@ -40,6 +42,8 @@ class Catalog:
         All columns except the id, fields included. Missing cells of fields are None.
     id_name : str
         Name of the id column.
+    added : str or None
+        Name of the column that says when an item was added.
 
     Examples
     --------
@@ -53,6 +57,7 @@ class Catalog:
 
     fields: tuple[str, ...]
     id_name: str
+    added: str | None
     _ids: Ids
     _cells: Mapping[str, Rows]
 
@@ -63,6 +68,7 @@ class Catalog:
         fields: Sequence[str],
         columns: Mapping[str, Sequence[Any]],
         id_name: str = "item_id",
+        added: str | None = None,
     ) -> None:
         cells = {name: tuple(map(_own, values)) for name, values in columns.items()}
         for name, values in cells.items():
@@ -71,25 +77,32 @@ class Catalog:
         ids, fields = checked_ids(ids, id_name), _checked_fields(fields, cells)
         for name in fields:
             cells[name] = tuple(_checked_texts(cells[name], name))
+        if added is not None:
+            since_when(pick(cells, added, "Catalog"), added)
         if not ids:
             raise InvalidInputError("A Catalog must have at least 1 item; got 0 rows.")
         _check_unique(ids, id_name)
-        self._set(Ids.of(ids), fields, {name: Rows.of(values) for name, values in cells.items()}, id_name)
+        self._set(Ids.of(ids), fields, {name: Rows.of(values) for name, values in cells.items()}, id_name, added)
 
     @classmethod
-    def of_rows(cls, ids: Ids, fields: tuple[str, ...], cells: Mapping[str, Rows], id_name: str) -> "Catalog":
+    def of_rows(
+        cls, ids: Ids, fields: tuple[str, ...], cells: Mapping[str, Rows], id_name: str, added: str | None = None
+    ) -> "Catalog":
         """Return the catalogue of ids and cells that were checked before."""
         catalog = cls.__new__(cls)
-        catalog._set(ids, fields, cells, id_name)
+        catalog._set(ids, fields, cells, id_name, added)
         return catalog
 
-    def _set(self, ids: Ids, fields: tuple[str, ...], cells: Mapping[str, Rows], id_name: str) -> None:
-        for name, value in {"_ids": ids, "fields": fields, "_cells": cells, "id_name": id_name}.items():
+    def _set(
+        self, ids: Ids, fields: tuple[str, ...], cells: Mapping[str, Rows], id_name: str, added: str | None
+    ) -> None:
+        named = {"_ids": ids, "fields": fields, "_cells": cells, "id_name": id_name, "added": added}
+        for name, value in named.items():
             object.__setattr__(self, name, value)
 
     @classmethod
     @explain_arguments()
-    def from_frame(cls, frame: Table, *, id: str, fields: Sequence[str]) -> "Catalog":
+    def from_frame(cls, frame: Table, *, id: str, fields: Sequence[str], added: str | None = None) -> "Catalog":
         """Copy a table of items.
 
         Parameters
@@ -100,19 +113,24 @@ class Catalog:
             The column of item ids, or the index of a pandas frame that has this name: any hashable values, unique.
         fields : sequence of str
             The columns to encode, at least one. Other columns stay available for ``where=``.
+        added : str, optional
+            Column of when each item was added: dates, datetimes or seconds since 1970, as the times of clicks. A
+            missing cell says that the item was there from the start. With it an item that came late is not taken for
+            one that nobody wanted.
 
         Raises
         ------
         InvalidInputError
-            Unknown column, missing or duplicate id, a field that is not text, no rows.
+            Unknown column, missing or duplicate id, a field that is not text, a cell of ``added`` that is no time, no
+            rows.
         """
-        columns = read_columns(with_index(frame, id), "Catalog")
+        columns = read_columns(with_index(frame, id, added), "Catalog")
         ids = pick(columns, id, "Catalog")
         if isinstance(fields, str):
             raise InvalidInputError(f"`fields` must be a list of column names; got {fields!r}. Pass [{fields!r}].")
         texts = {name: pick(columns, name, "Catalog") for name in fields}
         others = {name: values for name, values in columns.items() if name != id}
-        return cls(tuple(ids), tuple(fields), {n: tuple(v) for n, v in (others | texts).items()}, id)
+        return cls(tuple(ids), tuple(fields), {n: tuple(v) for n, v in (others | texts).items()}, id, added)
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -125,6 +143,7 @@ class Catalog:
         fields = [f"{n} ({c} missing)" if c else n for n, c in zip(self.fields, counts, strict=True)]
         others = [name for name in self._cells if name not in self.fields]
         tail = f", other columns: {', '.join(others)}" if others else ""
+        tail += "" if self.added is None else f", added: {self.added}"
         return f"Catalog({len(self):,} items, fields: {', '.join(fields)}{tail})"
 
     @property
@@ -135,7 +154,7 @@ class Catalog:
     @cached_property
     def columns(self) -> Mapping[str, tuple[Any, ...]]:
         """All columns except the id; each is made when it is asked for."""
-        return _Columns(self._cells)
+        return ColumnTuples(self._cells)
 
     @cached_property
     def arrays(self) -> ColumnArrays:
@@ -152,6 +171,15 @@ class Catalog:
         missing.setflags(write=False)
         return missing
 
+    def _knowing(self, before: "Catalog", origin: IntArray) -> "Catalog":
+        """Take over which cells are missing where row j was row ``origin[j]`` before; look at the others, -1, only."""
+        if "missing" in vars(before):
+            missing, fresh = before.missing[origin], np.flatnonzero(origin < 0)
+            missing[fresh] = self.missing_at(fresh)
+            missing.setflags(write=False)
+            vars(self)["missing"] = missing
+        return self
+
     def missing_at(self, rows: IntArray) -> BoolArray:
         """Return some rows of ``missing``."""
         return np.array([_is_none(self._cells[f].take(rows)) for f in self.fields], dtype=bool).T.copy()
@@ -159,6 +187,18 @@ class Catalog:
     def ids_at(self, rows: IntArray) -> tuple[Hashable, ...]:
         """Return the ids of some rows."""
         return self._ids.at(rows)
+
+    @cached_property
+    def since(self) -> npt.NDArray[np.float64] | None:
+        """When each item was added, in seconds since 1970, shape (n_items,); None when no column says so.
+
+        Minus infinity where a cell is missing.
+        """
+        if self.added is None:
+            return None
+        since = since_when(tuple(self.cells(self.added)), self.added)
+        since.setflags(write=False)
+        return since
 
     @property
     def item_ids(self) -> Ids:
@@ -175,7 +215,7 @@ class Catalog:
         return tuple(self._cells[name].take(rows))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Catalog, (self.ids, self.fields, dict(self.columns), self.id_name)
+        return Catalog, (self.ids, self.fields, dict(self.columns), self.id_name, self.added)
 
     def to_frame(self) -> Any:
         """Return the id column and all others: a pandas frame, or a dict of columns without pandas.
@@ -231,7 +271,8 @@ class Catalog:
         if np.bincount(rows).max() > 1:
             _check_unique(self._ids.at(rows), self.id_name)
         cells = {name: column.taken(rows) for name, column in self._cells.items()}
-        return Catalog.of_rows(self._ids.taken(rows), self.fields, cells, self.id_name)
+        taken = Catalog.of_rows(self._ids.taken(rows), self.fields, cells, self.id_name, self.added)
+        return taken._knowing(self, rows)
 
     def joined(self, rows: "Catalog") -> "Catalog":
         """Return this catalogue with the rows of another below; a column either lacks is None there.
@@ -251,7 +292,8 @@ class Catalog:
         for name in dict.fromkeys([*self._cells, *rows._cells]):
             above, below = (c._cells[name] if name in c._cells else Rows.of((None,) * len(c)) for c in (self, rows))
             cells[name] = above.extended(tuple(below.whole()))
-        return Catalog.of_rows(self._ids.extended(rows.ids), self.fields, cells, self.id_name)
+        joined = Catalog.of_rows(self._ids.extended(rows.ids), self.fields, cells, self.id_name, self.added)
+        return joined._knowing(self, np.append(np.arange(len(self)), np.full(len(rows), -1)))
 
     def updated(self, table: Table) -> "Catalog":
         """Return this catalogue with the cells of known items replaced.
@@ -278,12 +320,16 @@ class Catalog:
             cells[name] = tuple(map(_own, given[name]))
             if name in self.fields:
                 cells[name] = tuple(_checked_texts(cells[name], name))
+        self._check_added(cells)
         return rows, cells
 
     def with_cells(self, rows: IntArray, cells: Mapping[str, tuple[Any, ...]]) -> "Catalog":
         """Return this catalogue with other cells in some rows."""
         edited = {name: self._cells[name].replaced(rows, column) for name, column in cells.items()}
-        return Catalog.of_rows(self._ids, self.fields, {**self._cells, **edited}, self.id_name)
+        changed = Catalog.of_rows(self._ids, self.fields, {**self._cells, **edited}, self.id_name, self.added)
+        origin = np.arange(len(self))
+        origin[rows] = -1
+        return changed._knowing(self, origin)
 
     def like(self, table: Table) -> "Catalog":
         """Read new rows by the same id and field columns; a ``Catalog`` with them is taken as it is.
@@ -291,40 +337,23 @@ class Catalog:
         Raises
         ------
         InvalidInputError
-            When the id column or a field is not there.
+            When the id column or a field is not there, or what stands in the column ``added`` is no time.
         """
-        if not isinstance(table, Catalog):
-            return Catalog.from_frame(as_rows(table), id=self.id_name, fields=self.fields)
-        if table.fields != self.fields:
-            raise InvalidInputError(f"New items must have the fields {self.fields}; got {table.fields}.")
-        return table
+        given = isinstance(table, Catalog)
+        new: Catalog = table if given else Catalog.from_frame(as_rows(table), id=self.id_name, fields=self.fields)
+        if new.fields != self.fields:
+            raise InvalidInputError(f"New items must have the fields {self.fields}; got {new.fields}.")
+        self._check_added(new.columns)
+        return new
+
+    def _check_added(self, cells: Mapping[str, Sequence[Any]]) -> None:
+        if self.added is not None and self.added in cells:
+            since_when(cells[self.added], self.added)
 
 
 def _shown(cell: Any) -> str:
     text = "" if is_missing(cell) else str(cell)
     return text if len(text) <= LETTERS_SHOWN else text[: LETTERS_SHOWN - 1] + "…"
-
-
-class _Columns(Mapping[str, tuple[Any, ...]]):
-    """Columns as tuples, each made at first use."""
-
-    def __init__(self, cells: Mapping[str, Rows]) -> None:
-        self._cells = cells
-        self._made: dict[str, tuple[Any, ...]] = {}
-
-    def __getitem__(self, name: str) -> tuple[Any, ...]:
-        if name not in self._made:
-            self._made[name] = tuple(self._cells[name].whole())
-        return self._made[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._cells)
-
-    def __len__(self) -> int:
-        return len(self._cells)
-
-    def __repr__(self) -> str:
-        return f"{{{', '.join(f'{name!r}: {len(cells):,} cells' for name, cells in self._cells.items())}}}"
 
 
 _NO_TEXT = (int, float, list, dict, tuple, set, frozenset)

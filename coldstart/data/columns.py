@@ -1,4 +1,4 @@
-"""Columns as arrays, made when a filter asks for them and kept as long as their catalogue."""
+"""Columns as tuples and as arrays, made when they are asked for and kept as long as their catalogue."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from coldstart._arrays import AnyArray, BoolArray
+from coldstart._rows import Rows
 from coldstart.data.tables import is_missing
 
 _NUMBERS = (bool, int, float, np.number, np.bool_)
@@ -80,6 +81,28 @@ class ColumnArrays(Mapping[str, AnyArray]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+class ColumnTuples(Mapping[str, tuple[Any, ...]]):
+    """Columns as tuples, each made at first use."""
+
+    def __init__(self, cells: Mapping[str, Rows]) -> None:
+        self._cells = cells
+        self._made: dict[str, tuple[Any, ...]] = {}
+
+    def __getitem__(self, name: str) -> tuple[Any, ...]:
+        if name not in self._made:
+            self._made[name] = tuple(self._cells[name].whole())
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cells)
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(f'{name!r}: {len(cells):,} cells' for name, cells in self._cells.items())}}}"
 
 
 def _numbers(there: list[Any], present: BoolArray) -> AnyArray | None:

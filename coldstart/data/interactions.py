@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timezone
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -14,7 +13,8 @@ from coldstart._arguments import explain_arguments
 from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, check_between
 from coldstart._extras import as_frame
 from coldstart.data.catalog import Catalog
-from coldstart.data.tables import Table, checked_ids, is_missing, pick, read_columns, some, with_index
+from coldstart.data.tables import Table, checked_ids, pick, read_columns, some, with_index
+from coldstart.data.times import as_numbers, as_seconds
 from coldstart.errors import ColdstartWarning, InvalidInputError
 
 LEAST = 1e-6
@@ -236,7 +236,7 @@ def _compact(ids: tuple[Hashable, ...], index: IntArray) -> tuple[tuple[Hashable
 
 def _weights(values: Sequence[Any], name: str) -> FloatArray:
     with np.errstate(over="ignore"):
-        weights = _numbers(values, name).astype(np.float32)
+        weights = as_numbers(values, name).astype(np.float32)
     bad = np.flatnonzero(~(np.isfinite(weights) & (weights > 0)))
     if len(bad):
         raise InvalidInputError(
@@ -244,36 +244,3 @@ def _weights(values: Sequence[Any], name: str) -> FloatArray:
             "Drop rows that are no likes; pass dislikes in a request."
         )
     return weights
-
-
-def as_seconds(values: Sequence[Any], name: str) -> npt.NDArray[np.float64]:
-    """Turn numbers or dates into seconds since 1970.
-
-    Raises
-    ------
-    InvalidInputError
-        When one is missing or is no time.
-    """
-    seconds = _numbers([_timestamp(value) for value in values], name)
-    bad = np.flatnonzero(~np.isfinite(seconds))
-    if len(bad):
-        raise InvalidInputError(f"`{name}` must be a time in every row; got {values[bad[0]]!r} in row {bad[0]}.")
-    return seconds
-
-
-def _timestamp(value: Any) -> Any:
-    """Seconds of a date (a naive one is UTC); anything else as it is."""
-    if isinstance(value, np.datetime64):
-        value = value.astype("datetime64[us]").item()
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day)
-    if isinstance(value, datetime) and value == value:  # NaT is not itself
-        return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp()
-    return value
-
-
-def _numbers(values: Sequence[Any], name: str) -> npt.NDArray[np.float64]:
-    try:
-        return np.array([np.nan if is_missing(value) else value for value in values], dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"`{name}` must hold numbers; {error}.") from error

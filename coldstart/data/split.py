@@ -47,6 +47,9 @@ class Split:
         When each item came to be, where that is known; needed with ``cut``.
     protocol : {"clean", "coldrec", "aldi"}
         Which candidates and masks ``evaluate`` uses; see there.
+    told : bool
+        ``evaluate`` tells a ``Recommender`` that the cold items are new, as one knows in use: ``fit(new=cold_items)``.
+        False: they are handed over as old stock that nobody clicked.
 
     Raises
     ------
@@ -69,6 +72,7 @@ class Split:
     cut: float | None = None
     since: Mapping[Hashable, float] | None = None
     protocol: Protocol = "clean"
+    told: bool = True
 
     def __post_init__(self) -> None:
         if self.protocol not in get_args(Protocol):
@@ -93,6 +97,17 @@ class Split:
         items += [f"{len(self.cold_items):,} cold items"] if self.cold_items else []
         items += [f"{len(self.cold_users):,} cold users"] if self.cold_users else []
         return f"Split({self.name}: clicks {', '.join(counts)}; {', '.join(items)})"
+
+    @property
+    def new(self) -> tuple[Hashable, ...]:
+        """The items that ``fit`` may be told are new: the cold ones, in the order of the catalogue.
+
+        None of a split by time, where what is new comes as ``arrivals``: of what is left, nobody knows before the cut
+        that it will be clicked after it.
+        """
+        if not self.told or self.cut is not None:
+            return ()
+        return tuple(item for item in self.catalog.ids if item in self.cold_items)
 
     @property
     def everything(self) -> Catalog:

@@ -65,8 +65,9 @@ def evaluate(
     ----------
     recommender : Recommender, factory, or any object with ``fit`` and ``recommend_many``
         A ``Recommender`` is not changed: a copy with the same parts is fitted, anew for each split, and what it encodes
-        is remembered from one to the next. A factory makes a fresh one for each split. Any other object is fitted
-        itself. One without ``add_items`` never answers with the arrivals of a split by time, and misses them.
+        is remembered from one to the next. It is told which items are new, see ``Split``. A factory makes a fresh one
+        for each split. Any other object is fitted itself. One without ``add_items`` never answers with the arrivals of
+        a split by time, and misses them.
     split : Split or sequence of Split
         With several, the values are pooled, and intervals draw users, not values.
     k : int or sequence of int
@@ -152,12 +153,17 @@ def check_lengths(lengths: Sequence[int], splits: Sequence[Split]) -> None:
             raise InvalidInputError(f"`{name}` must hold at least 1 {what}; got none.")
 
 
+def fit_options(split: Split) -> dict[str, Any]:
+    """Return what ``Recommender.fit`` is told beside catalogue and clicks: no check, and which items are new."""
+    return {"check": False, "new": split.new} if split.new else {"check": False}
+
+
 def _fitted(recommender: Any, split: Split) -> tuple[Evaluable, float]:
     """A recommender that knows the training part, and the seconds that took."""
     fresh: Any = recommender() if _is_factory(recommender) else recommender
     if isinstance(fresh, Recommender):
         fresh = with_params(fresh, {})
-    options = {"check": False} if isinstance(fresh, Recommender) else {}
+    options = fit_options(split) if isinstance(fresh, Recommender) else {}
     started = time.perf_counter()
     fresh.fit(split.catalog, split.train, **options)
     if split.arrivals is not None and hasattr(fresh, "add_items"):

@@ -17,7 +17,7 @@ from coldstart._tables import as_html, as_text
 from coldstart.data.split import Split
 from coldstart.errors import ColdstartError, InvalidInputError
 from coldstart.evaluation.groups import groups_of
-from coldstart.evaluation.protocol import ACCURACY, check_lengths, checked_splits, evaluate
+from coldstart.evaluation.protocol import ACCURACY, check_lengths, checked_splits, evaluate, fit_options
 from coldstart.evaluation.remembering import Remembered, remembering, with_params
 from coldstart.pipeline.parts import checked_encoder, named_part
 from coldstart.recommender import Recommender
@@ -197,7 +197,7 @@ def _try(recommender: Recommender, splits: Sequence[Split], select: str, metric:
 
 def _refitted(recommender: Recommender, split: Split, known: dict[int, Remembered]) -> Recommender:
     """The recommender fitted on the training part, with its own encoders in place of those that remember."""
-    fitted = remembering(recommender, known).fit(split.catalog, split.train, check=False).fitted
+    fitted = remembering(recommender, known).fit(split.catalog, split.train, **fit_options(split)).fitted
     encoders = {
         name: one.encoder if isinstance(one, Remembered) else one for name, one in fitted.parts.encoders.items()
     }

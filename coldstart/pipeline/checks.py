@@ -16,15 +16,17 @@ Asked: TypeAlias = Request | str | Mapping[str, Any]
 """A request, a query, or the arguments of a ``Request``."""
 
 
-def checked_catalog(catalog: Catalog | Table, id: str | None = None, fields: Sequence[str] | None = None) -> Catalog:
-    """Return the catalogue, or make it of a table with its id column and fields.
+def checked_catalog(
+    catalog: Catalog | Table, id: str | None = None, fields: Sequence[str] | None = None, added: str | None = None
+) -> Catalog:
+    """Return the catalogue, or make it of a table with its id column, its fields and when items were added.
 
     Raises
     ------
     InvalidInputError
-        When a table comes without ``id`` or ``fields``, or a catalogue with them.
+        When a table comes without ``id`` or ``fields``, or a catalogue with columns.
     """
-    named = {"id": id, "fields": fields}
+    named = {"id": id, "fields": fields, "added": added}
     if isinstance(catalog, Catalog):
         _check_unnamed(named, "a Catalog, which has its own")
         return catalog
@@ -34,7 +36,7 @@ def checked_catalog(catalog: Catalog | Table, id: str | None = None, fields: Seq
             "Make one: Catalog.from_frame(table, id='id column', fields=['title', ...]), "
             "or pass the same id= and fields= along with the table."
         )
-    return Catalog.from_frame(catalog, id=id, fields=fields)
+    return Catalog.from_frame(catalog, id=id, fields=fields, added=added)
 
 
 def encoder_per_field(encoder: Encoder | Mapping[str, Encoder], catalog: Catalog) -> dict[str, Encoder]:

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, TypeAlias, cast
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from coldstart._arrays import BLOCK_ROWS, BoolArray, Csr, FloatArray, IntArray, as_matrix, in_blocks
@@ -59,12 +60,16 @@ class Fitted:
     people : Ids
         The users.
     clicks : csr_array of shape (n_users, n)
+    arrived : ndarray of shape (n,), float64
+        Clicks made before an item came; 0 for those that were there from the start.
+    clock : float
+        Clicks made so far.
     texts : Texts or None
         None when the ranker reads vectors only.
     vectors : ItemVectors or None
         Of a ``VectorRanker``; None when the ranker's score is no dot product.
     known : Features or None
-        The fused items, where they were made already.
+        The fused items, where they were made already, perhaps with the exposures of an earlier state.
     """
 
     parts: Parts
@@ -72,6 +77,8 @@ class Fitted:
     fields: Mapping[str, Rows]
     people: Ids
     clicks: Csr
+    arrived: npt.NDArray[np.float64]
+    clock: float
     texts: Texts | None = None
     vectors: ItemVectors | None = None
     known: Features | None = None
@@ -80,14 +87,14 @@ class Fitted:
     def features(self) -> Features:
         """The fused items; a ``VectorRanker`` that has its vectors hardly needs them."""
         if self.known is not None:
-            return self.known
+            return self._exposed(self.known)
         fields = {name: rows.whole() for name, rows in self.fields.items()}
         return self.features_of(_fused(self.parts, fields, self.catalog.missing), self.catalog.missing)
 
     def features_at(self, rows: IntArray) -> Features:
         """Return some of ``features``."""
         if self.known is not None:
-            return self.known[rows]
+            return self.features[rows]
         missing = self.catalog.missing_at(rows)
         dense = _fused(self.parts, {name: vectors.take(rows) for name, vectors in self.fields.items()}, missing)
         return self.features_of(dense, missing, rows)
@@ -95,10 +102,23 @@ class Fitted:
     def features_of(self, dense: FloatArray, missing: BoolArray, rows: IntArray | None = None) -> Features:
         """Return fused vectors with the texts of their items: all, or those of some rows."""
         texts = self.texts
-        sparse, read = (None, None) if texts is None else (texts.sparse, texts.read)
+        sparse, read, exposure = *((None, None) if texts is None else (texts.sparse, texts.read)), self.exposure
         if rows is not None:
-            sparse, read = (None if part is None else part[rows] for part in (sparse, read))
-        return Features(dense, sparse, missing, read)
+            sparse, read, exposure = (None if part is None else part[rows] for part in (sparse, read, exposure))
+        return Features(dense, sparse, missing, read, exposure)
+
+    @cached_property
+    def exposure(self) -> FloatArray | None:
+        """Share of the clicks that came while an item was there, see ``Features``; None when all always were."""
+        if not (self.clock and self.arrived.any()):
+            return None
+        return np.clip(1.0 - self.arrived / self.clock, 0.0, 1.0).astype(np.float32)
+
+    def _exposed(self, features: Features) -> Features:
+        """The same features with the exposures of now; themselves where those have not changed."""
+        if np.array_equal(features.exposure, self.exposure):  # type: ignore[arg-type]
+            return features
+        return replace(features, exposure=self.exposure)
 
     @cached_property
     def dim(self) -> int:
@@ -162,7 +182,8 @@ class Fitted:
         encoded = encode_fields(new, self.parts.encoders)
         clicks = _resized(self.clicks, len(self.people), len(catalog))
         texts = self.texts and self.texts.extended(new, encoded)
-        changed = replace(self, catalog=catalog, clicks=clicks, texts=texts)
+        arrived = np.append(self.arrived, np.full(len(new), self.clock))
+        changed = replace(self, catalog=catalog, clicks=clicks, arrived=arrived, texts=texts)
         origin = lambda: np.append(np.arange(before), np.full(len(new), -1))  # noqa: E731
         return self._edited(Rows.extended, np.arange(before, len(catalog)), encoded, changed, origin)
 
@@ -176,11 +197,7 @@ class Fitted:
             return replace(self, catalog=catalog)
         edited = catalog.take(rows)
         encoded = encode_fields(edited, self.parts.encoders)
-        if texts is not None:
-            moved = np.arange(len(catalog))
-            moved[rows] = len(catalog) + np.arange(len(rows))
-            texts = texts.extended(edited, encoded).taken(moved)
-        changed = replace(self, catalog=catalog, texts=texts)
+        changed = replace(self, catalog=catalog, texts=texts and texts.replaced(rows, edited, encoded))
         edit: Edit = lambda old, new: old.replaced(rows, new)  # noqa: E731
         return self._edited(edit, rows, encoded, changed, lambda: np.arange(len(catalog)))
 
@@ -191,7 +208,8 @@ class Fitted:
         if not len(kept):
             raise InvalidInputError(f"`item_ids` must leave at least 1 item; got all {len(self.catalog):,} of them.")
         catalog, clicks = self.catalog.take(kept), csr_array(self.clicks[:, kept])
-        changed = replace(self, catalog=catalog, clicks=clicks, texts=self.texts and self.texts.taken(kept))
+        texts = self.texts and self.texts.taken(kept)
+        changed = replace(self, catalog=catalog, clicks=clicks, arrived=self.arrived[kept], texts=texts)
         nothing = {name: rows.take(kept[:0]) for name, rows in self.fields.items()}
         return self._edited(lambda old, _: old.taken(kept), kept[:0], nothing, changed, lambda: kept)
 
@@ -200,7 +218,8 @@ class Fitted:
         people = self.people.extended([user for user in interactions.users if user not in self.people])
         new = click_matrix(interactions, people, self.catalog)
         clicks = csr_array(_resized(self.clicks, len(people), len(self.catalog)) + new)
-        return replace(self, people=people, clicks=clicks)._refreshed(lambda: np.arange(len(self.catalog)))
+        changed = replace(self, people=people, clicks=clicks, clock=self.clock + len(interactions))
+        return changed._refreshed(lambda: np.arange(len(self.catalog)))
 
     def _edited(
         self, edit: Edit, rows: IntArray, encoded: Fields, changed: "Fitted", origin: Callable[[], IntArray]
@@ -227,8 +246,13 @@ class Fitted:
         return replace(self, parts=parts, vectors=None, known=self.features).ready()
 
 
-def fit_parts(parts: Parts, catalog: Catalog, interactions: Interactions | None) -> Fitted:
-    """Fit copies of the parts on a catalogue and, when there are any, clicks on its items."""
+def fit_parts(
+    parts: Parts, catalog: Catalog, interactions: Interactions | None, arrived: npt.NDArray[np.float64]
+) -> Fitted:
+    """Fit copies of the parts on a catalogue and, when there are any, clicks on its items.
+
+    ``arrived`` is the number of clicks made before each item came.
+    """
     encoders = fit_encoders(catalog, parts.encoders)
     fields = encode_fields(catalog, encoders)
     people = Ids.of(() if interactions is None else interactions.users)
@@ -243,7 +267,8 @@ def fit_parts(parts: Parts, catalog: Catalog, interactions: Interactions | None)
     texts = Texts.of(catalog, fields, encoders, parts.lexical, weights) if reads_words else None
     parts = replace(parts, encoders=encoders, fuser=fuser, ranker=ranker)
     rows = {name: Rows.of(vectors) for name, vectors in fields.items()}
-    fitted = Fitted(parts, catalog, rows, people, clicks, texts)
+    clock = 0.0 if interactions is None else float(len(interactions))
+    fitted = Fitted(parts, catalog, rows, people, clicks, arrived, clock, texts)
     ranker.fit(fitted.features, learn_from)
     return fitted.ready()
 

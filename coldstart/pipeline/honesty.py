@@ -79,13 +79,15 @@ def check_honesty(parts: Parts, fitted: Fitted) -> Honesty | None:
     train, held, cold = _hide(clicks)
     fields = {name: vectors.take(items) for name, vectors in fitted.fields.items()}
     known, missing = fitted.features_at(items), fitted.catalog.missing_at(items)
+    exposure = np.ones(len(items), dtype=np.float32) if known.exposure is None else known.exposure.copy()
+    exposure[cold] = 0.0  # hidden items are told as what they stand for: items that have just arrived
     rows = np.random.default_rng(0).permutation(len(train.indptr) - 1)[:ASKED_USERS]
     asked = _Asked(csr_array(train[rows]), csr_array(held[rows]), cold, np.unique(clicks.indices))
     if not asked.held[:, cold].nnz:
         return None
 
     def measured(fuser: Fuser, ranker: Ranker | VectorRanker) -> dict[str, Values]:
-        features = replace(known, dense=fuser.fit(fields, missing, train).fuse(fields, missing))
+        features = replace(known, dense=fuser.fit(fields, missing, train).fuse(fields, missing), exposure=exposure)
         return asked.answer(ranker.fit(features, train), features)
 
     ours = measured(copy.deepcopy(parts.fuser), copy.deepcopy(parts.ranker))

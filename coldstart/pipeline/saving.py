@@ -6,6 +6,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from coldstart._arrays import Csr
 from coldstart._component import Component
 from coldstart._rows import Rows
 from coldstart._tensors import read_tensors, write_tensors
@@ -118,12 +122,18 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool) -> None:
         "lexical": pack(parts.lexical, tensors, "lexical"),
         "texts": pack(fitted.texts, tensors, "texts"),
         "sentences": parts.sentences,
+        "arrivals": pack(_arrivals(fitted), tensors, "arrivals"),
         "data": _fingerprint(fitted),
         "saved": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
     catalog = fitted.catalog
     columns = [[name, _packed(catalog.cells(name), tensors, f"columns.{name}")] for name in catalog.columns]
-    table = {"id": catalog.id_name, "fields": list(catalog.fields), "columns": {"is": "dict", "items": columns}}
+    table = {
+        "id": catalog.id_name,
+        "fields": list(catalog.fields),
+        "added": catalog.added,
+        "columns": {"is": "dict", "items": columns},
+    }
     whole = {"items": catalog.item_ids.rows.whole(), "users": fitted.people.rows.whole()}
     ids = {name: _packed(value, tensors, f"ids of {name}") for name, value in whole.items()}
     files: dict[str, Any] = {
@@ -157,12 +167,16 @@ def load_fitted(folder: Path, yours: Mapping[str, Any], verify: Verify) -> Fitte
         vectors = ItemVectors.restored(items, built)
     by_field = {name: encoders[at] for name, at in config["fields"].items()}
     lexical, sentences = unpack(config.get("lexical"), tensors, REGISTRY), config.get("sentences", True)
+    clicks = unpack(config["clicks"], tensors, {})
+    arrived, clock = _load_arrivals(config.get("arrivals"), tensors, clicks)
     return Fitted(
         parts=Parts(by_field, **roles, lexical=lexical, sentences=sentences),
         catalog=catalog,
         fields={name: Rows.of(vectors) for name, vectors in unpack(config["vectors"], tensors, {}).items()},
         people=people,
-        clicks=unpack(config["clicks"], tensors, {}),
+        clicks=clicks,
+        arrived=arrived,
+        clock=clock,
         texts=unpack(config.get("texts"), tensors, REGISTRY),
         vectors=vectors,
     ).ready()
@@ -174,7 +188,22 @@ def _load_catalog(place: Path, tensors: Tensors) -> tuple[Catalog, Ids]:
     items, people = (Ids(Rows.of(unpack(ids[name], tensors, {}))) for name in ("items", "users"))
     id_name, fields, columns = (unpack(table[name], tensors, {}) for name in ("id", "fields", "columns"))
     cells = {name: Rows.of(column) for name, column in columns.items()}
-    return Catalog.of_rows(items, tuple(fields), cells, id_name), people
+    return Catalog.of_rows(items, tuple(fields), cells, id_name, table.get("added")), people
+
+
+def _arrivals(fitted: Fitted) -> dict[str, Any]:
+    """How many clicks there were, and which items came after how many of them."""
+    rows = np.flatnonzero(fitted.arrived)
+    return {"clock": fitted.clock, "rows": rows, "arrived": fitted.arrived[rows]}
+
+
+def _load_arrivals(packed: Json, tensors: Tensors, clicks: Csr) -> tuple[npt.NDArray[np.float64], float]:
+    """The same read again; a folder of an earlier version has all items from the start and as many clicks as pairs."""
+    told, arrived = unpack(packed, tensors, {}), np.zeros(clicks.shape[1])
+    if told is None:
+        return arrived, float(clicks.nnz)
+    arrived[told["rows"]] = told["arrived"]
+    return arrived, told["clock"]
 
 
 def _packed(cells: Sequence[Any], tensors: Tensors, name: str) -> Json:

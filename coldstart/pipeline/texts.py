@@ -121,6 +121,18 @@ class Texts(Component):
         read = None if self.read is None or new.read is None else np.vstack([self.read, new.read])
         return Texts(self.fields, self.lexical, self.reading, sparse, read)
 
+    def replaced(self, rows: IntArray, edited: Catalog, vectors: Mapping[str, FloatArray]) -> "Texts":
+        """Return these texts with those of some items as they are now."""
+        new, sparse, read = self._with_rows(edited, vectors), self.sparse, self.read
+        if sparse is not None:
+            order = np.arange(sparse.shape[0])
+            order[rows] = len(order) + np.arange(len(rows))
+            sparse = csr_array(vstack([sparse, new.sparse], format="csr")[order])
+        if read is not None:
+            read = np.array(read)
+            read[rows] = new.read
+        return Texts(self.fields, self.lexical, self.reading, sparse, read)
+
     def taken(self, rows: IntArray) -> "Texts":
         """Return the texts of some items."""
         sparse = None if self.sparse is None else csr_array(self.sparse[rows])

@@ -1,6 +1,7 @@
 import copy
 import pickle
 from dataclasses import FrozenInstanceError
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -365,3 +366,77 @@ class TestLookingInside:
         assert (catalog.ids, list(catalog.columns)) == ((7, 8), ["title"])
         assert frame.index.name == "item_id"
         assert catalog.updated(frame.assign(title="New")).columns["title"] == ("New", "New")
+
+
+class TestAdded:
+    """The column that says when an item was added."""
+
+    TABLE = {"id": ["a", "b", "c"], "title": ["x", "y", "z"], "came": [None, date(1970, 1, 2), date(1970, 1, 3)]}
+
+    def made(self, **columns):
+        return Catalog.from_frame({**self.TABLE, **columns}, id="id", fields=["title"], added="came")
+
+    def test_without_a_column_nothing_is_known(self):
+        catalog = Catalog.from_frame(self.TABLE, id="id", fields=["title"])
+        assert (catalog.added, catalog.since) == (None, None)
+
+    def test_cells_are_times_and_a_missing_one_is_the_beginning(self):
+        catalog = self.made()
+        assert catalog.since.tolist() == [-np.inf, 86_400.0, 172_800.0]
+        assert catalog.columns["came"] == (None, date(1970, 1, 2), date(1970, 1, 3))
+        with pytest.raises(ValueError, match="read-only"):
+            catalog.since[0] = 0
+
+    def test_the_column_is_part_of_what_is_printed(self):
+        assert repr(self.made()) == "Catalog(3 items, fields: title, other columns: came, added: came)"
+
+    def test_it_is_kept_by_all_that_is_made_of_the_catalogue(self):
+        catalog, later = self.made(), Catalog.from_frame({"id": ["d"], "title": ["w"]}, id="id", fields=["title"])
+        assert catalog.take([2, 0]).since.tolist() == [172_800.0, -np.inf]
+        assert catalog.joined(later).since.tolist() == [*catalog.since, -np.inf]
+        assert catalog.updated({"id": ["a"], "came": [7]}).since.tolist() == [7.0, 86_400.0, 172_800.0]
+        assert pickle.loads(pickle.dumps(catalog)).since.tolist() == catalog.since.tolist()
+        assert copy.deepcopy(catalog).added == "came"
+
+    def test_the_index_of_a_frame_may_be_the_column(self):
+        frame = pd.DataFrame({"id": ["a"], "title": ["x"]}, index=pd.DatetimeIndex(["1970-01-02"], name="came"))
+        assert Catalog.from_frame(frame, id="id", fields=["title"], added="came").since.tolist() == [86_400.0]
+
+    def test_an_unknown_column_is_named(self):
+        with pytest.raises(InvalidInputError, match="Catalog has no column 'born'; its columns are"):
+            Catalog.from_frame(self.TABLE, id="id", fields=["title"], added="born")
+
+    def test_cells_that_are_no_times_are_named(self):
+        with pytest.raises(InvalidInputError, match="`came` must hold dates, .*; got 'soon' in row 2. Parse texts"):
+            self.made(came=[None, 3, "soon"])
+
+    def test_so_are_those_of_new_and_of_changed_items(self):
+        catalog = self.made()
+        with pytest.raises(InvalidInputError, match="`came` must hold dates, .*; got 'soon' in row 0"):
+            catalog.like({"id": "d", "title": "w", "came": "soon"})
+        with pytest.raises(InvalidInputError, match="`came` must hold dates, .*; got 'soon' in row 0"):
+            catalog.updated({"id": "a", "came": "soon"})
+
+
+@given(st.lists(st.tuples(st.sampled_from(["take", "join", "edit"]), st.integers(0, 5), st.booleans()), max_size=6))
+def test_which_cells_are_missing_is_right_after_any_change(steps):
+    catalog = Catalog.from_frame(FILMS, id="id", fields=["title", "plot"])
+    catalog.missing  # noqa: B018 from here on it is carried along
+    for number, (step, at, filled) in enumerate(steps):
+        cell = "told" if filled else None
+        if step == "take" and len(catalog) > 1:
+            catalog = catalog.take(np.delete(np.arange(len(catalog)), at % len(catalog)))
+        elif step == "join":
+            catalog = catalog.joined(catalog.like({"id": [number], "title": ["new"], "plot": [cell]}))
+        elif step == "edit":
+            catalog = catalog.updated({"id": [catalog.ids[at % len(catalog)]], "plot": [cell]})
+    plots = catalog.columns["plot"]
+    assert catalog.missing.tolist() == [[False, plot is None] for plot in plots]
+    assert not catalog.missing.flags.writeable
+
+
+def test_rows_of_a_catalogue_with_other_fields_are_missing_where_it_has_no_column():
+    films = Catalog.from_frame(FILMS, id="id", fields=["title", "plot"])
+    assert films.missing.sum() == 1
+    others = Catalog.from_frame({"id": ["x"], "year": [None], "title": ["Dune"]}, id="id", fields=["title"])
+    assert films.joined(others).missing[3:].tolist() == [[False, True]]

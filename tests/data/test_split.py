@@ -51,6 +51,17 @@ def test_a_split_needs_no_more_than_train_and_test():
     assert (made.cold_items, made.cold_users, made.protocol) == (frozenset(), frozenset(), "clean")
 
 
+def test_cold_items_of_the_catalogue_are_those_that_fit_is_told_are_new():
+    made = split(cold_items="dcx", arrivals=catalog("xyz"))
+    assert (made.told, made.new) == (True, ("c", "d"))
+    assert split(cold_items="dc", told=False).new == ()
+    assert split().new == ()
+
+
+def test_of_a_split_by_time_fit_is_told_nothing_as_only_the_future_knows_who_will_be_clicked():
+    assert full(cold_items=["d"]).new == ()
+
+
 def test_a_split_tells_what_is_in_it():
     assert repr(split()) == "Split(mine: clicks 2 train, 2 test; 4 items)"
     assert repr(full(cold_items="d", arrivals=catalog("xyz"))) == (

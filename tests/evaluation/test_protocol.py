@@ -256,6 +256,25 @@ class TestWhatIsFitted:
         assert [options for _, options in Mine.fits] == [{"check": False}] * 2
         assert len({id(one) for one, _ in Mine.fits} | {id(rec)}) == 3
 
+    def test_a_recommender_is_told_which_items_are_new_and_others_are_not(self):
+        told = []
+
+        class Probe(cs.CosineRanker):
+            def fit(self, features, clicks=None):
+                told.append(None if features.exposure is None else features.exposure.tolist())
+                return super().fit(features, clicks)
+
+        rec = cs.Recommender(encoder=HashEncoder(8), ranker=Probe())
+        cold = {"train": {"u": "ab", "x": "ade"}, "test": {"u": "c", "x": "f"}, "ids": "abcdef"}
+        for facts in (
+            {"cold_items": "fc"},
+            {"cold_items": "ec", "cold_clicks": 1},
+            {"cold_items": "fc", "told": False},
+        ):
+            quiet(rec, split_of(**cold, **facts))
+        assert told == [[1, 1, 0, 1, 1, 0], [1, 1, 0, 1, 0, 1], None]
+        quiet(Listing("abcdef"), split_of(**cold, cold_items="fc"))
+
     def test_each_text_is_encoded_once_for_all_splits(self):
         class Counting(HashEncoder):
             asked = []

@@ -396,3 +396,17 @@ def test_parts_can_be_searched_by_name():
 def test_what_is_no_split_is_explained():
     with pytest.raises(InvalidInputError, match="`split` must be a Split, or several; got Catalog"):
         search({"ranker.item": [2]}, split=tiny_catalog())
+
+
+def test_what_is_new_is_told_in_every_trial_and_at_the_end():
+    told = []
+
+    class Probe(cs.CosineRanker):
+        def fit(self, features, clicks=None):
+            told.append(None if features.exposure is None else features.exposure.tolist())
+            return super().fit(features, clicks)
+
+    split = cs.splits.item_cold(tiny_catalog(), tiny_clicks(), validation=0.2, test=0.2)
+    rec = cs.Recommender(encoder=HashEncoder(8), ranker=Probe())
+    cs.tune(rec, split, {"ranker.center": [True, False]}, k=2, progress=False)
+    assert told == [[0.0 if item in split.cold_items else 1.0 for item in split.catalog.ids]] * 3

@@ -297,3 +297,39 @@ class TestWhatIsHidden:
     def test_users_with_one_click_are_left_out_and_the_rest_keep_their_rows(self):
         clicks = csr_array(np.array([[1, 1, 0], [0, 1, 0], [2, 0, 3], [0, 0, 0]], dtype=np.float32))
         assert _some_users(clicks).toarray().tolist() == [[1, 1, 0], [2, 0, 3]]
+
+
+class TestArrivals:
+    """Hidden items stand for new ones, and the copies are told so."""
+
+    def told_at(self, **facts):
+        told = []
+
+        class Told(Knowing):
+            def fit(self, features, clicks=None):
+                told.append(features.exposure)
+                return super().fit(features, clicks)
+
+            def score(self, users, features):
+                told.append(features.exposure)
+                return super().score(users, features)
+
+        fitted = fit_quietly(recommender(Told()), catalog_of(), clicks_of(), **facts).fitted
+        cold = _hide(_some_users(fitted.clicks))[2]
+        return told[0], told[1:], cold
+
+    def test_hidden_items_have_just_arrived_and_the_others_were_there(self):
+        all_of_them, told, cold = self.told_at()
+        assert all_of_them is None
+        assert len(told) >= 3
+        for exposure in told:
+            assert np.flatnonzero(exposure == 0).tolist() == cold.tolist()
+            assert (np.delete(exposure, cold) == 1).all()
+
+    def test_the_others_are_told_as_they_are(self):
+        cold = self.told_at()[2]
+        late = int(np.setdiff1d(np.arange(72), cold)[0])
+        all_of_them, told, _ = self.told_at(new=[str(late)])
+        assert np.flatnonzero(all_of_them == 0).tolist() == [late]
+        for exposure in told:
+            assert np.flatnonzero(exposure == 0).tolist() == sorted([late, *cold])

@@ -281,6 +281,7 @@ def test_a_random_state_does_not_keep_a_model_from_being_saved(tmp_path):
 def test_every_format_ever_written_is_read(folder):
     rec = cs.load(folder)
     assert rec.catalog.ids == tiny_catalog().ids
+    assert (rec.catalog.added, rec.fitted.exposure, rec.fitted.clock) == (None, None, 24)
     assert rec.recommend(user="u0", k=1).item_ids == [["s0"]]
     assert rec.recommend(query="moon", k=1).item_ids == [["s1"]]
     assert rec.recommend(query="garden", where={"price": ("<", 10)}, k=1).item_ids == [["g0"]]

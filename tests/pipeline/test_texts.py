@@ -339,11 +339,29 @@ class TestChanged:
         assert_array_equal(picked.read, grown.read[[4, 0]])
         self.same(grown.taken(np.array([4])), later)
 
+    def test_replaced_are_some_rows_made_anew_and_the_others_as_they_were(self):
+        texts, _ = read(catalog_of())
+        sparse, meaning = texts.sparse.toarray(), texts.read.copy()
+        later = catalog_of({"id": ["e", "f"], "title": ["war moon", None], "plot": ["space", "rose"]})
+        rows = np.array([3, 1])
+        changed = texts.replaced(rows, later, encode_fields(later, dict.fromkeys(later.fields, HashEncoder())))
+        self.same(changed.taken(rows), later)
+        assert_array_equal(changed.sparse.toarray()[[0, 2]], sparse[[0, 2]])
+        assert_array_equal(changed.read[[0, 2]], meaning[[0, 2]])
+        assert_array_equal(texts.sparse.toarray(), sparse)
+        assert_array_equal(texts.read, meaning)
+
     def test_what_is_not_there_stays_away(self):
         catalog = catalog_of()
         encoders = {"title": HashEncoder(8), "plot": HashEncoder(8)}
-        texts = Texts.of(catalog, encode_fields(catalog, encoders), encoders, None)
-        for changed in (texts.extended(catalog, encode_fields(catalog, encoders)), texts.taken(np.array([1]))):
+        vectors = encode_fields(catalog, encoders)
+        texts = Texts.of(catalog, vectors, encoders, None)
+        every = np.arange(len(catalog))
+        for changed in (
+            texts.extended(catalog, vectors),
+            texts.taken(np.array([1])),
+            texts.replaced(every, catalog, vectors),
+        ):
             assert (changed.sparse, changed.read) == (None, None)
 
     @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 
 from coldstart._arrays import AnyArray, generator
 from coldstart.data.catalog import Catalog
-from coldstart.data.interactions import Interactions, as_seconds
+from coldstart.data.interactions import Interactions
 from coldstart.data.split import Split
 from coldstart.data.splits._draw import (
     TEST,
@@ -21,6 +21,7 @@ from coldstart.data.splits._draw import (
     shares,
 )
 from coldstart.data.tables import pick
+from coldstart.data.times import as_seconds
 from coldstart.errors import ColdstartWarning, InvalidInputError
 
 
