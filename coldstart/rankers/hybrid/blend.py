@@ -86,10 +86,11 @@ class Blend(Component):
 
         What the prior says belongs to taste and base rate by how far each raises an item above the mean item.
         """
-        by_clicks, by_text = np.zeros((2, history.shape[0], len(self.counts)), dtype=np.float32)
         prior = prior_odds(self.prior, history, vectors, self.log_rates, popularity)
+        by_clicks, by_text = prior.copy(), np.zeros_like(prior)
         if self.experts is not None:
             self._add_experts(history, by_clicks, by_text)
+        by_clicks -= prior
         by_taste, by_rate = self.prior.log_odds(history, vectors, self.log_rates, popularity)
         by_taste = np.maximum(by_taste - by_taste.mean(axis=1, keepdims=True), 0.0)
         by_rate = np.maximum(by_rate - by_rate.mean(), 0.0)
@@ -110,21 +111,15 @@ class Blend(Component):
         return odds
 
     def _add_experts(self, history: Csr, by_clicks: FloatArray, by_text: FloatArray) -> None:
-        """Add what the experts say, in place; both may be one array."""
-        experts = cast(Experts, self.experts)
-        clicked, text = experts.scores(history)
-        scale, text_scale = user_scale(clicked[:, : len(experts.warm)]), self._text_scale(clicked, text)
+        """Add what the experts say to the odds of the prior, in place; both may be that array."""
+        clicked, text = cast(Experts, self.experts).scores(history)
         columns = self._columns
         by_clicks[:, columns.clicked] += np.maximum(clicked[:, columns.at_clicked], 0.0)
         if len(columns.text):
+            scale, text_scale = user_scale(by_clicks), user_scale(text[:, columns.scale])
             of_users = self.calibration.of_users(scale, text_scale, clicks_of(history)) + np.log(scale)
             odds = self.calibration.odds(text[:, columns.at_text] / text_scale, of_users)
             by_text[:, columns.text] += odds * columns.weight
-
-    def _text_scale(self, by_clicks: FloatArray, by_text: FloatArray) -> FloatArray:
-        """The users' scale by text: among new items without clicks or, where those are fewer than ``TOP``, all."""
-        new = self._columns.new
-        return user_scale(by_text[:, new] if len(new) >= TOP else by_text)
 
     @cached_property
     def log_rates(self) -> FloatArray:
@@ -192,8 +187,8 @@ class _Columns(NamedTuple):
         Positions of the items that have a score by clicks, and their columns.
     text, at_text, weight : ndarray
         Positions of those that have one by text, their columns, and its weight.
-    new : ndarray
-        Columns by text of the new items without clicks.
+    scale : ndarray
+        Columns by text that tell a user's scale: of the new items without clicks or, where these are few, all.
     """
 
     clicked: IntArray
@@ -201,7 +196,7 @@ class _Columns(NamedTuple):
     text: IntArray
     at_text: IntArray
     weight: FloatArray
-    new: IntArray
+    scale: IntArray
 
     @classmethod
     def of(cls, experts: Experts, counts: FloatArray, is_new: BoolArray, weights: FloatArray) -> "_Columns":
@@ -210,13 +205,14 @@ class _Columns(NamedTuple):
         at_clicked = np.flatnonzero((with_clicks >= 0) & (counts[with_clicks] > 0))
         by_text = experts.by_text
         at_text = np.flatnonzero((by_text >= 0) & (weights[by_text] > 0))
+        new = np.flatnonzero((by_text >= 0) & (counts[by_text] == 0) & is_new[by_text])
         return cls(
             with_clicks[at_clicked],
             at_clicked,
             by_text[at_text],
             at_text,
             weights[by_text[at_text]],
-            np.flatnonzero((by_text >= 0) & (counts[by_text] == 0) & is_new[by_text]),
+            new if len(new) >= TOP else at_text,
         )
 
 

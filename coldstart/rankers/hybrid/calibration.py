@@ -40,11 +40,11 @@ def user_scale(scores: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class Calibration(Component):
-    """The odds of new items on the scale of those with clicks.
+    """What texts say of new items, on the scale of the odds of those with clicks.
 
-    An item with clicks has the odds score / scale. A new one has
+    An item with clicks has the odds of the blend, divided by the user's scale. What the text adds to those of a new one:
 
-        log odds = slope * log(score / scale) + a log(scale by clicks) + b log(scale by text) + c log(1 + m) + intercept
+        log odds = slope * log(score / scale) + a log(scale of odds) + b log(scale by text) + c log(1 + m) + intercept
 
     for a user with m clicks. The terms of the user are at most ``usual`` ones for users with fewer clicks than
     ``least``: nothing was learned of such.
@@ -83,6 +83,7 @@ class Calibration(Component):
         cls,
         known: tuple[AnyArray, BoolArray],
         new: tuple[AnyArray, BoolArray],
+        base: FloatArray,
         by_clicks: FloatArray,
         by_text: FloatArray,
         counts: FloatArray,
@@ -92,26 +93,33 @@ class Calibration(Component):
         Parameters
         ----------
         known, new : tuple of ndarray of shape (m, a) and (m, b)
-            Scores of candidates as shares of the users' scale, -inf for those that do not count, and whether they were
-            clicked. Every user counts the same, some of whose candidates must be clicked.
+            Odds of candidates with clicks and scores of new ones, as shares of the users' scales, -inf for those that
+            do not count, and whether they were clicked. Every user counts the same, some of whose candidates must be
+            clicked.
+        base : ndarray of shape (m, b)
+            Odds of the new ones without their text, as shares of the users' scale.
         by_clicks, by_text, counts : ndarray of shape (m, 1)
             Both scales of the users, and their clicks.
         """
         users, split = _of_users(by_clicks, by_text, counts).astype(np.float64), known[0].shape[1]
         scores = np.hstack([known[0], new[0]]).astype(np.float64)
         logs, absent = np.log(np.maximum(scores, FLOOR)), np.isneginf(scores)
+        log_base = np.log(np.maximum(base.astype(np.float64), 1e-12))
         share = np.hstack([known[1], new[1]]) / (known[1].sum(axis=1) + new[1].sum(axis=1))[:, None]
 
         def loss(weights: AnyArray) -> tuple[float, AnyArray]:
             of_known, of_new, *of_users = weights
             logits = logs * np.where(np.arange(logs.shape[1]) < split, of_known, of_new)
-            logits[:, split:] += (users @ of_users)[:, None]
+            of_text = logits[:, split:] + (users @ of_users)[:, None]
+            logits[:, split:] = np.logaddexp(of_text, of_known * log_base)
             logits[absent] = -1e9
             total = logsumexp(logits, axis=1, keepdims=True)
             value = float((total[:, 0] - (share * logits).sum(axis=1)).mean())
             above = (np.exp(logits - total) - share) / len(users)
-            on_new = above[:, split:]
-            parts = [(above[:, :split] * logs[:, :split]).sum(), (on_new * logs[:, split:]).sum()]
+            in_text = np.exp(np.minimum(of_text - logits[:, split:], 0.0))  # the part of the odds that is the text's
+            on_base, on_new = above[:, split:] * (1.0 - in_text), above[:, split:] * in_text
+            on_known = (above[:, :split] * logs[:, :split]).sum() + (on_base * log_base).sum()
+            parts = [on_known, (on_new * logs[:, split:]).sum()]
             slope = np.array([*parts, *(on_new.sum(axis=1) @ users)])
             return value + float(PENALTY * weights @ weights), slope + 2 * PENALTY * weights
 

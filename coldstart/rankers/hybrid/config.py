@@ -15,10 +15,12 @@ class HybridConfig(Component):
     ----------
     taste : float
         Nats that one unit of cosine to a user's taste is worth, for a user with many likes: the concentration of a von
-        Mises-Fisher distribution. 8 is 5 for someone with three likes, at which strangers of three sets do best.
+        Mises-Fisher distribution. It comes to 5 for someone with three likes, at which strangers of three sets do best.
     taste_half : float
-        Likes with which a taste is worth half of that. One like says little: with it, films do best at 1 to 2 nats a
-        unit, and with ten at 5.
+        Likes with which a taste is worth half of that. One like says little: with it, films and office do best at 1 to
+        2 nats a unit, and with ten at 5.
+    taste_share : tuple of float
+        Shares of the taste that was learned: tried on the fold.
     taste_deviation, popularity_deviation : float
         Standard deviations of the Gaussian priors on ``taste`` and on the weight of the log base rate (mean 1), when
         ``fit`` learns both: with 0.3 for the latter strangers to office lose 4 % after 1,000 clicks.
@@ -62,9 +64,10 @@ class HybridConfig(Component):
         Items with clicks up to which the content expert is kept whole for items that come later (200 MB).
     """
 
-    taste: float = 8.0
-    taste_half: float = 2.0
-    taste_deviation: float = 3.0
+    taste: float = 13.3
+    taste_half: float = 5.0
+    taste_share: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0)
+    taste_deviation: float = 5.0
     popularity_deviation: float = 0.1
     prior_clicks: float = 1.0
     prior_strength: tuple[float, ...] = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 1e6)

@@ -46,8 +46,8 @@ class TastePrior(Component):
         Clicks that the prior counts for beside those of a user.
     """
 
-    taste: float = 8.0
-    half: float = 2.0
+    taste: float = 13.3
+    half: float = 5.0
     weight: float = 1.0
     strength: float = 1e6
 

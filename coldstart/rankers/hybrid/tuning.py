@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import csr_array, vstack
 from scipy.stats import gmean
 
-from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, largest, parted
+from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray, largest, parted
 from coldstart.rankers.hybrid.blend import Blend, prior_odds
 from coldstart.rankers.hybrid.calibration import TOP, Calibration, user_scale
 from coldstart.rankers.hybrid.config import HybridConfig
@@ -86,12 +86,13 @@ def tune(
     if not fold.held[:, warm].nnz:
         return Tuned(start, prior, Calibration()), {}  # nobody is left to ask
     collaborative, model, report = _collaborative(fold, vectors[warm], warm, start, config)
-    strength, report["prior_strength"] = _strength(model, fold, warm, tastes, exposure, prior, config)
-    prior = replace(prior, strength=strength)
+    prior, of_prior = _prior(model, fold, warm, tastes, exposure, prior, config)
+    report |= of_prior
     calibration = Calibration()
-    if strength < max(config.prior_strength):
+    if prior.strength < max(config.prior_strength):
         experts = FittedExperts.of(fold.train, vectors, np.flatnonzero(fold.cold), collaborative, config, model)
-        calibration = _calibration(experts, fold)
+        rates = log_base_rates(np.asarray(fold.train.sum(axis=0), dtype=np.float32), exposure, config.prior_clicks)
+        calibration = _calibration(experts, fold, prior, tastes, rates)
     return Tuned(collaborative, prior, calibration), report
 
 
@@ -161,7 +162,7 @@ def _collaborative(
     The ridge is searched without a text prior: with one, a small ridge would stand for it.
     """
     columns, held = csr_array(fold.train[:, warm]), csr_array(fold.held[:, warm])
-    rows = some_of(np.flatnonzero(np.diff(held.indptr)))
+    rows = _some_users(held, columns, len(warm))
     history, relevant = csr_array(columns[rows]), csr_array(held[rows])
     exact = start.method == "exact"
     grid: Sequence[tuple[str, tuple[float, ...]]] = [("unobserved", config.unobserved)]
@@ -180,7 +181,7 @@ def _collaborative(
     return best, model or best.fit(columns, vectors, config), report
 
 
-def _strength(
+def _prior(
     model: Model,
     fold: Fold,
     warm: IntArray,
@@ -188,39 +189,62 @@ def _strength(
     exposure: FloatArray,
     prior: TastePrior,
     config: HybridConfig,
-) -> tuple[float, dict[float, float]]:
-    """The strength of the prior, and what each comes to in the geometric mean over known users and strangers.
+) -> tuple[TastePrior, Report]:
+    """The prior with its best strength and share of taste, by known users and by strangers with few likes.
 
-    A strength pays on one of these and costs on another; the mean of logarithms counts what it loses as a share. The
-    prior speaks until clicks have proved that they say more: the largest within a standard error of the best is taken.
+    The prior speaks until clicks have proved that they say more: of the values within a standard error of the best one
+    the largest is taken.
     """
     rng = np.random.default_rng(0)
     held = csr_array(fold.held[:, warm])
-    rows = some_of(np.flatnonzero(np.diff(held.indptr) * np.diff(fold.train.indptr)))
-    asked = [(csr_array(fold.train[rows]), csr_array(held[rows]))]
-    repeats = min(max(ASKED // max(fold.strangers.shape[0], 1), 1), REPEATS)
+    rows = _some_users(held, fold.train, len(warm))
+    asked = [(csr_array(fold.train[rows][:, warm]), csr_array(held[rows]))]
+    strangers = csr_array(fold.strangers[:, warm])
+    repeats = min(max(ASKED // max(strangers.shape[0], 1), 1), REPEATS)
     for likes in GIVEN:
-        parts = [_given(fold.strangers, likes, rng) for _ in range(repeats)]
+        parts = [_given(strangers, likes, rng) for _ in range(repeats)]
         if parts[0][0].shape[0] >= FEWEST:
             history, relevant = (csr_array(vstack(part, format="csr")) for part in zip(*parts, strict=True))
-            asked.append((history, csr_array(relevant[:, warm])))
-    rates = log_base_rates(np.asarray(fold.train.sum(axis=0), dtype=np.float32), exposure, config.prior_clicks)
-    one = replace(prior, strength=1.0)
-    ndcgs, errors = [], []
-    for history, relevant in asked:
-        seen = csr_array(history[:, warm])
-        scores = np.maximum(model.scores(seen), 0.0)
-        odds = prior_odds(one, seen, tastes[warm], rates[warm])
-        values = np.array([ndcg_of(scores + np.float32(s) * odds, seen, relevant) for s in config.prior_strength])
-        values = values[:, ~np.isnan(values[0])]
-        means = values.mean(axis=1)
-        differences = values - values[means.argmax()]
-        ndcgs.append(means)
-        errors.append(differences.std(axis=1) / np.sqrt(values.shape[1]) / max(means.max(), 1e-6))
-    means = gmean(np.maximum(ndcgs, 1e-6), axis=0)
-    error = np.sqrt(np.square(errors).sum(axis=0)) / len(errors)
-    chosen = max(np.flatnonzero(means >= (1.0 - error) * means.max()))
-    return config.prior_strength[chosen], dict(zip(config.prior_strength, means.tolist(), strict=True))
+            asked.append((history, relevant))
+    rates = log_base_rates(np.asarray(fold.train.sum(axis=0), dtype=np.float32), exposure, config.prior_clicks)[warm]
+    scores = [np.maximum(model.scores(history), 0.0) for history, _ in asked]
+
+    def values(one: TastePrior, strengths: Sequence[float]) -> list[AnyArray]:
+        """NDCG of each user of each group, (n_strengths, m)."""
+        found = []
+        for by_clicks, (history, relevant) in zip(scores, asked, strict=True):
+            odds = prior_odds(replace(one, strength=1.0), history, tastes[warm], rates)
+            found.append(np.array([ndcg_of(by_clicks + np.float32(s) * odds, history, relevant) for s in strengths]))
+        return found
+
+    report: Report = {}
+    strength, _ = _largest_of_the_best(config.prior_strength, values(prior, config.prior_strength))
+    shares = [replace(prior, taste=share * prior.taste) for share in config.taste_share]
+    by_share = [np.vstack(rows) for rows in zip(*(values(one, [strength]) for one in shares), strict=True)]
+    share, report["taste_share"] = _largest_of_the_best(config.taste_share, by_share)
+    prior = replace(prior, taste=share * prior.taste)
+    strength, report["prior_strength"] = _largest_of_the_best(
+        config.prior_strength, values(prior, config.prior_strength)
+    )
+    return replace(prior, strength=strength), report
+
+
+def _largest_of_the_best(tried: Sequence[float], groups: Sequence[AnyArray]) -> tuple[float, dict[float, float]]:
+    """Return the largest value within a standard error of the best, and what each comes to.
+
+    ``groups`` have the NDCG of each value and user, (n_tried, m). Groups count alike, in the geometric mean: a value
+    that pays in one and costs in another is judged by the shares that it gains and loses.
+    """
+    means, errors = [], []
+    for group in groups:
+        values = group[:, ~np.isnan(group[0])]  # without users for whom nothing is relevant
+        mean = np.maximum(values.mean(axis=1), 1e-6)
+        differences = values - values[mean.argmax()]
+        means.append(mean)
+        errors.append(differences.std(axis=1) / np.sqrt(values.shape[1]) / mean.max())
+    mean, error = gmean(means, axis=0), np.sqrt(np.square(errors).sum(axis=0)) / len(groups)
+    best = int(np.flatnonzero(mean >= (1.0 - error) * mean.max()).max())
+    return tried[best], dict(zip(tried, mean.tolist(), strict=True))
 
 
 def _given(clicks: Csr, likes: int, rng: np.random.Generator) -> tuple[Csr, Csr]:
@@ -233,30 +257,53 @@ def _given(clicks: Csr, likes: int, rng: np.random.Generator) -> tuple[Csr, Csr]
     return parted(users, place < likes)
 
 
-def _calibration(experts: FittedExperts, fold: Fold) -> Calibration:
+def _calibration(
+    experts: FittedExperts, fold: Fold, prior: TastePrior, tastes: FloatArray, rates: FloatArray
+) -> Calibration:
     """Learn the odds of items that lost all clicks beside those of the others, where there is enough to learn from."""
-    rows = some_of(np.flatnonzero(np.diff(fold.held.indptr) * np.diff(fold.train.indptr)))
+    rows = _some_users(fold.held, fold.train, len(rates))
     history, held = csr_array(fold.train[rows]), csr_array(fold.held[rows])
     clicked, text = experts.scores(history)
-    scales = user_scale(clicked), user_scale(text)
-    known = _candidates(clicked / scales[0], history, held, experts.warm)
-    new = _candidates(text / scales[1], history, held, experts.by_text)
-    if min(known[1].sum(), new[1].sum()) < FEWEST:
+    odds = prior_odds(prior, history, tastes, rates)
+    odds[:, experts.warm] += np.maximum(clicked, 0.0)
+    scale, text_scale = user_scale(odds), user_scale(text)
+    odds /= scale
+    text /= text_scale
+    known, new = (
+        _candidates(scores, history, held, items)
+        for scores, items in ((odds[:, experts.warm], experts.warm), (text, experts.by_text))
+    )
+    base = np.take_along_axis(odds[:, experts.by_text], new.at, axis=1)
+    if min(known.clicked.sum(), new.clicked.sum()) < FEWEST:
         return Calibration()
-    some = (known[1].sum(axis=1) + new[1].sum(axis=1)) > 0
+    some = (known.clicked.sum(axis=1) + new.clicked.sum(axis=1)) > 0
     return Calibration.learn(
-        (known[0][some], known[1][some]),
-        (new[0][some], new[1][some]),
-        scales[0][some],
-        scales[1][some],
+        (known.scores[some], known.clicked[some]),
+        (new.scores[some], new.clicked[some]),
+        base[some],
+        scale[some],
+        text_scale[some],
         clicks_of(history)[some],
     )
 
 
-def _candidates(scores: FloatArray, history: Csr, held: Csr, items: IntArray) -> tuple[FloatArray, BoolArray]:
-    """The best scores of each user, (m, top), -inf for what they know already, and which were clicked."""
+class _Candidates(NamedTuple):
+    """The best items of each user, (m, top): their columns, their scores, -inf for what is known, and the clicks."""
+
+    at: IntArray
+    scores: FloatArray
+    clicked: BoolArray
+
+
+def _candidates(scores: FloatArray, history: Csr, held: Csr, items: IntArray) -> _Candidates:
     unseen = np.where(history[:, items].toarray() > 0, -np.inf, scores)
     top = min(CANDIDATES, max(len(items) // 3, TOP), len(items))
     at = np.argpartition(-unseen, top - 1, axis=1)[:, :top] if top else np.zeros((len(scores), 0), dtype=np.int64)
     clicked = held[:, items].toarray() > 0
-    return np.take_along_axis(unseen, at, axis=1), np.take_along_axis(clicked, at, axis=1)
+    return _Candidates(at, np.take_along_axis(unseen, at, axis=1), np.take_along_axis(clicked, at, axis=1))
+
+
+def _some_users(held: Csr, train: Csr, n_items: int) -> IntArray:
+    """Users with clicks in both, at most ``ASKED``, and fewer where a row of scores is long."""
+    rows = np.flatnonzero(np.diff(held.indptr) * np.diff(train.indptr))
+    return some_of(rows, min(ASKED, max(MOST_SCORES // n_items, 1)))
