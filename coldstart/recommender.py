@@ -374,20 +374,24 @@ class Recommender(Component):
             self._fitted = fitted.with_clicks(checked_clicks(interactions, fitted.catalog, on_unknown))
         return self
 
-    def save(self, folder: str | Path, *, include_encoder: bool = False) -> None:
+    def save(self, folder: str | Path, *, include_encoder: bool = False, compact: bool = False) -> None:
         """Write a folder of JSON and safetensors, whole or not at all; a saved one there is replaced.
 
         Parameters
         ----------
         include_encoder : bool
             Copy the language model's weights into the folder. By default they are referred to by name and hash.
+        compact : bool
+            Leave out the weights between items of ``HybridRanker``, most of a folder, and keep the settings and the
+            clicks that they come from: ``load`` fits them again, which takes a part of the time of ``fit``, on all
+            clicks there are by then.
 
         Raises
         ------
         NotFittedError, InvalidInputError
             Before ``fit``; when something else is at ``folder``, or an id or a column cannot be written.
         """
-        save_fitted(self.fitted, Path(folder), include_encoder=include_encoder)
+        save_fitted(self.fitted, Path(folder), include_encoder=include_encoder, compact=compact)
 
     def with_fitted(self, fitted: Fitted) -> Self:
         """Return a recommender with the same parts that answers from what was fitted elsewhere."""

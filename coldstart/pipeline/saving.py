@@ -1,7 +1,9 @@
 """A fitted recommender to a folder and back."""
 
 import hashlib
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from coldstart.encoders.none import NoEncoder
 from coldstart.encoders.reduced import ReducedEncoder
 from coldstart.encoders.text import TextEncoder
 from coldstart.encoders.tfidf import TfidfEncoder
-from coldstart.errors import InvalidInputError, SavedFolderError
+from coldstart.errors import ColdstartWarning, InvalidInputError, SavedFolderError
 from coldstart.fusers.attention import AttentionFuser
 from coldstart.fusers.concat import ConcatFuser
 from coldstart.fusers.weighted import WeightedFuser
@@ -100,10 +102,13 @@ REGISTRY = {part.__name__: part for part in _PARTS}
 """The classes a saved folder may name; parts of your own are handed to ``load`` instead."""
 
 
-def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool) -> None:
+def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool, compact: bool = False) -> None:
     """Write a folder of readable files; see ``Recommender.save``."""
     tensors: Tensors = {}
     fitted = fitted.compacted()
+    ranker: Any = fitted.parts.ranker
+    if compact and hasattr(ranker, "compacted"):
+        ranker = ranker.compacted()
     encoders = _distinct(fitted.parts.encoders)
     inside = [f"encoder_{at}" if include_encoder or _lies_in(e, folder) else None for at, e in enumerate(encoders)]
     parts = fitted.parts
@@ -114,7 +119,7 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool) -> None:
             for at, (encoder, name) in enumerate(zip(encoders, inside, strict=True))
         ],
         "fuser": _pack_part(parts.fuser, tensors, "fuser"),
-        "ranker": _pack_part(parts.ranker, tensors, "ranker"),
+        "ranker": _pack_part(ranker, tensors, "ranker"),
         "items": pack(fitted.vectors and fitted.vectors.rows.whole(), tensors, "items"),
         "index": _pack_part(fitted.vectors.index if fitted.vectors else parts.index, tensors, "index"),
         "vectors": pack({name: rows.whole() for name, rows in fitted.fields.items()}, tensors, "vectors"),
@@ -158,6 +163,9 @@ def load_fitted(folder: Path, yours: Mapping[str, Any], verify: Verify) -> Fitte
         for name, at in config["fields"].items()
     }
     encoders = {at: e.opened(place) if hasattr(e, "opened") else e for at, e in encoders.items()}
+    earlier = _of_earlier_form(config["ranker"])
+    if earlier:
+        config["ranker"] = {**config["ranker"], "state": pack({}, {}, "")}
     roles = {role: _unpack_part(config[role], tensors, role, yours[role]) for role in ("fuser", "ranker", "index")}
     built, items = roles["index"], unpack(config.get("items"), tensors, {})
     vectors = None
@@ -169,7 +177,7 @@ def load_fitted(folder: Path, yours: Mapping[str, Any], verify: Verify) -> Fitte
     lexical, sentences = unpack(config.get("lexical"), tensors, REGISTRY), config.get("sentences", True)
     clicks = unpack(config["clicks"], tensors, {})
     arrived, clock = _load_arrivals(config.get("arrivals"), tensors, clicks)
-    return Fitted(
+    fitted = Fitted(
         parts=Parts(by_field, **roles, lexical=lexical, sentences=sentences),
         catalog=catalog,
         fields={name: Rows.of(vectors) for name, vectors in unpack(config["vectors"], tensors, {}).items()},
@@ -179,7 +187,31 @@ def load_fitted(folder: Path, yours: Mapping[str, Any], verify: Verify) -> Fitte
         clock=clock,
         texts=unpack(config.get("texts"), tensors, REGISTRY),
         vectors=vectors,
-    ).ready()
+    )
+    return _with_whole_ranker(fitted, earlier).ready()
+
+
+def _of_earlier_form(ranker: Json) -> bool:
+    """Whether a saved ``HybridRanker`` was learned by a version that worked in another way."""
+    return ranker.get("class") == "HybridRanker" and "settings_" in dict(ranker["state"]["items"])
+
+
+def _with_whole_ranker(fitted: Fitted, earlier: bool) -> Fitted:
+    """Fit again what a folder does not hold: weights that were left out to save room, or all of an earlier form."""
+    ranker: Any = fitted.parts.ranker
+    if earlier:
+        warnings.warn(
+            "This folder was saved by an earlier version, whose HybridRanker worked in another way: it is fitted anew "
+            "from the clicks in the folder. Save it again to load it faster.",
+            ColdstartWarning,
+            stacklevel=4,
+        )
+        whole = ranker.fit(fitted.features, fitted.clicks)
+    elif hasattr(ranker, "restored"):
+        whole = ranker.restored(fitted.features, fitted.clicks)
+    else:
+        return fitted
+    return replace(fitted, parts=replace(fitted.parts, ranker=whole))
 
 
 def _load_catalog(place: Path, tensors: Tensors) -> tuple[Catalog, Ids]:

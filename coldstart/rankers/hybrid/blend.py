@@ -18,7 +18,7 @@ from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, largest
 from coldstart._component import Component
 from coldstart.rankers.hybrid.calibration import TOP, Calibration, user_scale
 from coldstart.rankers.hybrid.config import HybridConfig
-from coldstart.rankers.hybrid.experts import Experts
+from coldstart.rankers.hybrid.experts import Collaborative, Experts
 from coldstart.rankers.hybrid.prior import TastePrior, clicks_of, log_base_rates
 
 LEAST_TEXT = 0.1
@@ -41,6 +41,8 @@ class Blend(Component):
         Share of the clicks that came while the item was there; None: all, for all.
     experts : Experts or None
         None where clicks are too few for them, or do not say more than the prior.
+    collaborative : Collaborative or None
+        What the experts were fitted with.
     calibration : Calibration
     maybe_new : float
         Chance that an item without clicks, of which nothing is said, is new.
@@ -53,6 +55,7 @@ class Blend(Component):
     counts: FloatArray
     exposure: FloatArray | None = None
     experts: Experts | None = None
+    collaborative: Collaborative | None = None
     calibration: Calibration = field(default_factory=Calibration)
     maybe_new: float = 0.0
     cold_offset: float = 0.0

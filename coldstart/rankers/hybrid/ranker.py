@@ -198,6 +198,23 @@ class HybridRanker(Component):
         fresh.blend_ = self.blend_.refreshed(features.exposure, clicks, origin, fresh._placed.vectors, edited)
         return fresh
 
+    def compacted(self) -> Self:
+        """Return a copy without the weights of the experts, which ``restored`` fits again with the same settings."""
+        small = copy.copy(self)
+        small.blend_ = replace(self.blend_, experts=None)
+        return small
+
+    def restored(self, features: Features, clicks: Csr) -> Self:
+        """Return a copy of what ``compacted`` returned with experts, fitted on all clicks there are now."""
+        blend = self.blend_
+        if blend.collaborative is None or blend.experts is not None:
+            return self
+        whole, liked = copy.copy(self), _liked(clicks)
+        blend = replace(blend, counts=_counts(liked), exposure=features.exposure)
+        with _stage("experts", liked, {}):
+            whole.blend_ = _with_experts(blend, liked, self.space_.item_vectors(features))
+        return whole
+
     def _learn(self, features: Features, liked: Csr, config: HybridConfig) -> Blend:
         """Choose the settings on a fold, then fit the experts on all clicks."""
         start, seconds = self._start(liked, config), self.report_.setdefault("seconds", {})
@@ -209,13 +226,12 @@ class HybridRanker(Component):
             tuned, report = tune(fold, vectors, tastes, exposure, start, config, generator(self.rng))
         self.report_ |= report
         maybe_new = config.maybe_new if exposure is None else 0.0  # who says what is new says what is not
-        blend = Blend(tuned.prior, counts, exposure, None, tuned.calibration, maybe_new, config=config)
+        blend = Blend(tuned.prior, counts, exposure, None, None, tuned.calibration, maybe_new, config=config)
         if tuned.prior.strength < max(config.prior_strength):
-            by_text = np.flatnonzero(text_weights(counts, exposure, config.text_clicks))
             with _stage("experts", liked, seconds):
-                experts = FittedExperts.of(liked, vectors, by_text, tuned.collaborative, config).compiled()
+                blend = _with_experts(replace(blend, collaborative=tuned.collaborative), liked, vectors)
             with _stage("old stock", liked, seconds):
-                blend = self._bounded(replace(blend, experts=experts), liked, tastes)
+                blend = self._bounded(blend, liked, tastes)
         return blend
 
     def _choose_space(self, fold: Fold, features: Features, config: HybridConfig) -> None:
@@ -395,6 +411,14 @@ def _stage(name: str, clicks: Csr, seconds: dict[str, float]) -> Iterator[None]:
     log.info(
         "HybridRanker.fit: %s, %d users, %d items, %d clicks: %.1f s", name, *clicks.shape, clicks.nnz, seconds[name]
     )
+
+
+def _with_experts(blend: Blend, liked: Csr, vectors: FloatArray) -> Blend:
+    """Fit the experts with the settings of a blend, on clicks (m, n) and vectors (n, dim) where items meet items."""
+    config = blend.config
+    by_text = np.flatnonzero(text_weights(blend.counts, blend.exposure, config.text_clicks))
+    collaborative = blend.collaborative or Collaborative()
+    return replace(blend, experts=FittedExperts.of(liked, vectors, by_text, collaborative, config).compiled())
 
 
 def _liked(clicks: Csr) -> Csr:

@@ -4,7 +4,7 @@ Some items lose all their clicks, as new ones have none; some of the other click
 and come back as strangers with a few likes. Each number is chosen on the part of the fold that it is for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -31,6 +31,9 @@ GIVEN = (1, 2, 3, 5, 10)
 
 REPEATS = 5
 """How often, at most, other likes of the same strangers are drawn."""
+
+OF_A_KIND = 400
+"""Users of each number of likes by whom the prior is judged."""
 
 CANDIDATES = 300
 """Items per user and expert, at most, that the calibration is learned from; at most a third of all, too.
@@ -172,13 +175,27 @@ def _collaborative(
     best, model = replace(start, text_prior=min(config.text_prior)) if exact else start, None
     for name, values in grid:
         tried, report[name] = best, {}
-        for value in values:
+        for value in _uphill(values, report[name]):
             one = replace(tried, **{name: value})  # type: ignore[arg-type]
             fitted = one.fit(columns, vectors, config, model)
             report[name][value] = found(fitted.scores(history), history, relevant)
             if report[name][value] == max(report[name].values()):
                 best, model = one, fitted  # the best one only: each is large
     return best, model or best.fit(columns, vectors, config), report
+
+
+def _uphill(values: Sequence[float], ndcgs: Mapping[float, float]) -> Iterator[float]:
+    """Go through ascending values from the middle one, upwards and then downwards, as long as each is better."""
+    middle = len(values) // 2
+    yield values[middle]
+    for way in (values[middle + 1 :], values[:middle][::-1]):
+        best = max(ndcgs.values())
+        for value in way:
+            yield value
+            if ndcgs[value] < max(ndcgs.values()):
+                break
+        if max(ndcgs.values()) > best:
+            return  # it is better on this side, and so not on the other
 
 
 def _prior(
@@ -197,10 +214,10 @@ def _prior(
     """
     rng = np.random.default_rng(0)
     held = csr_array(fold.held[:, warm])
-    rows = _some_users(held, fold.train, len(warm))
+    rows = _some_users(held, fold.train, len(warm))[:OF_A_KIND]
     asked = [(csr_array(fold.train[rows][:, warm]), csr_array(held[rows]))]
-    strangers = csr_array(fold.strangers[:, warm])
-    repeats = min(max(ASKED // max(strangers.shape[0], 1), 1), REPEATS)
+    strangers = csr_array(fold.strangers[:OF_A_KIND, warm])
+    repeats = min(max(OF_A_KIND // max(strangers.shape[0], 1), 1), REPEATS)
     for likes in GIVEN:
         parts = [_given(strangers, likes, rng) for _ in range(repeats)]
         if parts[0][0].shape[0] >= FEWEST:
