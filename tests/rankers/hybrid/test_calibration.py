@@ -125,7 +125,7 @@ class TestLearn:
         known, new, by_clicks, by_text, counts = simulated(Calibration(), 2)
         scores = np.ones_like(known[0])  # scores and users are alike, so that only the intercept is to be learned
         clicked = np.zeros_like(known[1]), np.zeros_like(new[1])
-        clicked[0][0, :20], clicked[1][1, 0] = True, True  # one clicked twenty known items, the other a single new one
+        clicked[1][0, :20], clicked[0][1, 0] = True, True  # one clicked twenty new items, the other a single known one
         found = Calibration.learn((scores, clicked[0]), (scores, clicked[1]), *np.ones((3, 2, 1)))
         terms = found.of_users(*np.ones((3, 1, 1)))
         assert terms.item() == pytest.approx(0.0, abs=0.05)  # as many odds for new items as for known ones
@@ -140,11 +140,12 @@ class TestLearn:
             assert np.isfinite([getattr(found, name) for name in (*NAMES, "least", "usual")]).all()
 
     def test_scores_that_mislead_are_never_turned_around(self):
-        """The items with the lowest scores were clicked: the slope stays above 0."""
-        known, new, *others = simulated(Calibration(), 300)
-        for scores, clicked in (known, new):
+        """The items with the lowest scores were clicked, of one kind: a higher score still has higher odds."""
+        for at in (0, 1):
+            known, new, *others = simulated(Calibration(), 300)
+            scores, clicked = (known, new)[at]
             clicked[:] = scores == scores.min(axis=1, keepdims=True)
-        assert Calibration.learn(known, new, *others).slope > 0.0
+            assert Calibration.learn(known, new, *others).slope > 0.0
 
     def test_of_users_with_the_fewest_clicks_it_learns_what_is_usual(self):
         """``least``: one in twenty has fewer clicks; ``usual``: the median of what users have."""

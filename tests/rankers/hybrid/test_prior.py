@@ -195,13 +195,20 @@ class TestLearn:
         assert side * (found.weight - 1.0) > 0.03
 
     @pytest.mark.parametrize("seed", range(3))
-    def test_taste_never_counts_for_less_than_the_config_says_and_popularity_never_against_an_item(self, seed):
+    def test_taste_never_counts_for_less_than_the_config_says(self, seed):
         rng = np.random.default_rng(seed)
         clicks = (rng.random((400, 200)) < 0.05).astype(np.float32)  # texts say nothing
         found = learned(clicks, self.VECTORS)
         assert found.taste == CONFIG.taste
-        assert found.weight >= 0.0
         assert found.strength == TastePrior().strength
+
+    def test_popularity_never_counts_against_an_item(self):
+        """Users with two clicks choose the items that those with one leave alone."""
+        popular = np.random.default_rng(0).normal(0, 1.5, 200)
+        once, twice = choices(np.tile(popular, (9_000, 1)), 1), choices(np.tile(-popular, (100, 1)), 2)
+        config = replace(CONFIG, popularity_deviation=10.0)
+        found = learned(np.vstack([once, twice]), self.VECTORS, config=config)
+        assert found.weight == 0.0
 
     def test_how_firmly_it_is_held_to_the_config_is_what_the_deviations_say(self):
         clicks = choices(by_taste(self.VECTORS, 30.0), 10)
@@ -251,7 +258,8 @@ class TestLearn:
         return learned(clicks[:, :100], self.VECTORS[:100]).weight, learned(clicks, self.VECTORS, exposure).weight
 
     def test_the_base_rates_go_by_exposure(self):
-        assert self.weights(None)[1] != self.weights((np.arange(200) < 100).astype(np.float32))[1]
+        """Items that were never clicked are taken for mean ones where they are new, and for unpopular ones if not."""
+        assert self.weights((np.arange(200) < 100).astype(np.float32))[1] > self.weights(None)[1] + 0.2
 
     @pytest.mark.xfail(
         strict=True, reason="items that were not there compete, as mean ones, for the clicks before them"
