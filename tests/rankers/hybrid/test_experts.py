@@ -1,450 +1,487 @@
-from copy import deepcopy
+import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from coldstart.rankers.hybrid import raw as raw_module
-from coldstart.rankers.hybrid.calibration import FLOOR, Calibration, level
-from coldstart.rankers.hybrid.counts import YOUNG, clicks_of, popularity
-from coldstart.rankers.hybrid.experts import Experts, blended, text_part
-from coldstart.rankers.hybrid.raw import Collaborative, Content, Raw
-from coldstart.rankers.hybrid.settings import Settings
-from coldstart.training.folds import HELD
+from coldstart.rankers._ease import PriorEASE, Ridge, TextPrior
+from coldstart.rankers._prior_als import PriorALS
+from coldstart.rankers.hybrid import scorers as scorers_module
+from coldstart.rankers.hybrid.config import HybridConfig
+from coldstart.rankers.hybrid.experts import Collaborative, Experts, FactorFoldIn, FittedExperts, ItemFoldIn
+from coldstart.rankers.hybrid.kernel import neighbours
+from coldstart.rankers.hybrid.scorers import BlockScorer, FactorScorer
+from coldstart.storage import pack, unpack
+
+CONFIG = HybridConfig()
+METHODS = ("exact", "als")
+EXACT, NEAREST = CONFIG, replace(CONFIG, most_kernel=3)
+PLACED_BY_NEIGHBOURS = replace(CONFIG, most_placed=3)
+CLASSES = {
+    cls.__name__: cls for cls in (Experts, BlockScorer, FactorScorer, FactorFoldIn, ItemFoldIn, PriorALS, HybridConfig)
+}
+both = pytest.mark.parametrize("method", METHODS)
 
 
 @pytest.fixture
 def world(make_world):
-    return make_world(n_cold=24, per_kind=44)
+    return make_world(n_cold=10, per_kind=30)
 
 
-def fitted(world, clicks=None, settings=None, few=None, **content):
-    clicks, settings = world.clicks if clicks is None else csr_array(clicks), settings or Settings()
-    settings = settings if few is None else replace(settings, few=few)
-    return Experts.of(clicks, world.texts, settings, Content(**content))
+def fitted(world, method="exact", config=CONFIG, by_text=None, clicks=None):
+    by_text = np.flatnonzero(world.cold) if by_text is None else np.asarray(by_text)
+    clicks = world.clicks if clicks is None else csr_array(clicks)
+    return FittedExperts.of(clicks, world.texts, by_text, Collaborative(method), config)
 
 
-def odds_by_kind(world, odds, cold):
-    """Mean log-odds of each user on the items of each kind, shape (m, n_kinds)."""
+def compiled(*args, **kwargs):
+    return fitted(*args, **kwargs).compiled()
+
+
+def spread_out(experts, scores, n_items):
+    """Scores by clicks and by text where the items are, nan where an item has none; of two columns the later one."""
+    found = np.full((2, len(scores[0]), n_items), np.nan, dtype=np.float32)
+    for at, (items, values) in enumerate(zip((experts.with_clicks, experts.by_text), scores, strict=True)):
+        assert len(items) == values.shape[1]
+        assert len(np.unique(items[items >= 0])) == (items >= 0).sum()
+        found[at][:, items[items >= 0]] = values[:, items >= 0]
+    return found
+
+
+def placed(experts, history, n_items):
+    return spread_out(experts, experts.scores(csr_array(history)), n_items)
+
+
+def assert_same(found, expected, atol=1e-4):
+    np.testing.assert_allclose(found, expected, atol=atol)
+
+
+def by_kind(world, scores, items):
+    """The kind of which items have the best mean score, for each user."""
     kinds = range(world.kinds.max() + 1)
-    return np.stack([odds[:, (world.kinds == kind) & (world.cold == cold)].mean(axis=1) for kind in kinds], axis=1)
+    return np.stack([scores[:, world.kinds[items] == kind].mean(axis=1) for kind in kinds], axis=1).argmax(axis=1)
 
 
-@pytest.mark.parametrize("cold", [True, False], ids=["without clicks", "with clicks"])
-def test_items_of_the_kind_that_a_user_likes_have_the_best_odds(world, cold):
-    found = odds_by_kind(world, fitted(world).log_odds(world.clicks), cold)
-    assert np.mean(found.argmax(axis=1) == world.likes) > 0.97
+class TestFitted:
+    @both
+    def test_items_of_the_kind_that_a_user_likes_score_best(self, world, method):
+        experts = fitted(world, method)
+        by_clicks, by_text = experts.scores(world.clicks)
+        assert np.mean(by_kind(world, by_clicks, experts.warm) == world.likes) > 0.97
+        assert np.mean(by_kind(world, by_text, experts.by_text) == world.likes) > 0.97
+        assert {by_clicks.dtype, by_text.dtype} == {np.dtype(np.float32)}
+
+    def test_by_text_an_item_gets_the_likes_and_the_boosted_scores_by_plain_ease_of_the_warm_items(self, world):
+        experts = fitted(world)
+        liked, plain = (
+            world.clicks[:, experts.warm],
+            PriorEASE.of(
+                Ridge.of(csr_array(world.clicks[:, experts.warm]), 100.0), TextPrior.of(experts.vectors, 10.0), 0.0
+            ),
+        )
+        targets = liked.toarray() + 5.0 * plain.scores(csr_array(liked))
+        ones, others = world.texts[experts.warm].astype(float), world.texts[world.cold].astype(float)
+        kernel = np.exp(-2.0 * (1 - ones @ ones.T)) + 3.0 * np.eye(len(ones))
+        expected = targets @ np.linalg.solve(kernel, np.exp(-2.0 * (1 - ones @ others.T)))
+        assert_same(experts.scores(world.clicks)[1], expected, 1e-3)
+
+    def test_by_clicks_it_is_ease_with_a_text_prior_of_the_items_that_have_clicks(self, world):
+        experts = fitted(world)
+        np.testing.assert_array_equal(experts.warm, np.flatnonzero(world.clicks.sum(axis=0)))
+        clicks, texts = csr_array(world.clicks[:, experts.warm]), world.texts[experts.warm]
+        expected = PriorEASE.of(Ridge.of(clicks, 100.0), TextPrior.of(texts, CONFIG.text_prior_l2), 1.0)
+        assert_same(experts.scores(world.clicks)[0], expected.scores(clicks), 1e-5)
+
+    @pytest.mark.parametrize(("method", "config"), [("exact", EXACT), ("exact", NEAREST), ("als", CONFIG)])
+    def test_the_text_of_an_item_with_clicks_speaks_without_its_own_clicks(self, world, method, config):
+        """Its weights are those of a fit that has all other items to learn from."""
+        item = 2
+        experts = fitted(world, method, config, by_text=[item])
+        weights = np.asarray(csr_array(experts.weights).todense())[:, 0]
+        at = np.searchsorted(experts.warm, item)
+        assert weights[at] == 0.0
+        others = np.delete(np.arange(len(weights)), at)
+        ones, one = experts.vectors[others].astype(float), experts.vectors[at].astype(float)
+        if config is EXACT and method == "exact":
+            expected = np.linalg.solve(
+                np.exp(-2 * (1 - ones @ ones.T)) + 3 * np.eye(len(ones)), np.exp(2 * (ones @ one - 1))
+            )
+            np.testing.assert_allclose(weights[others], expected, atol=1e-4)
+        assert weights[others].max() > 0.0
+
+    def test_above_the_most_that_is_factored_the_nearest_are_averaged(self, world):
+        experts = fitted(world, config=NEAREST)
+        assert experts.regression is None
+        expected = neighbours(experts.vectors, world.texts[world.cold])
+        assert_same(experts.weights.toarray(), expected.toarray(), 1e-6)
+        by_text = experts.scores(world.clicks)[1]
+        assert np.mean(by_kind(world, by_text, experts.by_text) == world.likes) > 0.95
+
+    def test_a_collaborative_expert_that_is_there_already_is_taken(self, world):
+        clicks, warm = world.clicks, np.flatnonzero(world.clicks.sum(axis=0))
+        model = Collaborative().fit(csr_array(clicks[:, warm]), world.texts[warm], CONFIG)
+        by_text = np.flatnonzero(world.cold)
+        found = FittedExperts.of(clicks, world.texts, by_text, Collaborative(), CONFIG, model)
+        assert found.model is model
+        assert_same(found.scores(clicks)[1], fitted(world).scores(clicks)[1])
+
+    @both
+    def test_no_items_to_score_by_text_are_no_trouble(self, world, method):
+        experts = fitted(world, method, by_text=np.zeros(0, dtype=np.int64))
+        assert experts.scores(world.clicks)[1].shape == (90, 0)
+        assert experts.compiled().scores(world.clicks)[1].shape == (90, 0)
 
 
-def test_a_users_odds_are_those_of_their_history_whoever_is_asked_beside_them(world):
-    experts = fitted(world)
-    together = experts.log_odds(world.clicks)
-    assert together.dtype == np.float32
-    for user in (0, 7):
-        np.testing.assert_allclose(experts.log_odds(csr_array(world.clicks[[user]]))[0], together[user], atol=2e-4)
+class TestCollaborative:
+    def test_what_two_fits_on_the_same_clicks_have_in_common_is_taken_over(self, world):
+        warm = np.flatnonzero(world.clicks.sum(axis=0))
+        clicks, texts = csr_array(world.clicks[:, warm]), world.texts[warm]
+        first = Collaborative(l2=10.0).fit(clicks, texts, CONFIG)
+        same, other = (Collaborative(l2=l2, text_prior=2.0).fit(clicks, texts, CONFIG, first) for l2 in (10.0, 30.0))
+        assert same.ridge is first.ridge
+        assert (other.ridge is first.ridge, other.ridge.l2) == (False, 30.0)
+        assert same.text is other.text is first.text
+        assert same.prior == other.prior == 2.0
+        for found, l2 in ((same, 10.0), (other, 30.0)):
+            alone = Collaborative(l2=l2, text_prior=2.0).fit(clicks, texts, CONFIG)
+            assert_same(found.scores(clicks), alone.scores(clicks), 1e-6)
+
+    def test_als_weighs_all_pairs_as_a_multiple_of_the_clicks(self, world):
+        clicks = csr_array(world.clicks[:, ~world.cold])
+        found = Collaborative("als", unobserved=20.0).fit(clicks, world.texts[~world.cold], CONFIG)
+        assert found.unobserved * clicks.shape[0] * clicks.shape[1] == pytest.approx(20.0 * clicks.nnz)
 
 
-@pytest.mark.parametrize("method", ["exact", "als"])
-def test_odds_are_those_of_the_exact_scores(world, method):
-    """By the book: raw scores as shares of the levels, their logarithm, and of few clicks a mean of two and a part."""
-    collaborative, few = Collaborative(method), 10.0
-    calibration = Calibration(1.2, 0.8, 0.3, 0.2, 0.4, -0.5, -2.0)
-    learned = Settings(collaborative, calibration=calibration)
-    counts = world.clicks.sum(axis=0)
-    raw = Raw.of(world.clicks, world.texts, collaborative, Content(), YOUNG)
-    new = counts[raw.young] == 0
-    by_clicks, by_text = raw.scores(csr_array(world.clicks[:, raw.warm]))
-    levels = level(by_clicks), level(by_text[:, new])
-    by_clicks, by_text = by_clicks / levels[0], by_text / levels[1]
-    expected = np.empty((90, world.n_items))
-    expected[:, raw.warm] = calibration.of_known(by_clicks)
-    cosines = world.texts[raw.young] @ world.texts[raw.warm].T
-    crowd = np.maximum(np.sort(cosines, axis=1)[:, -50:], 0.0).mean(axis=1)
-    said = calibration.of_new(
-        by_text, calibration.of_users(levels, clicks_of(world.clicks)), calibration.of_crowd(crowd)
-    )
-    to_come = np.log((counts + 0.5) * HELD / (1 - HELD) / counts[counts > 0].mean())
-    for at, item in enumerate(raw.young):
-        share = few**4 / (few**4 + counts[item] ** 4)
-        own = expected[:, item] if counts[item] else 0.0
-        text = said[:, at] + (to_come[item] if counts[item] else 0.0)
-        expected[:, item] = (1 - share) * own + share * text
-        if counts[item]:
-            expected[:, item] = np.log(np.exp(expected[:, item]) + 0.8 / np.sqrt(counts[item]) * np.exp(text))
-    found = fitted(world, settings=learned, few=few).log_odds(world.clicks)
-    assert (counts[raw.young] > 0).sum() > 3
-    np.testing.assert_allclose(found, expected, atol=2e-3)
-
-
-def test_a_stranger_with_the_history_of_a_known_user_has_the_same_odds(world):
-    experts = fitted(world)
-    alone = csr_array(world.clicks.toarray()[[5]])
-    np.testing.assert_allclose(experts.log_odds(alone)[0], experts.log_odds(world.clicks)[5], atol=2e-4)
-
-
-def test_each_kind_of_item_has_the_odds_of_its_own_calibration(world):
-    plain = fitted(world, few=0.0).log_odds(world.clicks)
-    apart = Settings(calibration=Calibration(known=2.0, intercept=-3.0))
-    moved = fitted(world, settings=apart, few=0.0).log_odds(world.clicks)
-    np.testing.assert_allclose(moved[:, world.cold], plain[:, world.cold] - 3.0, atol=1e-5)
-    np.testing.assert_allclose(moved[:, ~world.cold], 2.0 * plain[:, ~world.cold], atol=1e-5)
-
-
-@pytest.mark.parametrize("popular", [1.0, 0.4])
-def test_popularity_is_added_as_a_share_of_the_users_level(world, popular):
-    settings = Settings(popularity=((1.0, 0.5),))
-    warm, counts = np.flatnonzero(world.clicks.sum(axis=0)), world.clicks.sum(axis=0)
-    alone = np.exp(fitted(world, few=0.0).log_odds(world.clicks))[:, warm]
-    found = np.exp(fitted(world, settings=settings, few=0.0).log_odds(world.clicks, popular))[:, warm]
-    clear = alone > 2 * FLOOR
-    expected = np.tile(0.5 * popular * counts[warm] / np.sort(counts)[-20:].mean(), (90, 1))
-    np.testing.assert_allclose((found - alone)[clear], expected[clear], atol=1e-3)
-
-
-def test_without_the_weight_of_popularity_it_says_nothing(world):
-    popular, plain = (
-        fitted(world, settings=Settings(popularity=((1.0, weight),))).log_odds(world.clicks, dial)
-        for weight, dial in ((0.5, 0.0), (0.0, 1.0))
-    )
-    np.testing.assert_array_equal(popular, plain)
-
-
-def test_someone_of_whom_nothing_is_known_gets_what_is_popular(world):
-    odds = fitted(world, settings=Settings(popularity=((1.0, 1.0),))).log_odds(csr_array((1, world.n_items)))[0]
-    assert np.isfinite(odds).all()
-    counts = world.clicks.sum(axis=0)
-    assert odds[counts == counts.max()].min() == odds.max()
-
-
-class TestFewClicks:
-    def odds_of_the_first(self, make_world, n_clicks, few):
-        """How much better its odds are for those who like its kind, 0, than for those who like that of its clickers."""
-        world = make_world()
-        clicks, wrong = world.clicks.toarray(), world.likes == 1
-        clicks[:, 0] = wrong & (np.cumsum(wrong) <= n_clicks)
-        settings = Settings(Collaborative(l2=10.0, prior=0.0))
-        odds = fitted(world, clicks, settings, few=few).log_odds(csr_array(clicks))
-        others = clicks[:, 0] == 0
-        return odds[world.likes == 0, 0].mean() - odds[wrong & others, 0].mean()
-
-    def test_one_click_leaves_an_item_where_its_text_is_and_many_move_it(self, make_world):
-        one, many = (self.odds_of_the_first(make_world, n_clicks, few=10.0) for n_clicks in (1, 20))
-        assert many < 0.0 < one
-
-    def test_the_more_the_longer_text_is_let_speak(self, make_world):
-        alone, a_bit, more = (self.odds_of_the_first(make_world, 1, few) for few in (0.0, 10.0, 300.0))
-        assert alone < 0.0 < a_bit < more
-
-    def test_an_item_with_many_clicks_speaks_for_itself(self, make_world):
-        world = make_world()
-        odds, without = (fitted(world, few=few).log_odds(world.clicks) for few in (30.0, 0.0))
-        many = world.clicks.sum(axis=0) > YOUNG
-        assert 20 < many.sum() < world.n_items - 20
-        np.testing.assert_allclose(odds[:, many], without[:, many], atol=1e-4)
-
-    def test_what_is_expected_of_an_item_rises_with_its_clicks(self, make_world):
-        world = make_world()
-        clicks = world.clicks.toarray()
-        clicks[:, :3] = 0.0
-        clicks[:1, 0], clicks[:4, 1], clicks[:9, 2] = 1.0, 1.0, 1.0
-        world.features.dense[1:3] = world.features.dense[0]
-        odds = fitted(world, clicks, few=1000.0).log_odds(csr_array(clicks[60:]))
-        of_one, of_four, of_nine = odds[:, :3].T
-        assert (of_four - of_one).mean() > 0.3
-        assert (of_nine - of_four).mean() > 0.3
-
-    def test_items_that_were_never_liked_much_do_not_flood_the_lists(self, make_world):
-        """A third of the items of every kind is old and has a click or two: fewer of them than of others are shown."""
-        world = make_world(n_users=150, n_cold=0)
-        clicks, unloved = world.clicks.toarray(), np.arange(world.n_items) % 3 == 0
-        clicks[:, unloved] *= np.cumsum(clicks[:, unloved], axis=0) <= 2
-        odds = fitted(world, clicks, few=10.0).log_odds(csr_array(clicks))
-        top = np.argsort(-np.where(clicks > 0, -np.inf, odds), axis=1)[:, :10]
-        assert unloved[top].mean() < 0.1
-
-
-class TestVoices:
-    SETTINGS = Settings(popularity=((1.0, 0.5), (50.0, 0.1)))
-
-    def test_they_are_shares_that_sum_to_1(self, world):
-        for experts in (fitted(world, settings=self.SETTINGS), fitted(world, few=0.0)):
-            found = experts.voices(world.clicks)
-            assert found.shape == (3, 90, world.n_items)
+class TestCompiled:
+    @pytest.mark.parametrize("config", [EXACT, NEAREST], ids=["kernel", "neighbours"])
+    @both
+    def test_scores_are_those_of_the_regressions(self, world, method, config):
+        experts = fitted(world, method, config)
+        for found, expected in zip(experts.compiled().scores(world.clicks), experts.scores(world.clicks), strict=True):
             assert found.dtype == np.float32
-            assert found.min() >= 0.0
-            np.testing.assert_allclose(found.sum(axis=0), 1.0, atol=1e-6)
+            assert_same(found, expected, 2e-4)
 
-    def test_text_alone_speaks_for_items_without_clicks(self, world):
-        found = fitted(world, settings=self.SETTINGS).voices(world.clicks)[:, :, world.cold]
-        assert np.all(found[0] == 1.0)
-        assert not found[1:].any()
+    def test_in_two_bytes_they_are_so_to_three_digits(self, monkeypatch, world):
+        monkeypatch.setattr(scorers_module, "MOST_FLOAT32", 3)
+        experts = fitted(world)
+        lighter = experts.compiled()
+        kinds = {lighter.collaborative.blocks[0].dtype, lighter.content.blocks[0].dtype, lighter.placing.dtype}
+        assert kinds == {np.dtype(np.float16)}
+        for found, expected in zip(lighter.scores(world.clicks), experts.scores(world.clicks), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=5e-3, atol=5e-3)
 
-    def test_of_an_item_with_few_clicks_text_has_at_least_its_share_of_many_none(self, make_world):
-        world = make_world()
-        found, counts = fitted(world, few=5.0).voices(world.clicks)[0], world.clicks.sum(axis=0)
-        assert not found[:, counts > YOUNG].any()
-        few = (counts > 0) & (counts <= YOUNG)
-        share = (5.0**4 / (5.0**4 + counts**4))[few]
-        assert (found[:, few] >= share - 1e-5).all()
-        assert (found[:, few].max(axis=0) > share + 0.01).any()  # where clicks say less than the text foretells
-        assert (found[:, few] <= 1.0).all()
+    def test_a_history_alone_has_the_scores_it_has_among_others(self, world):
+        experts = compiled(world)
+        together = experts.scores(world.clicks)
+        for user in (0, 7):
+            for one, all_of_them in zip(experts.scores(csr_array(world.clicks[[user]])), together, strict=True):
+                assert_same(one[0], all_of_them[user])
 
-    def test_without_popularity_it_has_no_share(self, world):
-        assert not fitted(world).voices(world.clicks)[2].any()
-        assert not fitted(world, settings=self.SETTINGS).voices(world.clicks, 0.0)[2].any()
+    @both
+    def test_likes_of_items_without_clicks_at_the_fit_say_nothing_to_the_experts(self, world, method):
+        experts, more = compiled(world, method), world.clicks.toarray()
+        more[:, np.flatnonzero(world.cold)[::2]] = 1.0
+        for found, expected in zip(experts.scores(csr_array(more)), experts.scores(world.clicks), strict=True):
+            assert_same(found, expected)
 
-    def test_popularity_says_the_more_the_more_popular_an_item_is_and_the_fewer_clicks_a_user_has(self, make_world):
-        world = make_world()
-        experts, counts = fitted(world, settings=self.SETTINGS, few=0.0), world.clicks.sum(axis=0)
-        history = np.zeros((2, world.n_items), dtype=np.float32)
-        history[0, 5], history[1, :30] = 1.0, 1.0
-        short, long = experts.voices(csr_array(history))[2]
-        known = ~world.cold & (world.kinds == 0)
-        assert short[known].mean() > long[known].mean()
-        order = np.argsort(counts[known])
-        assert short[known][order[-8:]].mean() > short[known][order[:8]].mean()
+    @pytest.mark.parametrize(("shape", "clicked"), [((1, 1), 1), ((1, 2), 1), ((2, 1), 1), ((1, 3), 3), ((4, 3), 3)])
+    @both
+    def test_the_smallest_sizes_have_finite_scores(self, shape, clicked, method):
+        clicks = np.zeros(shape, dtype=np.float32)
+        clicks[:, :clicked] = 1.0
+        vectors = np.eye(*[max(shape)] * 2, dtype=np.float32)[: shape[1]]
+        vectors[-1] = 0.0  # without text
+        rows = csr_array(clicks)
+        experts = FittedExperts.of(rows, vectors, np.arange(clicked, shape[1]), Collaborative(method), CONFIG)
+        for found, expected in zip(experts.compiled().scores(rows), experts.scores(rows), strict=True):
+            assert np.isfinite(found).all()
+            assert_same(found, expected)
 
-    def test_of_nobody_popularity_says_nearly_all(self, make_world):
-        world = make_world()
-        found = fitted(world, settings=self.SETTINGS, few=0.0).voices(csr_array((1, world.n_items)))
-        assert found[2, 0, ~world.cold].min() > 0.9
+
+def drawn(seed, n_users, n_items=13, dim=5):
+    """Clicks, some on every item, and texts of which one is empty."""
+    rng = np.random.default_rng(seed)
+    clicks = (rng.random((n_users, n_items)) < 0.3).astype(np.float32)
+    clicks[rng.integers(0, n_users, n_items), np.arange(n_items)] = 1.0
+    vectors = rng.standard_normal((n_items, dim))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors[3] = 0.0
+    return clicks, vectors.astype(np.float32)
+
+
+class TestItemFoldIn:
+    def model(self, clicks, vectors, l2=10.0, prior=1.0):
+        return PriorEASE.of(Ridge.of(csr_array(clicks), l2), TextPrior.of(vectors, 2.0), prior)
+
+    def weights(self, model):
+        found = np.empty((len(model.diagonal),) * 2, dtype=np.float32)
+        model.fill(found)
+        return found
+
+    def columns(self, model, clicks, new, vectors):
+        scorer = BlockScorer((self.weights(model),))
+        found = ItemFoldIn.of(model).columns(scorer, csr_array(clicks), csr_array(new), vectors)
+        return found.blocks[0]
+
+    @settings(deadline=None, max_examples=60)
+    @given(
+        st.integers(0, 2**32 - 1),
+        st.sampled_from([40, 13, 6]),
+        st.sampled_from([3.0, 10.0, 300.0]),
+        st.sampled_from([0.0, 0.5, 1.0, 4.0]),
+    )
+    def test_a_column_is_that_of_a_fit_that_had_the_item(self, seed, n_users, l2, prior):
+        clicks, vectors = drawn(seed, n_users)
+        model = self.model(clicks[:, :-1], vectors[:-1], l2, prior)
+        found = self.columns(model, clicks[:, :-1], clicks[:, -1:], vectors[-1:])
+        expected = self.weights(self.model(clicks, vectors, l2, prior))[:-1, -1:]
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+
+    @settings(deadline=None, max_examples=60)
+    @given(st.integers(0, 2**32 - 1), st.sampled_from([40, 6]), st.sampled_from([0.0, 1.0, 4.0]))
+    def test_columns_solve_the_equations_for_users_who_came_later(self, seed, n_users, prior):
+        """b = P (X'x + r l2 C_new), with x the clicks of users of whom some were not there at the fit."""
+        clicks, vectors = drawn(seed, n_users)
+        later, texts = drawn(seed + 1, 9, 13 + 3)
+        found = self.columns(self.model(clicks, vectors, 10.0, prior), later[:, :13], later[:, 13:], texts[:3])
+        gram = vectors.T.astype(float) @ vectors + 2.0 * np.eye(5)
+        c_new = vectors @ np.linalg.solve(gram, texts[:3].T.astype(float))
+        left = clicks.T.astype(float) @ clicks + 10.0 * np.eye(13)
+        expected = np.linalg.solve(left, later[:, :13].T @ later[:, 13:] + prior * 10.0 * c_new)
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+
+    def test_items_of_whom_nobody_likes_anything_else_have_what_their_text_says(self):
+        clicks, vectors = drawn(0, 40)
+        model, alone = self.model(clicks, vectors), np.zeros((2, 13), dtype=np.float32)
+        found = self.columns(model, alone, np.ones((2, 1), dtype=np.float32), vectors[:1])
+        np.testing.assert_allclose(found[:, 0], 10.0 * model.reached @ vectors[0], atol=1e-5)
+
+    def test_columns_have_as_many_bytes_as_the_weights_they_are_for(self):
+        clicks, vectors = drawn(0, 40)
+        model = self.model(clicks, vectors)
+        half = BlockScorer((self.weights(model).astype(np.float16),))
+        found = ItemFoldIn.of(model).columns(half, csr_array(clicks), csr_array(clicks[:, :2]), vectors[:2]).blocks[0]
+        assert found.dtype == np.float16
+        np.testing.assert_allclose(found, self.columns(model, clicks, clicks[:, :2], vectors[:2]), atol=5e-3)
+
+
+def test_factors_of_a_later_item_are_those_of_als(world):
+    experts = compiled(world, "als")
+    als, rows = experts.collaborative.als, csr_array(world.clicks[:, experts.warm])
+    new, texts = csr_array(world.clicks[:, [0, 4]]), world.texts[[0, 4]]
+    found = experts.fold_in.columns(experts.collaborative, rows, new, texts)
+    expected = als.code(rows) @ als.new_items(csr_array(new.T), als.code(rows), texts).T
+    assert_same(found.scores(rows), expected, 1e-5)
 
 
 class TestMoved:
-    def test_another_order_changes_nothing_but_the_order(self, world):
-        experts, order = fitted(world), np.random.default_rng(0).permutation(world.n_items)
-        moved = experts.moved(world.texts[order], order)
-        found = moved.log_odds(csr_array(world.clicks[:, order]))
-        np.testing.assert_allclose(found, experts.log_odds(world.clicks)[:, order], atol=1e-4)
+    @both
+    def test_another_order_changes_nothing_but_the_order(self, world, method):
+        experts, order = compiled(world, method), np.random.default_rng(0).permutation(world.n_items)
+        moved = experts.moved(np.argsort(order), np.zeros(0, np.int64), world.texts[:0])
+        found = placed(moved, world.clicks[:, order], world.n_items)
+        assert_same(found, placed(experts, world.clicks, world.n_items)[:, :, order])
 
-    @pytest.mark.parametrize("few", [0.0, 5.0])
-    def test_items_that_stay_keep_their_odds_when_items_that_nobody_clicked_go(self, world, few):
-        """Those of kinds that the users do not like: of the best 20, by which levels go, all stay."""
-        experts = fitted(world, few=few)
-        asked = csr_array(world.clicks[world.likes == 0])
-        stay = np.flatnonzero(~(world.cold & (world.kinds == 2)))
-        found = experts.moved(world.texts[stay], stay).log_odds(csr_array(asked[:, stay]))
-        np.testing.assert_allclose(found, experts.log_odds(asked)[:, stay], atol=1e-4)
+    @both
+    def test_a_like_of_an_item_that_is_gone_is_forgotten_and_the_first_items_is_not(self, world, method):
+        """The first item stays where items that are gone might be looked up."""
+        experts, gone = compiled(world, method), [2, 5, int(np.flatnonzero(world.cold)[0])]
+        stay = np.delete(np.arange(world.n_items), gone)
+        place = np.full(world.n_items, -1)
+        place[stay] = np.arange(len(stay))
+        moved = experts.moved(place, np.zeros(0, np.int64), world.texts[:0])
+        history = np.stack([world.only(0, 2, 3), world.only(3, 5), world.only(2)])
+        without = history.copy()
+        without[:, gone] = 0.0
+        found = placed(moved, history[:, stay], len(stay))
+        assert_same(found, placed(experts, without, world.n_items)[:, :, stay])
+        assert (moved.warm < 0).sum() == 2
+        assert (moved.by_text < 0).sum() == 1
 
-    @pytest.mark.parametrize(("few", "within"), [(0.0, 1e-4), (10.0, 0.02)])
-    def test_items_that_stay_keep_their_odds_when_items_that_the_user_did_not_click_go(self, world, few, within):
-        """But for those with few clicks: what is expected of them goes by the mean of all."""
-        experts = fitted(world, few=few)
-        gone = np.flatnonzero(~world.cold)[:3]
-        stay = np.setdiff1d(np.arange(world.n_items), gone)
-        asked = csr_array(world.clicks[world.clicks[:, gone].sum(axis=1) == 0])
-        assert asked.shape[0] > 10
-        found = experts.moved(world.texts[stay], stay).log_odds(csr_array(asked[:, stay]))
-        np.testing.assert_allclose(found, experts.log_odds(asked)[:, stay], atol=within)
+    def test_an_item_that_was_taken_out_stays_out_through_later_changes(self, world):
+        experts, place = compiled(world), np.arange(world.n_items) - 1
+        once = experts.moved(place, np.zeros(0, np.int64), world.texts[:0])
+        again = once.moved(np.arange(world.n_items - 1), np.zeros(0, np.int64), world.texts[:0])
+        np.testing.assert_array_equal(again.warm, once.warm)
+        assert once.warm[0] == -1
 
-    def test_a_click_on_an_item_that_is_gone_is_forgotten(self, world):
-        experts, stay = fitted(world, few=0.0), np.arange(1, world.n_items)
-        with_it, without = (np.zeros((1, world.n_items), dtype=np.float32) for _ in range(2))
-        with_it[0, [0, 3, 4]], without[0, [3, 4]] = 1.0, 1.0
-        moved = experts.moved(world.texts[stay], stay)
-        expected = experts.log_odds(csr_array(without))[:, 1:]
-        np.testing.assert_allclose(moved.log_odds(csr_array(with_it[:, 1:])), expected, atol=1e-4)
-
-    def test_new_items_have_finite_odds_the_higher_the_more_their_text_is_liked(self, world):
-        experts, vectors = fitted(world), world.texts
-        origin = np.append(np.arange(world.n_items), [-1, -1, -1])
-        like_others = vectors[[np.flatnonzero(world.cold & (world.kinds == kind))[0] for kind in (0, 1)]]
-        grown = experts.moved(np.vstack([vectors, like_others, 0 * vectors[:1]]), origin)
-        odds = grown.log_odds(csr_array(np.hstack([world.clicks.toarray(), np.zeros((90, 3))])))
-        assert odds.shape == (90, world.n_items + 3)
-        assert np.isfinite(odds).all()
-        of_0, of_1, of_nothing = odds[:, -3:].T
-        assert np.mean((of_0 > of_1)[world.likes == 0]) > 0.9
-        assert np.mean((of_1 > of_0)[world.likes == 1]) > 0.9
-        assert of_nothing.std() < 0.5 * of_0.std()  # it is for nobody more than for others
-        known = world.clicks.sum(axis=0) > YOUNG
-        np.testing.assert_allclose(odds[:, :-3][:, known], experts.log_odds(world.clicks)[:, known], atol=1e-4)
-
-    @pytest.mark.parametrize("method", ["exact", "als"])
-    def test_a_new_item_is_where_its_twin_was_fitted_or_about_there_if_it_is_placed_by_neighbours(self, world, method):
-        experts, vectors = fitted(world, settings=Settings(Collaborative(method))), world.texts
-        twin = np.flatnonzero(world.cold & (world.kinds == 0))[0]
-        grown = experts.moved(np.vstack([vectors, vectors[twin]]), np.append(np.arange(world.n_items), -1))
-        users = world.clicks.toarray()[world.likes == 0]
-        odds = grown.log_odds(csr_array(np.hstack([users, np.zeros((len(users), 1))])))
-        if method == "exact":
-            np.testing.assert_allclose(odds[:, -1], odds[:, twin], atol=1e-3)
+    @pytest.mark.parametrize(
+        ("method", "config"),
+        [("exact", EXACT), ("exact", PLACED_BY_NEIGHBOURS), ("exact", NEAREST), ("als", CONFIG)],
+        ids=["kernel", "too many to place by the kernel", "neighbours", "factors"],
+    )
+    def test_a_new_item_is_where_a_fit_would_have_placed_it(self, world, method, config):
+        late = np.flatnonzero(world.cold)[[0, 12]]
+        early = np.setdiff1d(np.flatnonzero(world.cold), late)
+        experts = compiled(world, method, config, by_text=early)
+        grown = experts.moved(np.arange(world.n_items), late, world.texts[late])
+        found = placed(grown, world.clicks, world.n_items)
+        if config is PLACED_BY_NEIGHBOURS:
+            config = NEAREST
+            liked = world.clicks[:, experts.warm].toarray()
+            targets = liked + 5.0 * experts.scores(world.clicks)[0]
+            expected = targets @ neighbours(experts.vectors, world.texts[late]).toarray()
+            assert_same(found[1][:, late], expected, 2e-4)
+        elif config is NEAREST:
+            assert (
+                np.corrcoef(
+                    found[1][:, late].ravel(),
+                    placed(compiled(world, method, config), world.clicks, world.n_items)[1][:, late].ravel(),
+                )[0, 1]
+                > 0.95
+            )
         else:
-            assert np.abs(np.median(odds[:, -1] - odds[:, twin])) < 1.0
+            fresh = placed(compiled(world, method, config), world.clicks, world.n_items)
+            assert_same(found[1][:, late], fresh[1][:, late], 5e-4)
+        assert_same(found[1][:, early], placed(experts, world.clicks, world.n_items)[1][:, early], 1e-5)
 
-    def test_items_come_go_and_change_places_at_once_and_again(self, world):
-        experts, vectors = fitted(world), world.texts
-        rng = np.random.default_rng(0)
-        first = np.append(rng.permutation(world.n_items), -1)
-        second = rng.permutation(len(first))
-        then = np.vstack([vectors, vectors[:1]])[np.append(first[:-1], -1)]
-        once = experts.moved(then[second], first[second])
-        twice = experts.moved(then, first).moved(then[second], second)
-        history = csr_array((rng.random((5, len(first))) < 0.1).astype(np.float32))
-        np.testing.assert_allclose(once.log_odds(history), twice.log_odds(history), atol=1e-4)
-
-    def test_the_experts_themselves_stay_as_they_were(self, world):
-        experts = fitted(world, few=3.0)
-        before = deepcopy(experts)
-        experts.moved(world.texts[[4, 2, 2]], np.array([4, -1, 100])).log_odds(csr_array((1, 3)))
-        for name in ("warm", "young", "popular", "counts", "vectors", "texts"):
-            np.testing.assert_array_equal(getattr(experts, name), getattr(before, name))
-        np.testing.assert_array_equal(experts.answers.weights, before.answers.weights)
-        assert (experts.near != before.near).nnz == 0
-
-    @pytest.mark.parametrize("few", [10.0, 0.0])
-    def test_few_items_without_clicks_keep_their_odds_when_others_go(self, make_world, few):
-        world = make_world(n_cold=6)
-        stay = np.flatnonzero(~(world.cold & (world.kinds == 2)))
-        asked = csr_array(world.clicks[world.likes == 0])
-        experts = fitted(world, few=few)
-        found = experts.moved(world.texts[stay], stay).log_odds(csr_array(asked[:, stay]))
-        np.testing.assert_allclose(found, experts.log_odds(asked)[:, stay], atol=0.5)
-
-    def test_the_only_item_without_clicks_is_for_those_who_like_what_is_like_it(self, make_world):
-        world = make_world(n_cold=0)
-        vectors, near = world.texts, np.zeros((1, 8), dtype=np.float32)
-        near[0, :2] = 0.95, 0.31  # of kind 0, with a little of kind 1
-        grown = fitted(world).moved(np.vstack([vectors, near]), np.append(np.arange(world.n_items), -1))
-        odds = grown.log_odds(csr_array(np.hstack([world.clicks.toarray(), np.zeros((90, 1))])))[:, -1]
-        assert np.median(odds[world.likes == 0]) > np.median(odds[world.likes == 1]) + 0.5
-
-    def test_an_item_whose_text_was_changed_is_placed_by_its_new_text(self, world):
-        experts, vectors = fitted(world), world.texts.copy()
+    @both
+    def test_an_item_whose_text_was_changed_is_placed_by_its_new_text(self, world, method):
+        experts = compiled(world, method)
         item, other = (np.flatnonzero(world.cold & (world.kinds == kind))[0] for kind in (2, 0))
-        vectors[item] = vectors[other]
-        odds = experts.moved(vectors, np.arange(world.n_items)).log_odds(world.clicks)[:, item]
-        assert odds[world.likes == 0].mean() > odds[world.likes == 2].mean()
+        moved = experts.moved(np.arange(world.n_items), np.array([item]), world.texts[[other]])
+        found = placed(moved, world.clicks, world.n_items)[1]
+        assert (moved.by_text == item).sum() == 1
+        assert_same(found[:, item], found[:, other], 1e-3)
 
-    def test_so_is_one_with_few_clicks_and_its_clicks_stay(self, make_world):
-        world = make_world()
+    @both
+    def test_items_come_go_and_change_places_at_once_and_again(self, world, method):
+        experts, rng = compiled(world, method), np.random.default_rng(0)
+        n, text = world.n_items, world.texts[:1] + 0
+        first = rng.permutation(n)  # where each item goes; the new one comes last
+        second = rng.permutation(n + 1)
+        second[[3, 4]] = -1
+        once = experts.moved(second[first], second[[n]], text)
+        twice = experts.moved(first, np.array([n]), text).moved(second, np.zeros(0, np.int64), text[:0])
+        history = (rng.random((5, n + 1)) < 0.1).astype(np.float32)
+        assert_same(placed(once, history, n + 1), placed(twice, history, n + 1))
+
+    @both
+    def test_the_experts_before_stay_as_they_were(self, world, method):
+        experts = compiled(world, method)
+        before = pickle.dumps(experts)
+        grown = experts.moved(np.arange(world.n_items) - 1, np.array([world.n_items - 1]), world.texts[:1])
+        grown.folding_in(np.array([world.n_items - 1]), world.clicks, world.texts[:1])
+        assert pickle.dumps(experts) == before
+
+
+class TestFoldingIn:
+    @pytest.fixture
+    def later(self, world):
+        """Clicks that came after the fit, on two items without clicks, one of kind 0 and one of kind 1."""
         clicks = world.clicks.toarray()
-        clicks[:, 0] *= np.cumsum(clicks[:, 0]) <= 2
-        experts, vectors = fitted(world, clicks, few=100.0), world.texts.copy()
-        vectors[0] = vectors[np.flatnonzero(world.cold & (world.kinds == 1))[0]]
-        moved = experts.moved(vectors, np.arange(world.n_items))
-        before, after = (one.log_odds(csr_array(clicks))[:, 0] for one in (experts, moved))
-        assert before[world.likes == 0].mean() > before[world.likes == 1].mean()
-        assert after[world.likes == 1].mean() > after[world.likes == 0].mean()
-        assert moved.counts[0] == 2.0
-        np.testing.assert_allclose(moved.voices(csr_array(clicks))[0, 0, 0], 1.0, rtol=1e-5)
+        items = np.array([np.flatnonzero(world.cold & (world.kinds == kind))[0] for kind in (0, 1)])
+        for kind, item in enumerate(items):
+            clicks[world.likes == kind, item] = np.arange((world.likes == kind).sum()) % 2
+        return items, clicks
 
-    def test_one_with_few_clicks_can_go(self, make_world):
-        world = make_world()
-        few = np.flatnonzero((world.clicks.sum(axis=0) <= YOUNG) & ~world.cold)
-        stay = np.setdiff1d(np.arange(world.n_items), few[:2])
-        moved = fitted(world).moved(world.texts[stay], stay)
-        users = csr_array(world.clicks[:, stay])
-        assert np.isfinite(moved.log_odds(users)).all()
-        np.testing.assert_allclose(moved.voices(users).sum(axis=0), 1.0, atol=1e-5)
+    @both
+    def test_an_item_gets_a_score_by_clicks_beside_that_by_text(self, world, method, later):
+        items, clicks = later
+        experts = compiled(world, method)
+        folded = experts.folding_in(items, csr_array(clicks), world.texts[items])
+        found, before = (placed(one, world.clicks, world.n_items) for one in (folded, experts))
+        np.testing.assert_array_equal(folded.with_clicks, np.append(experts.warm, items))
+        for kind, item in enumerate(items):
+            scores, likes = found[0][:, item], world.likes == kind
+            assert scores[likes].mean() > 2 * scores[~likes].mean()
+        found[0][:, items] = np.nan
+        assert_same(found, before, 1e-6)
 
+    def test_it_is_the_column_of_a_fit_that_had_the_clicks(self, world, later):
+        items, clicks = later
+        folded = compiled(world).folding_in(items[:1], csr_array(clicks), world.texts[items[:1]])
+        clicks[:, items[1]] = 0.0
+        fresh = compiled(world, clicks=clicks)
+        expected = placed(fresh, world.clicks, world.n_items)[0][:, items[0]]
+        assert_same(placed(folded, world.clicks, world.n_items)[0][:, items[0]], expected, 2e-4)
 
-class TestManyItems:
-    def test_above_the_most_that_is_inverted_the_nearest_are_averaged(self, monkeypatch, world):
-        monkeypatch.setattr(raw_module, "MOST_EXACT", 3)
-        experts = fitted(world)
-        found = odds_by_kind(world, experts.log_odds(world.clicks), True)
-        assert np.mean(found.argmax(axis=1) == world.likes) > 0.95
+    @both
+    def test_more_clicks_replace_what_fewer_said(self, world, method, later):
+        items, clicks = later
+        few = clicks.copy()
+        few[np.flatnonzero(few[:, items[0]])[2:], items[0]] = 0.0
+        experts, texts = compiled(world, method), world.texts[items]
+        once = experts.folding_in(items, csr_array(clicks), texts)
+        twice = experts.folding_in(items, csr_array(few), texts).folding_in(items[:1], csr_array(clicks), texts[:1])
+        assert (twice.clicked == items[0]).sum() == 1
+        assert_same(placed(twice, world.clicks, world.n_items), placed(once, world.clicks, world.n_items))
 
+    @both
+    def test_how_often_somebody_clicked_does_not_matter(self, world, method, later):
+        items, clicks = later
+        experts, texts = compiled(world, method), world.texts[items]
+        once, often = (experts.folding_in(items, csr_array(times * clicks), texts) for times in (1.0, 3.0))
+        assert_same(placed(often, world.clicks, world.n_items), placed(once, world.clicks, world.n_items), 1e-6)
 
-@pytest.mark.parametrize(("shape", "clicked"), [((1, 1), 1), ((1, 2), 1), ((2, 1), 1), ((1, 3), 3), ((4, 3), 3)])
-def test_the_smallest_sizes_have_finite_odds(shape, clicked):
-    clicks = np.zeros(shape, dtype=np.float32)
-    clicks[:, :clicked] = 1.0
-    vectors = np.eye(*[max(shape)] * 2, dtype=np.float32)[: shape[1]]
-    vectors[-1] = 0.0  # without text
-    for few in (0.0, 5.0):
-        odds = Experts.of(csr_array(clicks), vectors, Settings(few=few), Content()).log_odds(csr_array(clicks))
-        assert odds.shape == shape
-        assert np.isfinite(odds).all()
+    @both
+    def test_who_clicked_none_of_them_does_not_matter(self, world, method, later):
+        items, clicks = later
+        experts, texts = compiled(world, method), world.texts[items]
+        theirs = clicks[clicks[:, items].any(axis=1)]
+        alone, beside = (experts.folding_in(items, csr_array(rows), texts) for rows in (theirs, clicks))
+        assert_same(placed(alone, world.clicks, world.n_items), placed(beside, world.clicks, world.n_items), 1e-5)
 
+    @both
+    def test_without_items_nothing_changes(self, world, method):
+        experts = compiled(world, method)
+        none = experts.folding_in(np.zeros(0, np.int64), world.clicks, world.texts[:0])
+        assert_same(placed(none, world.clicks, world.n_items), placed(experts, world.clicks, world.n_items), 0)
 
-def test_users_have_at_least_one_click():
-    assert clicks_of(csr_array(np.array([[1, 1, 0], [0, 0, 0]]))).tolist() == [[2.0], [1.0]]
-
-
-@pytest.mark.parametrize("n", [1, 3, 40])
-def test_the_20_most_clicked_have_a_popularity_of_1_on_average(n):
-    found = popularity(np.arange(1.0, n + 1))
-    assert np.sort(found)[-20:].mean() == pytest.approx(1.0)
-    assert found[-1] / found[0] == pytest.approx(n)
-
-
-def test_settings_are_compared_by_their_numbers():
-    one, other = (Settings(Collaborative(l2=l2), calibration=Calibration(2.0)) for l2 in (3.0, 4.0))
-    assert replace(one, collaborative=Collaborative(l2=4.0)) == other != one
-
-
-def test_what_was_there_and_not_clicked_is_expected_to_get_less_and_what_comes_later_is_not(world):
-    vectors, cold = world.texts, np.flatnonzero(world.cold)
-    experts, plain = fitted(world, settings=Settings(unseen=-1.5)), fitted(world)
-    lower = experts.log_odds(world.clicks) - plain.log_odds(world.clicks)
-    np.testing.assert_allclose(lower[:, cold], -1.5, atol=1e-5)
-    np.testing.assert_allclose(np.delete(lower, cold, axis=1), 0.0, atol=1e-5)
-    grown = experts.moved(np.vstack([vectors, vectors[cold[:1]]]), np.append(np.arange(world.n_items), -1))
-    odds = grown.log_odds(csr_array(np.hstack([world.clicks.toarray(), np.zeros((90, 1))])))
-    np.testing.assert_allclose(odds[:, -1] - odds[:, cold[0]], 1.5, atol=1e-3)
-
-
-class TestBlended:
-    NOBODY, ALL = (np.full(1, share, dtype=np.float32) for share in (0.0, 1.0))
-    PART = np.full(1, 0.37, dtype=np.float32)
-
-    def blended(self, by_clicks, by_text, share, foretold):
-        return blended(np.array([[by_clicks]], "f4"), np.array([[by_text]], "f4"), share, foretold).item()
-
-    def test_few_clicks_that_say_much_are_not_talked_down_by_text(self):
-        assert self.blended(3.0, -8.0, self.NOBODY, self.PART) == pytest.approx(3.0, abs=1e-3)
-
-    def test_few_clicks_that_say_nothing_leave_an_item_what_its_text_foretells(self):
-        assert self.blended(-30.0, 2.0, self.NOBODY, self.PART) == pytest.approx(2.0 + np.log(0.37), abs=1e-3)
-
-    def test_without_a_part_foretold_it_is_the_mean(self):
-        assert self.blended(1.0, 3.0, self.NOBODY + 0.25, self.NOBODY) == pytest.approx(1.5)
-
-    def test_text_has_said_all_or_nothing_at_the_ends(self):
-        clicks, text = np.array([[3.0, -30.0]], "f4"), np.array([[-8.0, 2.0]], "f4")
-        assert np.allclose(text_part(clicks, text, self.NOBODY, self.PART), [[0.0, 1.0]], atol=1e-3)
-        assert np.allclose(text_part(clicks, text, self.ALL, self.NOBODY), 1.0)
+    @both
+    def test_it_goes_on_when_items_come_and_go(self, world, method, later):
+        items, clicks = later
+        folded = compiled(world, method).folding_in(items, csr_array(clicks), world.texts[items])
+        stay = np.delete(np.arange(world.n_items), [2, items[1]])
+        place = np.full(world.n_items, -1)
+        place[stay] = np.arange(len(stay))
+        moved = folded.moved(place, np.zeros(0, np.int64), world.texts[:0])
+        assert moved.clicked.tolist() == [place[items[0]], -1]
+        history = world.only(0, 3, 4)[None]
+        expected = placed(folded, history, world.n_items)[:, :, stay]
+        assert_same(placed(moved, history[:, stay], len(stay)), expected)
+        again = moved.folding_in(place[items[:1]], csr_array(clicks[:, stay]), world.texts[items[:1]])
+        assert (again.clicked >= 0).sum() == 1
 
 
-def test_a_stranger_gets_no_more_new_items_than_is_usual_and_known_items_alike(make_world):
-    """Of short histories more of what comes next is new, it was learned; of a stranger who only begins it is not."""
-    world = make_world(n_cold=30)
-    calibration = Calibration(count=-1.0, intercept=3.0, least=1.0, usual=-1.0)
-    experts = fitted(world, settings=Settings(calibration=calibration, few=0.0))
-    history = csr_array(world.only(0, 1)[None])
-    known, stranger = (experts.log_odds(history, strangers=np.array([flag])) for flag in (False, True))
-    np.testing.assert_array_equal(experts.log_odds(history), known)
-    np.testing.assert_array_equal(stranger[:, ~world.cold], known[:, ~world.cold])
-    np.testing.assert_allclose((known - stranger)[:, world.cold], 4.0 - np.log(3.0), rtol=1e-4)
+class TestSaved:
+    def everything(self, world, method):
+        """Experts with a later item and clicks on another."""
+        n, item = world.n_items, np.flatnonzero(world.cold)[:1]
+        clicks = world.clicks.toarray()
+        clicks[::3, item] = 1.0
+        grown = compiled(world, method).moved(np.arange(n), np.array([n]), world.texts[:1])
+        wide = csr_array(np.hstack([clicks, np.zeros((90, 1), dtype=np.float32)]))
+        return grown.folding_in(item, wide, world.texts[item]), wide
 
+    @pytest.mark.parametrize("most_float32", [4_096, 3])
+    @both
+    def test_they_come_back_from_a_folder_and_score_the_very_same(self, monkeypatch, world, method, most_float32):
+        monkeypatch.setattr(scorers_module, "MOST_FLOAT32", most_float32)
+        experts, rows = self.everything(world, method)
+        tensors = {}
+        packed = json.loads(json.dumps(pack(experts, tensors, "experts")))
+        again = unpack(packed, tensors, CLASSES)
+        for found, expected in zip(again.scores(rows), experts.scores(rows), strict=True):
+            assert found.tobytes() == expected.tobytes()
+        grown = again.moved(np.arange(world.n_items + 1), np.array([world.n_items + 1]), world.texts[:1])
+        assert grown.content.n_columns == experts.content.n_columns + 1
 
-def test_of_users_with_fewer_clicks_than_those_learned_from_nothing_is_foretold(make_world):
-    """Their one click says little by text; what it says by the clicks of others stays."""
-    world = make_world(n_cold=30)
-    clicks = world.clicks.toarray() * (np.arange(world.n_items) % 5 > 0)  # items of every kind with few clicks, below
-    few = np.arange(world.n_items) % 5 == 0
-    clicks[:, few] = world.clicks.toarray()[:, few] * (np.arange(90)[:, None] < 12)
-    history = csr_array(world.only(1, 2)[None])
-    odds = {}
-    for least in (1.0, 3.0):
-        calibration = Calibration(new_level=5.0, intercept=8.0, least=least, usual=8.0)
-        experts = fitted(world, clicks, settings=Settings(calibration=calibration, few=0.1))
-        odds[least] = experts.log_odds(history)[0]
-    both = np.isin(np.arange(world.n_items), experts.young) & (experts.counts > 0)
-    assert np.max(odds[1.0][both] - odds[3.0][both]) > 1.0
-    by_clicks = fitted(world, clicks, settings=Settings(calibration=calibration, few=0.0)).log_odds(history)[0]
-    np.testing.assert_allclose(odds[3.0][both], by_clicks[both], atol=0.5)
+    @both
+    def test_they_can_be_pickled_even_after_use(self, world, method):
+        experts, rows = self.everything(world, method)
+        expected = experts.scores(rows)
+        for found, same in zip(pickle.loads(pickle.dumps(experts)).scores(rows), expected, strict=True):
+            assert found.tobytes() == same.tobytes()
 
-
-def test_an_item_with_clicks_that_was_taken_out_stays_out_through_later_changes(make_world):
-    world = make_world(n_cold=30)
-    experts, vectors = fitted(world), world.texts
-    without = np.delete(np.arange(world.n_items), 1)  # item 1 has clicks
-    history = csr_array(world.clicks[:5][:, without])
-    once = experts.moved(vectors[without], without)
-    again = once.moved(vectors[without], np.arange(len(without)))
-    assert (once.warm < 0).sum() == (again.warm < 0).sum() == 1
-    np.testing.assert_array_equal(again.log_odds(history), once.log_odds(history))
+    @both
+    def test_what_is_saved_does_not_hold_the_clicks(self, world, method):
+        """Neither the users nor what they liked: an order of items, and what each says of another."""
+        experts, _ = self.everything(world, method)
+        tensors = {}
+        pack(experts, tensors, "experts")
+        assert all(90 not in array.shape for array in tensors.values())

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from coldstart.base import Features, Users
+from coldstart.rankers._ease import PriorEASE, Ridge, TextPrior
 from coldstart.rankers.ease import EASERanker
-from coldstart.rankers.hybrid.ease import EVEN, PriorEASE, Ridge, TextPrior, evened
 
 N_ITEMS, DIM = 12, 5
 USERS = st.sampled_from([40, 12, 11, 5, 1])
@@ -67,7 +67,7 @@ def test_no_item_is_predicted_from_its_own_text():
     assert np.abs(np.diag(TextPrior.of(drawn(0, 1)[1], 2.0).times(np.eye(N_ITEMS, dtype=np.float32)))).max() < 1e-6
 
 
-def test_an_item_without_text_is_told_nothing_and_tells_nothing():
+def test_an_item_without_text_predicts_nothing_and_is_not_predicted():
     c = TextPrior.of(drawn(0, 1)[1], 2.0).times(np.eye(N_ITEMS, dtype=np.float32))
     assert not c[-1].any()
     assert not c[:, -1].any()
@@ -118,7 +118,7 @@ def test_without_the_prior_it_is_ease(seed, n_users):
 
 @pytest.mark.parametrize("prior", [0.0, 1.0, 4.0])
 @pytest.mark.parametrize("n_users", [40, 5])
-def test_an_item_never_speaks_for_itself(n_users, prior):
+def test_an_item_never_predicts_itself(n_users, prior):
     assert np.abs(np.diag(weights_of(model(*drawn(0, n_users), prior=prior)))).max() < 1e-5
 
 
@@ -172,28 +172,34 @@ def test_the_weights_written_out_are_those_of_the_formula(seed, n_users, prior):
     np.testing.assert_allclose(found, expected, atol=2e-4)
 
 
-class TestEvened:
-    @settings(deadline=None)
-    @given(st.integers(0, 2**32 - 1), USERS)
-    def test_each_click_counts_by_how_many_its_user_has_and_all_together_as_before(self, seed, n_users):
-        clicks = csr_array(drawn(seed, n_users)[0])
-        counts, even = clicks.sum(axis=1), evened(clicks)
-        weights = np.square(even.toarray()).max(axis=1)[counts > 0]
-        np.testing.assert_allclose(weights / weights.max(initial=1e-9), _falling(counts[counts > 0]), rtol=1e-5)
-        np.testing.assert_allclose(even.power(2).sum(), clicks.sum(), rtol=1e-5)
-
-    def test_users_alike_are_left_as_they_are(self):
-        clicks = csr_array(np.eye(4, dtype=np.float32)[[0, 1, 2, 3, 0]])
-        np.testing.assert_allclose(evened(clicks).toarray(), clicks.toarray(), rtol=1e-6)
-
-    def test_weights_of_clicks_stay_in_proportion_and_the_clicks_as_they_were(self):
-        clicks = csr_array(np.array([[1.0, 0.5, 0.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]], dtype=np.float32))
-        before, even = clicks.toarray(), evened(clicks).toarray()
-        assert even[0, 0] == pytest.approx(2 * even[0, 1])
-        assert not even[1].any()
-        assert even[2, 0] < 1.0 < even[0, 0]
-        np.testing.assert_array_equal(clicks.toarray(), before)
+@pytest.mark.parametrize("n_users", [40, 5])
+def test_the_same_without_the_prior_is_one_that_never_had_it(n_users):
+    clicks, vectors = drawn(0, n_users)
+    plain, expected = model(clicks, vectors, prior=2.0).plain, model(clicks, vectors, prior=0.0)
+    np.testing.assert_allclose(weights_of(plain), weights_of(expected), atol=1e-6)
+    columns = np.random.default_rng(1).standard_normal((N_ITEMS, 3)).astype(np.float32)
+    found = model(clicks, vectors, prior=2.0).plain_times(columns)
+    np.testing.assert_allclose(found, weights_of(expected) @ columns, atol=1e-5)
 
 
-def _falling(counts):
-    return (counts / counts.min(initial=np.inf)) ** -EVEN
+@pytest.mark.parametrize("n_users", [2_000, 20])
+def test_weights_written_out_in_several_blocks_are_those_of_the_scores(n_users):
+    """Of more items than a block has, with more users than items and with fewer."""
+    rng, n_items = np.random.default_rng(0), 1_100
+    clicks = csr_array((rng.random((n_users, n_items)) < 0.01).astype(np.float32))
+    vectors = drawn(0, 1, n_items)[1]
+    fitted = PriorEASE.of(Ridge.of(clicks, 20.0), TextPrior.of(vectors, 2.0), 1.0)
+    found = np.empty((n_items, n_items), dtype=np.float32)
+    fitted.fill(found)
+    np.testing.assert_allclose(found[[0, 1_023, 1_024, 1_099]], weights_of(fitted)[[0, 1_023, 1_024, 1_099]], atol=1e-5)
+
+
+def test_scoring_and_filling_leave_clicks_and_texts_as_they_were():
+    clicks, vectors = drawn(0, 5)
+    given, before = csr_array(clicks), vectors.copy()
+    fitted = PriorEASE.of(Ridge.of(given, 10.0), TextPrior.of(vectors, 2.0), 1.0)
+    first = fitted.scores(given)
+    fitted.fill(np.empty((N_ITEMS, N_ITEMS), dtype=np.float32))
+    np.testing.assert_array_equal(fitted.scores(given), first)
+    np.testing.assert_array_equal(given.toarray(), clicks)
+    np.testing.assert_array_equal(vectors, before)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldstart.rankers.hybrid.content import KernelRidge, crowding, kernel, nearest, neighbours
+from coldstart.rankers.hybrid.kernel import NEAREST, KernelRidge, kernel, neighbours
 
 WIDTH, L2 = 3.0, 0.5
 
@@ -82,9 +82,9 @@ def test_items_without_text_are_far_from_all():
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 40))
-def test_the_neighbours_weights_sum_to_1_and_no_more_than_asked_for_count(seed, n, count):
+def test_the_neighbours_weights_sum_to_1_and_no_more_count_than_the_count_says(seed, n, count):
     vectors, others = texts(n, seed), texts(6, seed + 1)
-    found = neighbours(nearest(vectors, others, count)).toarray()
+    found = neighbours(vectors, others, count).toarray()
     near = (vectors @ others.T > 1e-3).any(axis=0)
     assert found.shape == (n, 6)
     assert found.min() >= 0.0
@@ -95,27 +95,53 @@ def test_the_neighbours_weights_sum_to_1_and_no_more_than_asked_for_count(seed, 
 def test_neighbours_count_by_the_third_power_of_their_cosine():
     vectors = np.array([[1, 0], [0.6, 0.8], [0, 1], [-1, 0]], dtype=np.float32)
     east = np.array([[1, 0]], dtype=np.float32)
-    found = neighbours(nearest(vectors, east)).toarray()[:, 0]
+    found = neighbours(vectors, east).toarray()[:, 0]
     np.testing.assert_allclose(found, np.array([1, 0.216, 0, 0]) / 1.216, atol=1e-6)
-    assert neighbours(nearest(vectors, east, 1)).toarray()[:, 0].tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert neighbours(vectors, east, 1).toarray()[:, 0].tolist() == [1.0, 0.0, 0.0, 0.0]
 
 
 def test_a_text_that_is_like_none_has_no_neighbours():
     others = np.array([[-1, 0], [0, 0]], dtype=np.float32)
-    assert not neighbours(nearest(np.array([[1, 0]], dtype=np.float32), others)).toarray().any()
-    assert neighbours(nearest(texts(3), np.zeros((0, 4), dtype=np.float32))).shape == (3, 0)
+    assert not neighbours(np.array([[1, 0]], dtype=np.float32), others).toarray().any()
+    assert neighbours(texts(3), np.zeros((0, 4), dtype=np.float32)).shape == (3, 0)
 
 
 def test_items_of_more_than_one_block_have_the_neighbours_they_have_alone():
     vectors, others = texts(40), texts(1030, 1)
-    found = neighbours(nearest(vectors, others, 5))
+    found = neighbours(vectors, others, 5)
     assert found.nnz == 5 * 1030
-    ends = neighbours(nearest(vectors, others[[0, 1023, 1024, 1029]], 5)).toarray()
+    ends = neighbours(vectors, others[[0, 1023, 1024, 1029]], 5).toarray()
     np.testing.assert_allclose(found.toarray()[:, [0, 1023, 1024, 1029]], ends, atol=1e-6)
 
 
-def test_a_text_is_crowded_by_the_mean_cosine_of_its_nearest():
-    vectors = np.array([[1, 0], [0.6, 0.8], [0, 1], [-1, 0]], dtype=np.float32)
-    others = np.array([[1, 0], [0, 1], [0, 0]], dtype=np.float32)
-    np.testing.assert_allclose(crowding(nearest(vectors, others, 2), 2), [0.8, 0.9, 0.0], atol=1e-6)
-    np.testing.assert_allclose(crowding(nearest(vectors, others)), [0.4, 0.45, 0.0], atol=1e-6)
+def test_by_default_the_nearest_50_are_averaged():
+    vectors = np.full((80, 1), 1.0, dtype=np.float32)
+    assert neighbours(vectors, vectors[:1]).nnz == NEAREST == 50
+
+
+def test_the_inverse_is_that_of_the_kernel_with_its_ridge_and_leaves_the_factor_as_it_was():
+    vectors = texts(15)
+    regression = KernelRidge.of(vectors, WIDTH, L2)
+    before = regression.weights(vectors[:3])
+    gram = kernel(vectors, vectors, WIDTH).astype(float) + L2 * np.eye(15)
+    np.testing.assert_allclose(regression.inverse, np.linalg.inv(gram), atol=1e-5)
+    np.testing.assert_array_equal(regression.weights(vectors[:3]), before)
+
+
+def test_no_items_to_weigh_for_get_no_weights():
+    assert KernelRidge.of(texts(3), WIDTH, L2).weights(texts(0)).shape == (3, 0)
+
+
+def test_the_items_are_left_as_they_were():
+    vectors, others = texts(6), texts(4, 1)
+    regression = KernelRidge.of(vectors, WIDTH, L2)
+    regression.weights(others)
+    regression.leave_one_out(np.arange(3))
+    neighbours(vectors, others)
+    np.testing.assert_array_equal(vectors, texts(6))
+    np.testing.assert_array_equal(others, texts(4, 1))
+
+
+def test_a_kernel_without_a_ridge_of_texts_all_alike_is_refused():
+    with pytest.raises(np.linalg.LinAlgError, match="not positive definite; use a larger `kernel_l2`"):
+        KernelRidge.of(np.ones((4, 1), dtype=np.float32), WIDTH, -0.5)

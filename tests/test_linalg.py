@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldstart.rankers.hybrid.linear import inverse_of
+from coldstart._linalg import inverse_of, symmetric_inverse
 
 
 def drawn(size, seed=0):
@@ -42,3 +42,19 @@ def test_a_matrix_in_column_order_is_inverted_too():
 def test_a_matrix_that_is_not_positive_definite_is_refused(gram):
     with pytest.raises(np.linalg.LinAlgError, match="is not positive definite; use a larger ridge"):
         inverse_of(np.array(gram, dtype=np.float32))
+
+
+@pytest.mark.parametrize("size", [1, 5, 1030])
+def test_the_inverse_from_a_cholesky_factor_does_not_read_below_its_diagonal(size):
+    gram = drawn(size)
+    factor = np.linalg.cholesky(gram.astype(np.float64)).T + np.tril(np.full((size, size), np.nan), -1)
+    found = symmetric_inverse(np.asfortranarray(factor, dtype=np.float32))
+    np.testing.assert_allclose(found, np.linalg.inv(gram.astype(np.float64)), atol=2e-6)
+    np.testing.assert_array_equal(found, found.T)
+
+
+def test_double_precision_stays_double():
+    gram = drawn(20).astype(np.float64)
+    found = inverse_of(gram.copy())
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found @ gram, np.eye(20), atol=1e-12)

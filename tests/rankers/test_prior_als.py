@@ -5,8 +5,8 @@ import pytest
 from scipy.sparse import csr_array
 
 from coldstart.base import Features
+from coldstart.rankers._prior_als import TEXT_L2, PriorALS, TextMap
 from coldstart.rankers.als import ALSRanker
-from coldstart.rankers.hybrid.als import TEXT_L2, PriorALS, TextMap
 
 REGULARIZATION, UNOBSERVED, FACTORS, DIM = 0.05, 0.2, 4, 5
 
@@ -51,18 +51,18 @@ def objective(clicks, vectors, model):
 
 
 @pytest.fixture
-def planted(make_world):
+def planted():
     """Users who each like one kind of items, told by their texts; every fifth item keeps one click, right or wrong."""
-    world = make_world(n_cold=0, outside=0.15)
-    clicks = world.clicks.toarray()
-    young = np.arange(world.n_items) % 5 == 0
-    clicks[:, young] *= np.cumsum(clicks[:, young], axis=0) <= 1
-    liked = world.likes[:, None] == world.kinds[young]
-    vectors = world.features.dense - world.features.dense.mean(axis=0)
-    return clicks, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), young, liked
+    rng, kinds, likes = np.random.default_rng(0), np.repeat(np.arange(3), 40), np.arange(90) % 3
+    vectors = np.eye(8)[kinds] + 0.5 / np.sqrt(8) * rng.standard_normal((120, 8))
+    clicks = (rng.random((90, 120)) < np.where(likes[:, None] == kinds, 0.4, 0.15)).astype(np.float32)
+    few = np.arange(120) % 5 == 0
+    clicks[:, few] *= np.cumsum(clicks[:, few], axis=0) <= 1
+    vectors = (vectors - vectors.mean(axis=0)).astype(np.float32)
+    return clicks, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), few, likes[:, None] == kinds[few]
 
 
-def told_apart(scores, liked):
+def well_ordered(scores, liked):
     """How often an item of the kind that a user likes stands above one of another kind."""
     above = scores[:, :, None] > scores[:, None, :]
     pairs = liked[:, :, None] & ~liked[:, None, :]
@@ -72,10 +72,10 @@ def told_apart(scores, liked):
 def test_a_history_is_folded_in_by_the_normal_equations():
     clicks, vectors = drawn()
     model = learned(clicks, vectors)
-    asked = np.random.default_rng(1).random((8, 12)) < 0.4
-    asked[0] = False
-    expected = best(asked.astype(np.float32), model.items.astype(float), np.zeros((8, FACTORS)))
-    rows = csr_array(asked.astype(np.float32))
+    histories = np.random.default_rng(1).random((8, 12)) < 0.4
+    histories[0] = False
+    expected = best(histories.astype(np.float32), model.items.astype(float), np.zeros((8, FACTORS)))
+    rows = csr_array(histories.astype(np.float32))
     np.testing.assert_allclose(model.code(rows), expected, atol=1e-5)
     np.testing.assert_allclose(model.scores(rows), expected @ model.items.T, atol=1e-5)
     assert not model.code(rows)[0].any()
@@ -109,9 +109,9 @@ def test_after_many_sweeps_items_and_text_are_best_for_each_other():
 
 
 def test_text_places_items_with_few_clicks(planted):
-    clicks, vectors, young, liked = planted
+    clicks, vectors, few, liked = planted
     with_text, without = (
-        told_apart(learned(clicks, texts, 8).scores(csr_array(clicks))[:, young], liked)
+        well_ordered(learned(clicks, texts, 8).scores(csr_array(clicks))[:, few], liked)
         for texts in (vectors, np.zeros_like(vectors))
     )
     assert with_text > 0.9
@@ -119,19 +119,19 @@ def test_text_places_items_with_few_clicks(planted):
 
 
 def test_texts_of_other_items_do_not_help(planted):
-    clicks, vectors, young, liked = planted
+    clicks, vectors, few, liked = planted
     mixed = np.random.default_rng(0).permutation(vectors)
     right, wrong = (
-        told_apart(learned(clicks, texts, 8).scores(csr_array(clicks))[:, young], liked) for texts in (vectors, mixed)
+        well_ordered(learned(clicks, texts, 8).scores(csr_array(clicks))[:, few], liked) for texts in (vectors, mixed)
     )
     assert wrong < right - 0.2
 
 
 def test_an_item_without_clicks_is_placed_by_its_text(planted):
-    clicks, vectors, young, liked = planted
-    model = learned(clicks[:, ~young], vectors[~young], 8)
-    scores = model.code(csr_array(clicks[:, ~young])) @ (vectors[young] @ model.text).T
-    assert told_apart(scores, liked) > 0.95
+    clicks, vectors, few, liked = planted
+    model = learned(clicks[:, ~few], vectors[~few], 8)
+    scores = model.code(csr_array(clicks[:, ~few])) @ (vectors[few] @ model.text).T
+    assert well_ordered(scores, liked) > 0.95
 
 
 def test_one_click_leaves_an_item_where_its_text_is_and_many_move_it(planted):
@@ -205,3 +205,33 @@ def test_more_firmly_held_items_count_more_for_the_map():
     )
     assert even == pytest.approx(0.5, abs=1e-4)
     assert uneven == pytest.approx(0.75, abs=1e-4)
+
+
+def test_an_item_of_later_clicks_has_the_factors_it_would_have_learned():
+    """At convergence the items are what their users and texts say; so is one that is solved for again."""
+    clicks, vectors = drawn()
+    model = learned(clicks, vectors, sweeps=300)
+    users = model.code(csr_array(clicks))
+    found = model.new_items(csr_array(clicks[:, :3].T), users, vectors[:3])
+    np.testing.assert_allclose(found, model.items[:3], atol=1e-4)
+
+
+def test_an_item_that_nobody_clicked_is_where_its_text_belongs_but_for_the_weight_of_all_pairs():
+    clicks, vectors = drawn()
+    model = learned(clicks, vectors)
+    none = csr_array((1, 30), dtype=np.float32)
+    found = model.new_items(none, model.code(csr_array(clicks)), vectors[:1])
+    held, users = REGULARIZATION * UNOBSERVED * 30, model.user_gram.astype(float)
+    expected = np.linalg.solve(UNOBSERVED * users + held * np.eye(FACTORS), held * model.text.T @ vectors[0])
+    np.testing.assert_allclose(found[0], expected, atol=1e-5)
+
+
+def test_clicks_of_a_few_users_move_an_item_towards_them(planted):
+    clicks, vectors, few, _ = planted
+    model = learned(clicks[:, ~few], vectors[~few], 8)
+    users = model.code(csr_array(clicks[:, ~few]))
+    of_first = np.arange(90) % 3 == 0
+    given = csr_array(of_first[of_first][None].astype(np.float32))
+    found = model.new_items(given, users[of_first], np.zeros((1, 8), np.float32))
+    scores = users @ found[0]
+    assert np.quantile(scores[of_first], 0.1) > np.quantile(scores[~of_first], 0.9)

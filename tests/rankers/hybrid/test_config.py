@@ -1,0 +1,50 @@
+import json
+from dataclasses import FrozenInstanceError, fields, replace
+
+import pytest
+
+from coldstart.rankers.hybrid.config import HybridConfig
+from coldstart.storage import pack, unpack
+
+
+def test_a_number_that_was_set_is_never_changed():
+    with pytest.raises(FrozenInstanceError, match="taste"):
+        HybridConfig().taste = 5.0
+
+
+@pytest.mark.xfail(strict=True, reason="the dataclass writes a repr of its own: repr=False is missing")
+def test_what_is_shown_is_what_differs_from_the_default():
+    assert repr(HybridConfig()) == "HybridConfig()"
+    shown = repr(HybridConfig(taste=5.0, l2=(10.0,), text_clicks=3.0))
+    assert shown == "HybridConfig(taste=5.0, l2=(10.0,))"
+
+
+def test_configs_are_compared_by_their_numbers():
+    assert HybridConfig(taste=5.0) == replace(HybridConfig(), taste=5.0) != HybridConfig()
+
+
+def test_every_number_is_a_parameter_with_a_default_and_a_meaning():
+    names = {field.name for field in fields(HybridConfig)}
+    assert set(HybridConfig().get_params()) == names
+    described = {name.strip() for line in HybridConfig.__doc__.splitlines() for name in line.split(" : ")[0].split(",")}
+    assert names <= described
+
+
+@pytest.mark.parametrize(
+    "config", [HybridConfig(), HybridConfig(8.5, l2=(3.0, 4.0), text_prior=(), sweeps=2)], ids=["defaults", "changed"]
+)
+def test_it_comes_back_from_a_saved_folder_as_it_was(config):
+    tensors = {}
+    packed = json.loads(json.dumps(pack(config, tensors, "config")))
+    again = unpack(packed, tensors, {"HybridConfig": HybridConfig})
+    assert again == config
+    assert not tensors
+    for name, value in config.get_params().items():
+        assert type(getattr(again, name)) is type(value)
+
+
+@pytest.mark.parametrize("name", ["prior_strength", "l2", "text_prior", "unobserved", "lexical_weight"])
+def test_values_that_fit_tries_are_in_rising_order(name):
+    """The largest of them is what the ranker compares with."""
+    values = getattr(HybridConfig(), name)
+    assert list(values) == sorted(set(values))

@@ -1,0 +1,190 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+
+from coldstart.rankers._prior_als import PriorALS
+from coldstart.rankers.hybrid import scorers as module
+from coldstart.rankers.hybrid.kernel import neighbours
+from coldstart.rankers.hybrid.scorers import BlockScorer, FactorScorer, dense_scorer
+from coldstart.storage import pack, unpack
+
+N = 30
+CLASSES = {"BlockScorer": BlockScorer, "FactorScorer": FactorScorer, "PriorALS": PriorALS}
+FORMS = ("float32", "float16", "factors")
+
+
+def drawn(shape=(N, 12), seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def histories(n_items=N, n_users=6, seed=1):
+    return csr_array((np.random.default_rng(seed).random((n_users, n_items)) < 0.3).astype(np.float32))
+
+
+def scorer(form, n_columns=N, seed=0):
+    """A scorer of either form."""
+    if form != "factors":
+        return BlockScorer((drawn((N, n_columns), seed).astype(form),))
+    als = PriorALS.of(histories(n_users=40), drawn((N, 5)), factors=4)
+    likes = csr_array(drawn((N, n_columns), seed) * (drawn((N, n_columns), seed + 1) > 1.0))
+    return FactorScorer(als, drawn((4, n_columns), seed), likes)
+
+
+def saved(scorer):
+    """Packed, through JSON, and unpacked; and what was written of the numbers."""
+    tensors = {}
+    packed = json.loads(json.dumps(pack(scorer, tensors, "scorer")))
+    return unpack(packed, tensors, CLASSES), tensors
+
+
+class TestBlockScorer:
+    def test_scores_are_the_sum_of_what_each_like_counts(self):
+        found = BlockScorer((drawn(),)).scores(histories())
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, histories().toarray() @ drawn(), atol=1e-5)
+
+    @pytest.mark.parametrize(("most", "kind"), [(N, np.float32), (N - 1, np.float16)])
+    def test_weights_of_many_rows_are_kept_in_two_bytes_and_of_others_in_four(self, monkeypatch, most, kind):
+        monkeypatch.setattr(module, "MOST_FLOAT32", most)
+        (block,) = dense_scorer(drawn()).blocks
+        assert block.dtype == kind
+        np.testing.assert_array_equal(block, drawn().astype(kind))
+
+    def test_two_bytes_lose_three_digits_at_most(self):
+        found = BlockScorer((drawn().astype(np.float16),)).scores(histories())
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, histories().toarray() @ drawn(), rtol=2e-3, atol=2e-2)
+
+    def test_weights_of_two_bytes_are_summed_in_four(self):
+        """A thousand likes of 1 and one of 2,048, beside which two bytes do not know a 1."""
+        weights = np.ones((1_001, 2), dtype=np.float16)
+        weights[0] = 2_048
+        found = BlockScorer((weights,)).scores(csr_array(np.ones((1, 1_001), dtype=np.float32)))
+        np.testing.assert_allclose(found, 3_048, atol=2)
+
+    def test_weights_of_a_file_that_cannot_be_written_to_are_used_as_they_lie(self):
+        weights = drawn().astype(np.float16)
+        expected = BlockScorer((weights.copy(),)).scores(histories())
+        weights.flags.writeable = False
+        found = BlockScorer((weights,))
+        assert found.scores(histories()).tobytes() == expected.tobytes()
+        assert np.shares_memory(found._tables[0].numpy(), weights)
+
+    @pytest.mark.parametrize("kind", [np.float32, np.float16])
+    def test_a_history_of_nothing_scores_nothing(self, kind):
+        history = csr_array(np.eye(3, N, dtype=np.float32) * [[1], [0], [0]])
+        history.eliminate_zeros()
+        found = BlockScorer((drawn().astype(kind),)).scores(history)
+        np.testing.assert_allclose(found[0], drawn()[0], atol=2e-3)
+        assert not found[1:].any()
+
+    @settings(deadline=None, max_examples=60)
+    @given(st.lists(st.integers(0, 6), min_size=1, max_size=25), st.booleans())
+    def test_each_block_is_at_least_twice_as_wide_as_the_next_and_columns_keep_their_order(self, widths, half):
+        parts = [np.full((3, width), at, dtype=np.float32) for at, width in enumerate(widths)]
+        grown = BlockScorer((parts[0].astype(np.float16 if half else np.float32),))
+        for part in parts[1:]:
+            grown = grown.with_columns(BlockScorer((part,)))
+        of_blocks = [block.shape[1] for block in grown.blocks]
+        assert all(left >= 2 * right for left, right in zip(of_blocks, of_blocks[1:], strict=False))
+        assert grown.n_columns == sum(widths)
+        np.testing.assert_array_equal(np.hstack(grown.blocks), np.hstack(parts))
+        assert {block.dtype for block in grown.blocks} == {np.dtype(np.float16 if half else np.float32)}
+
+    def test_the_first_block_is_not_copied_for_the_sake_of_a_few_columns(self):
+        first = drawn((3, 1_000))
+        grown = BlockScorer((first,))
+        for _ in range(300):
+            grown = grown.with_columns(BlockScorer((drawn((3, 1)),)))
+            assert grown.blocks[0] is first
+            assert len(grown.blocks) < 12
+
+    def test_a_column_is_copied_a_few_times_in_its_life(self, monkeypatch):
+        copied = []
+
+        def counted(parts):
+            copied.append(sum(part.shape[1] for part in parts))
+            return np.concatenate(parts, axis=1)
+
+        monkeypatch.setattr(module.np, "hstack", counted)
+        grown = BlockScorer((drawn((1, 1)),))
+        for _ in range(1_023):
+            grown = grown.with_columns(BlockScorer((drawn((1, 1)),)))
+        assert sum(copied) <= 1_024 * 2 * np.log2(1_024)
+
+    @pytest.mark.parametrize("kind", [np.float32, np.float16])
+    def test_a_product_with_few_rows_is_that_of_the_whole(self, kind):
+        columns = csr_array(drawn((N, 4)) * (np.arange(N)[:, None] % 7 == 3))
+        weights = drawn((N, N)).astype(kind)
+        more = BlockScorer((weights, drawn((N, 2)).astype(kind)))
+        np.testing.assert_allclose(more.dot(columns), weights.astype(float) @ columns.toarray(), atol=1e-5)
+
+    @pytest.mark.parametrize("kind", [np.float32, np.float16])
+    def test_they_are_saved_in_as_many_bytes_as_they_have(self, kind):
+        grown = BlockScorer((drawn().astype(kind),)).with_columns(BlockScorer((drawn((N, 2)),)))
+        again, tensors = saved(grown)
+        assert {part.dtype for part in tensors.values()} == {np.dtype(kind)}
+        assert again.scores(histories()).tobytes() == grown.scores(histories()).tobytes()
+
+
+class TestFactorScorer:
+    def test_scores_are_those_of_the_factors_and_of_what_the_likes_count(self):
+        found, rows = scorer("factors", 12), histories()
+        expected = found.als.code(rows) @ found.factors + rows.toarray() @ found.weights.toarray()
+        np.testing.assert_allclose(found.scores(rows), expected, atol=1e-5)
+
+    def test_with_the_factors_of_the_items_and_no_weights_they_are_those_of_als(self):
+        als = scorer("factors").als
+        found = FactorScorer(als, als.items.T, csr_array((N, N), dtype=np.float32)).scores(histories())
+        np.testing.assert_allclose(found, als.scores(histories()), atol=1e-6)
+        assert found.dtype == np.float32
+
+    def test_they_are_saved_and_score_the_very_same(self):
+        found = scorer("factors", 12)
+        assert saved(found)[0].scores(histories()).tobytes() == found.scores(histories()).tobytes()
+
+
+@pytest.mark.parametrize("form", FORMS)
+class TestEitherForm:
+    BOOST = 2.0
+
+    def test_more_columns_come_after_those_that_were_there(self, form):
+        one, other, rows = scorer(form), scorer(form, 3, seed=5), histories()
+        grown = one.with_columns(other)
+        assert grown.n_columns == N + 3
+        np.testing.assert_allclose(grown.scores(rows), np.hstack([one.scores(rows), other.scores(rows)]), atol=1e-5)
+
+    def test_none_more_is_the_same(self, form):
+        one, rows = scorer(form), histories()
+        np.testing.assert_allclose(one.with_columns(scorer(form, 0)).scores(rows), one.scores(rows), atol=1e-6)
+
+    def test_the_scorer_before_stays_as_it_was(self, form):
+        one, rows = scorer(form), histories()
+        before = one.scores(rows)
+        one.with_columns(scorer(form, 40, seed=5))
+        assert one.n_columns == N
+        np.testing.assert_array_equal(one.scores(rows), before)
+
+    def test_columns_of_neighbours_have_their_likes_and_their_boosted_scores(self, form):
+        one, rows = scorer(form), histories()
+        texts = drawn((N, 5))
+        near = neighbours(texts, texts[:3] + 0.1, 5)
+        found = one.averaged(near, self.BOOST)
+        assert found.n_columns == 3
+        targets = rows.toarray() + self.BOOST * (
+            one.scores(rows) - (rows @ one.weights).toarray() if form == "factors" else one.scores(rows)
+        )
+        atol = 0.02 if form == "float16" else 1e-4
+        np.testing.assert_allclose(found.scores(rows), targets @ near.toarray(), atol=atol, rtol=2e-3)
+        assert found.scores(rows).dtype == np.float32
+
+    def test_columns_of_neighbours_can_be_added_and_saved(self, form):
+        one, rows, texts = scorer(form), histories(), drawn((N, 5))
+        near = one.averaged(neighbours(texts, texts[:3], 5), self.BOOST)
+        grown = one.with_columns(near).with_columns(near)
+        np.testing.assert_allclose(grown.scores(rows)[:, N:], np.tile(near.scores(rows), 2), atol=1e-5)
+        assert saved(grown)[0].scores(rows).tobytes() == grown.scores(rows).tobytes()
