@@ -59,5 +59,15 @@ class Component:
 
     def __repr__(self) -> str:
         defaults = {n: p.default for n, p in inspect.signature(type(self)).parameters.items()}
-        shown = {n: v for n, v in self.get_params().items() if v is not defaults[n] and v != defaults[n]}
-        return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in shown.items())})"
+        shown = {
+            n: _short(v)
+            for n, v in self.get_params().items()
+            if v is not defaults[n] and _short(v) != _short(defaults[n])
+        }
+        return f"{type(self).__name__}({', '.join(f'{n}={v}' for n, v in shown.items())})"
+
+
+def _short(value: Any) -> str:
+    """The repr of a value; of an array its shape."""
+    shape = getattr(value, "shape", None)
+    return repr(value) if shape is None else f"<{type(value).__name__} of shape {shape}>"

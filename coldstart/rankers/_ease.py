@@ -9,7 +9,7 @@ from coldstart._component import Component
 from coldstart._linalg import inverse_of
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TextPrior(Component):
     """The best linear guess of an item's clicks from the texts of the others: C, with a zero diagonal.
 
@@ -50,7 +50,7 @@ class TextPrior(Component):
         return np.asarray(product, dtype=np.float32)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ridge(Component):
     """P = (X'X + l2 I)^-1 for clicks X, from the smaller of its two sides.
 
@@ -117,7 +117,7 @@ class Ridge(Component):
         return np.asarray((columns - self.clicks.T @ inner) / np.float32(self.l2), dtype=np.float32)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PriorEASE(Component):
     """Item-item weights B = argmin |X - XB|^2 + (1 - r) l2 |B|^2 + r l2 |B - C|^2, diag B = 0.
 

@@ -46,7 +46,7 @@ class TextMap:
         return np.asarray(cho_solve(self.factor, right.astype(np.float64)), dtype=np.float32)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PriorALS(Component):
     """Factors of users u and items y, and a map T from texts f to factors, learned together.
 

@@ -28,7 +28,7 @@ TINY = np.float32(1e-30)
 """Odds of what nothing speaks for, so that they have a logarithm."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Blend(Component):
     """Log-odds of a click on every item, for a catalogue as it is now.
 

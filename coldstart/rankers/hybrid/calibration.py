@@ -38,11 +38,11 @@ def user_scale(scores: FloatArray) -> FloatArray:
     return np.asarray(np.maximum(np.maximum(median, 0.1 * most), 1e-12), dtype=np.float32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Calibration(Component):
     """What texts say of new items, on the scale of the odds of those with clicks.
 
-    An item with clicks has the odds of the blend, divided by the user's scale. What the text adds to those of a new one:
+    An item with clicks has the odds of the blend, divided by the user's scale. What its text adds for a new one:
 
         log odds = slope * log(score / scale) + a log(scale of odds) + b log(scale by text) + c log(1 + m) + intercept
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from coldstart._component import Component
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HybridConfig(Component):
     """The numbers that ``HybridRanker`` works with; those in tuples are chosen by ``fit``.
 

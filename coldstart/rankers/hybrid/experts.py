@@ -23,7 +23,7 @@ from coldstart.rankers.hybrid.scorers import BlockScorer, FactorScorer, LinearSc
 Model: TypeAlias = PriorEASE | PriorALS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Collaborative(Component):
     """Which collaborative expert, and its settings; see ``HybridConfig``.
 
@@ -151,7 +151,7 @@ class FittedExperts:
         return boosted
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ItemFoldIn(Component):
     """The column that ``PriorEASE`` would have for an item whose first clicks came after the fit.
 
@@ -210,7 +210,7 @@ class FactorFoldIn(Component):
         return FactorScorer(scorer.als, factors, csr_array((clicks.shape[1], new.shape[1]), dtype=np.float32))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Experts(Component):
     """Both experts as linear maps of a history, for a catalogue that changes.
 

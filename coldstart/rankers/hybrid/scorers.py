@@ -51,7 +51,7 @@ def dense_scorer(weights: FloatArray) -> "BlockScorer":
     return BlockScorer((np.ascontiguousarray(weights, dtype=np.float16 if half else np.float32),))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BlockScorer(LinearScorer):
     """history @ weights, the weights in blocks of columns.
 
@@ -107,7 +107,7 @@ class BlockScorer(LinearScorer):
         return tuple(as_tensor(block) for block in self.blocks)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FactorScorer(LinearScorer):
     """fold_in(history) @ factors + history @ weights, for catalogues whose weights would not fit.
 

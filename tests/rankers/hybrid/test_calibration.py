@@ -18,6 +18,12 @@ def log_odds(calibration, scores, by_clicks, by_text, counts):
     return np.log(calibration.odds(np.array(scores), calibration.of_users(by_clicks, by_text, counts)))
 
 
+def learn(known, new, by_clicks, by_text, counts):
+    """Learn where the text is all there is of new items."""
+    base = np.zeros(new[0].shape, dtype=np.float32)
+    return Calibration.learn(known, new, base, by_clicks, by_text, counts)
+
+
 def simulated(true, n_users=20_000, n_items=20, of_known=1.0, seed=0):
     """Candidates of users, half of the items known and half new, clicked by the odds that ``true`` gives them.
 
@@ -98,7 +104,7 @@ class TestLearn:
     @pytest.mark.parametrize("of_known", [1.0, 1.7])
     def test_the_coefficients_that_made_the_clicks_are_found_whatever_known_items_count(self, true, of_known):
         """Only ratios decide an order: those of new items are to be compared with the scores of known ones."""
-        found = Calibration.learn(*simulated(true, of_known=of_known))
+        found = learn(*simulated(true, of_known=of_known))
         for name in NAMES:
             assert getattr(found, name) == pytest.approx(getattr(true, name), abs=0.2)
             assert type(getattr(found, name)) is float
@@ -106,7 +112,7 @@ class TestLearn:
     def test_new_items_are_shown_as_often_as_they_are_clicked(self):
         true = Calibration(1.0, intercept=1.0)
         known, new, *of_users = simulated(true, 5_000)
-        found = Calibration.learn(known, new, *of_users)
+        found = learn(known, new, *of_users)
         odds = np.hstack([known[0], found.odds(new[0].astype(np.float32), found.of_users(*of_users))])
         share = odds[:, 20:].sum(axis=1) / odds.sum(axis=1)
         assert share.mean() == pytest.approx(new[1].any(axis=1).mean(), abs=0.02)
@@ -115,8 +121,8 @@ class TestLearn:
         known, new, *others = simulated(Calibration(1.3), 300)
         scores, clicked = (np.hstack([part, part[:, :5]]) for part in known)
         scores[:, -5:], clicked[:, -5:] = -np.inf, False
-        found = Calibration.learn((scores, clicked), new, *others)
-        expected = Calibration.learn(known, new, *others)
+        found = learn((scores, clicked), new, *others)
+        expected = learn(known, new, *others)
         assert [getattr(found, name) for name in NAMES] == pytest.approx(
             [getattr(expected, name) for name in NAMES], abs=1e-3
         )
@@ -126,7 +132,7 @@ class TestLearn:
         scores = np.ones_like(known[0])  # scores and users are alike, so that only the intercept is to be learned
         clicked = np.zeros_like(known[1]), np.zeros_like(new[1])
         clicked[1][0, :20], clicked[0][1, 0] = True, True  # one clicked twenty new items, the other a single known one
-        found = Calibration.learn((scores, clicked[0]), (scores, clicked[1]), *np.ones((3, 2, 1)))
+        found = learn((scores, clicked[0]), (scores, clicked[1]), *np.ones((3, 2, 1)))
         terms = found.of_users(*np.ones((3, 1, 1)))
         assert terms.item() == pytest.approx(0.0, abs=0.05)  # as many odds for new items as for known ones
 
@@ -136,7 +142,7 @@ class TestLearn:
             for part in (known, new):
                 part[1][:] = False
             clicked[1][:, 0] = True
-            found = Calibration.learn(known, new, *others)
+            found = learn(known, new, *others)
             assert np.isfinite([getattr(found, name) for name in (*NAMES, "least", "usual")]).all()
 
     def test_scores_that_mislead_are_never_turned_around(self):
@@ -145,12 +151,12 @@ class TestLearn:
             known, new, *others = simulated(Calibration(), 300)
             scores, clicked = (known, new)[at]
             clicked[:] = scores == scores.min(axis=1, keepdims=True)
-            assert Calibration.learn(known, new, *others).slope > 0.0
+            assert learn(known, new, *others).slope > 0.0
 
     def test_of_users_with_the_fewest_clicks_it_learns_what_is_usual(self):
         """``least``: one in twenty has fewer clicks; ``usual``: the median of what users have."""
         known, new, by_clicks, by_text, counts = simulated(Calibration(1.0, 0.5, 0.5, 1.0), 3_000)
-        found = Calibration.learn(known, new, by_clicks, by_text, counts + 9)
+        found = learn(known, new, by_clicks, by_text, counts + 9)
         assert found.least == np.quantile(counts + 9, FEWEST)
         terms = replace(found, least=0.0).of_users(by_clicks, by_text, counts + 9)
         assert found.usual == pytest.approx(np.median(terms), rel=1e-5)
@@ -161,7 +167,7 @@ class TestLearn:
 
     def test_what_it_learns_from_stays_as_it_was(self):
         given, again = simulated(Calibration(), 50), simulated(Calibration(), 50)
-        Calibration.learn(*given)
+        learn(*given)
         for part, same in zip([*given[0], *given[1], *given[2:]], [*again[0], *again[1], *again[2:]], strict=True):
             np.testing.assert_array_equal(part, same)
 

@@ -12,7 +12,6 @@ def test_a_number_that_was_set_is_never_changed():
         HybridConfig().taste = 5.0
 
 
-@pytest.mark.xfail(strict=True, reason="the dataclass writes a repr of its own: repr=False is missing")
 def test_what_is_shown_is_what_differs_from_the_default():
     assert repr(HybridConfig()) == "HybridConfig()"
     shown = repr(HybridConfig(taste=5.0, l2=(10.0,), text_clicks=3.0))

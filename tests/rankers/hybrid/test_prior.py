@@ -178,7 +178,7 @@ class TestLearn:
         """Users who like one item, and one more by the prior's own odds, are what the prior says they are."""
         config, rng = replace(CONFIG, taste=1.0, taste_deviation=100.0), np.random.default_rng(0)
         first = csr_array(np.eye(200, dtype=np.float32)[rng.integers(0, 200, 6_000)])
-        odds = TastePrior(18.0, 2.0).log_odds(first, self.VECTORS, np.zeros(200, dtype=np.float32))[0]
+        odds = TastePrior(18.0, config.taste_half).log_odds(first, self.VECTORS, np.zeros(200, dtype=np.float32))[0]
         odds[first.nonzero()] = -np.inf
         clicks = first.toarray() + choices(odds, 1)
         found = learned(clicks, self.VECTORS, config=config)
@@ -239,7 +239,6 @@ class TestLearn:
         found = learned(np.vstack([both, one]).astype(np.float32), vectors)
         assert found.taste > CONFIG.taste + 5.0
 
-    @pytest.mark.xfail(strict=True, reason="the clicks of other users come in with certainty, those of a sample do not")
     def test_a_sample_of_the_items_gives_about_what_all_give(self, monkeypatch):
         config = replace(CONFIG, taste=1.0, taste_deviation=100.0, popularity_deviation=10.0)
         vectors, popular = unit(1_000), np.random.default_rng(0).normal(0, 1.5, 1_000)
@@ -257,13 +256,6 @@ class TestLearn:
         clicks = choices(np.tile(popular, (900, 1)), 3)
         return learned(clicks[:, :100], self.VECTORS[:100]).weight, learned(clicks, self.VECTORS, exposure).weight
 
-    def test_the_base_rates_go_by_exposure(self):
-        """Items that were never clicked are taken for mean ones where they are new, and for unpopular ones if not."""
-        assert self.weights((np.arange(200) < 100).astype(np.float32))[1] > self.weights(None)[1] + 0.2
-
-    @pytest.mark.xfail(
-        strict=True, reason="items that were not there compete, as mean ones, for the clicks before them"
-    )
     def test_items_that_were_not_there_yet_say_nothing_of_popularity(self):
         without, beside = self.weights((np.arange(200) < 100).astype(np.float32))
         assert beside == pytest.approx(without, abs=0.05)
