@@ -8,6 +8,7 @@ and Lafferty 2004). Where few clicks say what belongs together, both scores are 
 decides; the more there are, the less it matters. Without experts the prior is all there is.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple, cast
@@ -145,10 +146,18 @@ class Blend(Component):
     def _columns(self) -> "_Columns":
         weights = text_weights(self.counts, self.exposure, self.config.text_clicks, self.log_rates, self.maybe_new)
         weights[self.is_old_stock] *= np.float32(np.exp(self.cold_offset))
-        return _Columns.of(cast(Experts, self.experts), self.counts, self.is_new, weights)
+        experts = cast(Experts, self.experts)
+        columns = _Columns.of(experts, self.counts, self.is_new, weights)
+        crowded = np.exp(np.float32(self.calibration.density) * experts.density[columns.at_text])
+        return columns._replace(weight=columns.weight * crowded)
 
     def refreshed(
-        self, exposure: FloatArray | None, clicks: Csr, origin: IntArray, vectors: FloatArray, edited: IntArray
+        self,
+        exposure: FloatArray | None,
+        clicks: Csr,
+        origin: IntArray,
+        place: Callable[[IntArray], FloatArray],
+        edited: IntArray,
     ) -> "Blend":
         """Return the blend of a changed catalogue: item j was item ``origin[j]`` before, or is new where that is -1.
 
@@ -157,27 +166,27 @@ class Blend(Component):
         exposure : ndarray of shape (n,) or None
         clicks : csr_array of shape (m, n)
             All there are now; a weight above 1 counts as 1.
-        vectors : ndarray of shape (n, dim)
-            Where items meet items.
+        place : callable
+            Returns where items meet items, rows of length one, for positions of some.
         edited : ndarray
             Positions of items whose text was changed.
         """
         weights = np.minimum(clicks.data, 1.0)
         now = np.bincount(clicks.indices, weights, len(origin)).astype(np.float32)
         known = np.flatnonzero(origin >= 0)
-        place = np.full(len(self.counts), -1, dtype=np.int64)
-        place[origin[known]] = known
+        now_at = np.full(len(self.counts), -1, dtype=np.int64)
+        now_at[origin[known]] = known
         if self.experts is None:
             return replace(self, counts=now, exposure=exposure)
         fixed = np.zeros(len(origin), dtype=bool)  # what was learned of an item with clicks stays until the next fit
-        warm = place[self.experts.warm[self.experts.warm >= 0]]
+        warm = now_at[self.experts.warm[self.experts.warm >= 0]]
         fixed[warm[warm >= 0]] = True
         before = np.zeros(len(origin), dtype=np.float32)
         before[known] = self.counts[origin[known]]
         new = np.union1d(np.flatnonzero(origin < 0), edited[~fixed[edited]])
-        experts = self.experts.moved(place, new, vectors[new])
+        experts = self.experts.moved(now_at, new, place(new) if len(new) else self.experts.vectors[:0])
         clicked = np.flatnonzero(~fixed & ((now != before) | (now > 0) & np.isin(np.arange(len(now)), edited)))
-        experts = experts.folding_in(clicked, clicks, vectors[clicked])
+        experts = experts.folding_in(clicked, clicks, place(clicked)) if len(clicked) else experts
         return replace(self, counts=np.where(fixed, before, now), exposure=exposure, experts=experts)
 
 

@@ -17,7 +17,7 @@ from coldstart._component import Component
 from coldstart.rankers._ease import PriorEASE, Ridge, TextPrior
 from coldstart.rankers._prior_als import PriorALS
 from coldstart.rankers.hybrid.config import HybridConfig
-from coldstart.rankers.hybrid.kernel import KernelRidge, kernel, neighbours
+from coldstart.rankers.hybrid.kernel import KernelRidge, density, kernel, nearest, neighbours
 from coldstart.rankers.hybrid.scorers import BlockScorer, FactorScorer, LinearScorer, dense_scorer
 
 Model: TypeAlias = PriorEASE | PriorALS
@@ -68,6 +68,8 @@ class FittedExperts:
         Of the warm items.
     weights : ndarray or csr_array of shape (n_warm, n_text)
         How much the targets of each warm item count for one that is scored by its text.
+    density : ndarray of shape (n_text,)
+        How near the warm items are that are nearest to one that is scored by its text.
     regression : KernelRidge or None
         Where the weights come from; None where neighbours are averaged.
     config : HybridConfig
@@ -78,6 +80,7 @@ class FittedExperts:
     model: Model
     vectors: FloatArray
     weights: AnyArray | Csr
+    density: FloatArray
     regression: KernelRidge | None
     config: HybridConfig
 
@@ -99,15 +102,17 @@ class FittedExperts:
         model = model or collaborative.fit(csr_array(clicks[:, warm]), vectors[warm], config)
         clicked = np.isin(by_text, warm)
         own, of_warm = np.searchsorted(warm, by_text[clicked]), vectors[warm]
+        near = nearest(of_warm, vectors[by_text])
+        crowd = density(near[1])
         if collaborative.method == "als" or len(warm) > config.most_kernel:
-            near = neighbours(of_warm, vectors[by_text]).tolil()
-            near[own, np.flatnonzero(clicked)] = 0.0  # its own clicks are not its text
-            return cls(warm, by_text, model, of_warm, csr_array(near), None, config)
+            averaged = neighbours(*near, len(warm)).tolil()
+            averaged[own, np.flatnonzero(clicked)] = 0.0  # its own clicks are not its text
+            return cls(warm, by_text, model, of_warm, csr_array(averaged), crowd, None, config)
         regression = KernelRidge.of(of_warm, config.kernel_width, config.kernel_l2)
         weights = np.empty((len(warm), len(by_text)), dtype=np.float32, order="F")
         weights[:, clicked] = regression.leave_one_out(own)
         weights[:, ~clicked] = regression.weights(vectors[by_text[~clicked]])
-        return cls(warm, by_text, model, of_warm, weights, regression, config)
+        return cls(warm, by_text, model, of_warm, weights, crowd, regression, config)
 
     def scores(self, history: Csr) -> tuple[FloatArray, FloatArray]:
         """Return exact scores (m, n_warm) and (m, n_text) of histories (m, n)."""
@@ -127,9 +132,7 @@ class FittedExperts:
             of_text = csr_array(self.weights, dtype=np.float32)
             content: LinearScorer = FactorScorer(self.model, boost * (items @ of_text), of_text)
             collaborative: LinearScorer = FactorScorer(self.model, np.ascontiguousarray(items), likes)
-            return Experts(
-                self.warm, self.by_text, collaborative, content, None, FactorFoldIn(), self.vectors, self.config
-            )
+            return self._with(collaborative, content, None, FactorFoldIn())
         weights = np.empty((n_warm, n_warm), dtype=np.float32)
         self.model.fill(weights)
         columns = np.empty((n_warm, n_text), dtype=np.float32)
@@ -139,10 +142,20 @@ class FittedExperts:
         collaborative = dense_scorer(weights)
         placing = None
         if self.regression is not None and n_warm <= self.config.most_placed:
-            placing = self._boosted(self.model, self.regression.inverse).astype(collaborative.blocks[0].dtype)
+            placing = dense_scorer(self._boosted(self.model, self.regression.inverse).T)
         fold_in = ItemFoldIn.of(self.model)
         content = dense_scorer(columns)
-        return Experts(self.warm, self.by_text, collaborative, content, placing, fold_in, self.vectors, self.config)
+        return self._with(collaborative, content, placing, fold_in)
+
+    def _with(
+        self,
+        collaborative: LinearScorer,
+        content: LinearScorer,
+        placing: BlockScorer | None,
+        fold_in: "ItemFoldIn | FactorFoldIn",
+    ) -> "Experts":
+        items = (self.warm, self.by_text, collaborative, content, self.density)
+        return Experts(*items, placing, fold_in, self.vectors, self.config)
 
     def _boosted(self, model: PriorEASE, weights: FloatArray) -> FloatArray:
         """The weights of likes (n_warm, q), from those of likes and of the scores of plain EASE."""
@@ -222,9 +235,11 @@ class Experts(Component):
         Positions of the items that the content expert scores; -1 likewise.
     collaborative, content : LinearScorer
         From histories (m, n_warm) to the scores of the warm items and of the others.
-    placing : ndarray of shape (n_warm, n_warm) or None
-        From the kernel of a later item with the warm ones to its column of ``content``; where there are too many, the
-        columns of its nearest neighbours are averaged.
+    density : ndarray of shape (n_text,)
+        How near the warm items are that are nearest to one that is scored by its text.
+    placing : BlockScorer or None
+        From the kernels (q, n_warm) of later items with the warm ones to their columns of ``content``; where there are
+        too many, the columns of their nearest neighbours are averaged.
     fold_in : ItemFoldIn or FactorFoldIn
         Makes columns of ``later``.
     vectors : ndarray of shape (n_warm, dim)
@@ -240,7 +255,8 @@ class Experts(Component):
     by_text: IntArray
     collaborative: LinearScorer
     content: LinearScorer
-    placing: AnyArray | None
+    density: FloatArray
+    placing: BlockScorer | None
     fold_in: ItemFoldIn | FactorFoldIn
     vectors: FloatArray
     config: HybridConfig
@@ -279,8 +295,10 @@ class Experts(Component):
         if not len(new):
             return moved
         by_text = np.where(np.isin(by_text, new), -1, by_text)
-        content = self.content.with_columns(self._placed(vectors))
-        return replace(moved, by_text=np.append(by_text, new), content=content)
+        near = nearest(self.vectors, vectors)
+        content = self.content.with_columns(self._placed(vectors, near))
+        crowd = np.append(self.density, density(near[1]))
+        return replace(moved, by_text=np.append(by_text, new), content=content, density=crowd)
 
     def folding_in(self, items: IntArray, clicks: Csr, vectors: FloatArray) -> Self:
         """Return the experts with the clicks on items that had none at the fit.
@@ -293,8 +311,6 @@ class Experts(Component):
             All there are.
         vectors : ndarray of shape (q, dim)
         """
-        if not len(items):
-            return self
         rows = np.unique(clicks[:, items].nonzero()[0])
         theirs = csr_array(clicks[rows].minimum(1.0))
         liked, new = self._liked(theirs), csr_array(theirs[:, items])
@@ -309,12 +325,8 @@ class Experts(Component):
         gone = self.warm < 0
         return csr_array(liked.multiply(~gone) if gone.any() else liked, dtype=np.float32)
 
-    def _placed(self, vectors: FloatArray) -> LinearScorer:
+    def _placed(self, vectors: FloatArray, near: tuple[IntArray, FloatArray]) -> LinearScorer:
         """The columns of later items: from the kernel, or the mean of their neighbours' likes and boosted scores."""
         if self.placing is not None:
-            columns = kernel(self.vectors, vectors, self.config.kernel_width)
-            placed = [
-                self.placing[block].astype(np.float32, copy=False) @ columns for block in blocks(len(columns), 1024)
-            ]
-            return dense_scorer(np.vstack(placed))
-        return self.collaborative.averaged(neighbours(self.vectors, vectors), self.config.cf_target_weight)
+            return dense_scorer(self.placing.times(kernel(vectors, self.vectors, self.config.kernel_width)).T)
+        return self.collaborative.averaged(neighbours(*near, len(self.vectors)), self.config.cf_target_weight)

@@ -64,17 +64,28 @@ class KernelRidge:
         return symmetric_inverse(self.factor.copy(order="F"))
 
 
-def neighbours(vectors: FloatArray, others: FloatArray, count: int = NEAREST) -> Csr:
-    """Return weights (n, n_others) of the nearest rows by cosine, to the third power, that sum to 1: for any size."""
+def nearest(vectors: FloatArray, others: FloatArray, count: int = NEAREST) -> tuple[IntArray, FloatArray]:
+    """Return which rows are nearest to others, in ascending order, and their cosines, at least 0, (n_others, count)."""
     count = min(count, len(vectors))
-    rows, values = np.empty((len(others), count), np.int64), np.empty((len(others), count), np.float32)
+    rows, cosines = np.empty((len(others), count), np.int64), np.empty((len(others), count), np.float32)
     for block in blocks(len(others), 1024):
-        cosines = others[block] @ vectors.T
-        rows[block] = np.sort(np.argpartition(-cosines, count - 1, axis=1)[:, :count], axis=1)
-        values[block] = np.maximum(np.take_along_axis(cosines, rows[block], axis=1), 0.0) ** 3
-    values /= np.maximum(values.sum(axis=1, keepdims=True), np.float32(1e-9))
-    ends = count * np.arange(len(others) + 1)
-    return csr_array(csr_array((values.ravel(), rows.ravel(), ends), shape=(len(others), len(vectors))).T)
+        every = others[block] @ vectors.T
+        rows[block] = np.sort(np.argpartition(-every, count - 1, axis=1)[:, :count], axis=1)
+        cosines[block] = np.maximum(np.take_along_axis(every, rows[block], axis=1), 0.0)
+    return rows, cosines
+
+
+def neighbours(rows: IntArray, cosines: FloatArray, n_rows: int) -> Csr:
+    """Return weights (n_rows, n_others) of the ``nearest`` rows: their cosines to the third power, sums of 1."""
+    weights = cosines**3
+    weights /= np.maximum(weights.sum(axis=1, keepdims=True), np.float32(1e-9))
+    ends = rows.shape[1] * np.arange(len(rows) + 1)
+    return csr_array(csr_array((weights.ravel(), rows.ravel(), ends), shape=(len(rows), n_rows)).T)
+
+
+def density(cosines: FloatArray) -> FloatArray:
+    """Return the mean cosine of the ``nearest`` rows, (n_others,)."""
+    return np.asarray(cosines.mean(axis=1) if cosines.size else np.zeros(len(cosines)), dtype=np.float32)
 
 
 def kernel(ones: FloatArray, others: FloatArray, width: float) -> FloatArray:

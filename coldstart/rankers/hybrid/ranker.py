@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -111,7 +112,7 @@ class HybridRanker(Component):
     blend_: Blend
     report_: Report
     space_: ItemSpace
-    _placed: "_Placed | None" = None
+    _items: "_Items | None" = None
 
     def __init__(
         self,
@@ -139,7 +140,7 @@ class HybridRanker(Component):
         """
         self._check_params()
         config = self.config or HybridConfig()
-        self.space_, self.report_, self._placed = ItemSpace(config.lexical_weight[-1]).fit(features), {}, None
+        self.space_, self.report_, self._items = ItemSpace(config.lexical_weight[-1]).fit(features), {}, None
         liked = csr_array((0, len(features)), dtype=np.float32) if clicks is None else _liked(clicks)
         if liked.nnz >= config.fewest_clicks:
             self.blend_ = self._learn(features, liked, config)
@@ -149,6 +150,7 @@ class HybridRanker(Component):
                 tastes = self.space_.tastes(features)
                 prior = TastePrior.learn(liked, tastes, features.exposure, config, generator(self.rng))
             self.blend_ = Blend(prior, _counts(liked), features.exposure, config=config)
+        self._items = _Items(self.space_, features)
         return self
 
     def score(self, users: Users, features: Features) -> FloatArray:
@@ -194,8 +196,15 @@ class HybridRanker(Component):
         """
         self.check_fitted("blend_")
         fresh = copy.copy(self)
-        fresh._placed, edited = _Placed.moved(self._placed, self.space_, features, origin)
-        fresh.blend_ = self.blend_.refreshed(features.exposure, clicks, origin, fresh._placed.vectors, edited)
+        if self._items is None:
+            fresh._items, edited = _Items(self.space_, features), np.arange(len(features))
+        else:
+            fresh._items, edited = self._items.moved(features, origin)
+
+        def place(rows: IntArray) -> FloatArray:
+            return self.space_.item_vectors(features[rows])
+
+        fresh.blend_ = self.blend_.refreshed(features.exposure, clicks, origin, place, edited)
         return fresh
 
     def compacted(self) -> Self:
@@ -205,11 +214,12 @@ class HybridRanker(Component):
         return small
 
     def restored(self, features: Features, clicks: Csr) -> Self:
-        """Return a copy of what ``compacted`` returned with experts, fitted on all clicks there are now."""
-        blend = self.blend_
+        """Return a copy of what was loaded; what ``compacted`` left out is fitted on all clicks there are now."""
+        whole, blend = copy.copy(self), self.blend_
+        whole._items = _Items(self.space_, features)
         if blend.collaborative is None or blend.experts is not None:
-            return self
-        whole, liked = copy.copy(self), _liked(clicks)
+            return whole
+        liked = _liked(clicks)
         blend = replace(blend, counts=_counts(liked), exposure=features.exposure)
         with _stage("experts", liked, {}):
             whole.blend_ = _with_experts(blend, liked, self.space_.item_vectors(features))
@@ -299,10 +309,10 @@ class HybridRanker(Component):
                 f"`features` must be of the {len(self.blend_.counts):,} items that were fitted; "
                 f"got {len(features):,}. Call refreshed."
             )
-        placed = self._placed
-        if placed is None or placed.features is not features:
-            self._placed = placed = _Placed.of(self.space_, features)
-        return placed
+        items = self._items
+        if items is None or items.features is not features:
+            self._items = items = _Items(self.space_, features)
+        return items.placed
 
     def _by_history(self, users: Users, placed: "_Placed") -> FloatArray:
         """Log-odds for users of whom no text is known."""
@@ -349,43 +359,68 @@ class _Placed(NamedTuple):
 
     Attributes
     ----------
-    features : Features
     vectors, tastes : ndarray of shape (n, dim)
     reader : TextReader
     """
 
-    features: Features
     vectors: FloatArray
     tastes: FloatArray
     reader: TextReader
 
-    @classmethod
-    def of(cls, space: ItemSpace, features: Features) -> "_Placed":
-        """Place all items."""
-        vectors = space.item_vectors(features)
-        return cls(features, vectors, space.tastes(features), TextReader.of(features, space, vectors))
 
-    @classmethod
-    def moved(
-        cls, before: "_Placed | None", space: ItemSpace, features: Features, origin: IntArray
-    ) -> tuple["_Placed", IntArray]:
-        """Place a changed catalogue from the one ``before``; return also the positions of items whose text changed."""
-        if before is None:
-            return cls.of(space, features), np.arange(len(features))
-        same = len(origin) == len(before.features) and bool((origin == np.arange(len(origin))).all())
-        edited = np.zeros(0, dtype=np.int64)
-        if same and features.dense is not before.features.dense:
-            edited = _edited(before.features, features)
-        elif same:
-            reader = before.reader  # clicks came, and nothing else
-            return cls(features, before.vectors, before.tastes, reader), edited
-        rows = np.union1d(np.flatnonzero(origin < 0), edited)
-        fresh = features[rows]
+class _Items:
+    """The items of a catalogue, placed when a request needs them: a change itself places only what is new.
+
+    Attributes
+    ----------
+    space : ItemSpace
+    features : Features
+    before : _Placed or None
+        The items of an earlier catalogue.
+    origin : ndarray of shape (n,)
+        Where each item is in ``before``; -1 for those that are new or edited.
+    """
+
+    def __init__(
+        self, space: ItemSpace, features: Features, before: _Placed | None = None, origin: IntArray | None = None
+    ) -> None:
+        self.space = space
+        self.features = features
+        self.before = before
+        self.origin = origin
+
+    @cached_property
+    def placed(self) -> _Placed:
+        """All items, from those of ``before`` where there are any."""
+        space, features, before = self.space, self.features, self.before
+        if before is None or self.origin is None:
+            vectors, tastes = space.item_vectors(features), space.tastes(features)
+            return _Placed(vectors, tastes, TextReader.of(features, space, vectors))
+        rows = np.flatnonzero(self.origin < 0)
         vectors, tastes = (
-            _with_rows(old, origin, rows, new)
-            for old, new in ((before.vectors, space.item_vectors(fresh)), (before.tastes, space.tastes(fresh)))
+            _with_rows(old, self.origin, rows, place(features[rows]))
+            for old, place in ((before.vectors, space.item_vectors), (before.tastes, space.tastes))
         )
-        return cls(features, vectors, tastes, TextReader.of(features, space, vectors)), edited
+        return _Placed(vectors, tastes, TextReader.of(features, space, vectors))
+
+    def moved(self, features: Features, origin: IntArray) -> tuple["_Items", IntArray]:
+        """Return the items of a changed catalogue, and the positions of those whose text was changed."""
+        edited = np.zeros(0, dtype=np.int64)
+        if len(origin) == len(self.features) and bool((origin == np.arange(len(origin))).all()):
+            if features.dense is self.features.dense:  # clicks came, and nothing else
+                items = _Items(self.space, features, self.before, self.origin)
+                if "placed" in vars(self):
+                    vars(items)["placed"] = self.placed
+                return items, edited
+            edited = _edited(self.features, features)
+        before, where = self.before, self.origin
+        if "placed" in vars(self):
+            before, where = self.placed, np.arange(len(self.features))
+        if before is None or where is None:
+            return _Items(self.space, features), edited
+        where = np.where(origin >= 0, where[np.maximum(origin, 0)], -1)
+        where[edited] = -1
+        return _Items(self.space, features, before, where), edited
 
 
 def _edited(before: Features, now: Features) -> IntArray:

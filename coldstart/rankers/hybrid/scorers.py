@@ -9,13 +9,16 @@ import numpy as np
 from scipy.sparse import csr_array, hstack
 from typing_extensions import Self
 
-from coldstart._arrays import AnyArray, Csr, FloatArray
+from coldstart._arrays import AnyArray, Csr, FloatArray, blocks
 from coldstart._component import Component
 from coldstart._device import as_tensor
 from coldstart.rankers._prior_als import PriorALS
 
 if TYPE_CHECKING:
     import torch
+
+FEW_ROWS = 8
+"""Rows up to which each is faster alone, where weights of two bytes must be widened first."""
 
 MOST_FLOAT32 = 4_096
 """Rows up to which weights are kept in four bytes each; above in two, which are half as many to read for a score."""
@@ -96,10 +99,21 @@ class BlockScorer(LinearScorer):
         columns = weight * self.dot(near) + near.toarray()
         return replace(self, blocks=(columns.astype(self.blocks[0].dtype),))
 
+    def times(self, rows: FloatArray) -> FloatArray:
+        """Return dense rows (m, n) times the first block."""
+        weights = self.blocks[0]
+        if weights.dtype == np.float16 and len(rows) <= FEW_ROWS:
+            return _bags(csr_array(rows), self._tables[0])
+        products = [rows[:, b] @ weights[b].astype(np.float32, copy=False) for b in blocks(len(weights), 1024)]
+        return np.asarray(np.sum(products, axis=0), dtype=np.float32)
+
     def dot(self, columns: Csr) -> FloatArray:
         """Return the first block, of as many columns as rows, times columns (n, q) of which few rows are not zero."""
-        rows = np.unique(columns.nonzero()[0])
-        return np.asarray(self.blocks[0][:, rows].astype(np.float32) @ columns[rows], dtype=np.float32)
+        weights, rows = self.blocks[0], np.unique(columns.nonzero()[0])
+        if len(rows) * FEW_ROWS > len(weights):  # so many that all are read in their order
+            parts = (weights[b].astype(np.float32, copy=False) @ columns for b in blocks(len(weights), 256))
+            return np.asarray(np.vstack(list(parts)), dtype=np.float32)
+        return np.asarray(weights[:, rows].astype(np.float32) @ columns[rows], dtype=np.float32)
 
     @cached_property
     def _tables(self) -> "tuple[torch.Tensor, ...]":

@@ -298,6 +298,8 @@ def _calibration(
         (known.scores[some], known.clicked[some]),
         (new.scores[some], new.clicked[some]),
         base[some],
+        experts.density[new.at[some]],
+        new.at[some],
         scale[some],
         text_scale[some],
         clicks_of(history)[some],
