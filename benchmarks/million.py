@@ -141,7 +141,7 @@ def answered(ranker: Any, features: Features, history: Csr, without: IntArray = 
 
 def rung(ranker: Any) -> str:
     """Return how the collaborative part was learned."""
-    return str(ranker.settings_.collaborative.method) if isinstance(ranker, HybridRanker) else ""
+    return str(ranker.blend_.collaborative.method) if isinstance(ranker, HybridRanker) else ""
 
 
 def _ndcg(answers: list[IntArray], wanted: Csr) -> float:

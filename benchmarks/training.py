@@ -275,10 +275,10 @@ ASKED = 300
 FEW_COUNTS = COUNTS[1:5]
 
 STARTS: dict[str, Callable[[], cs.Recommender]] = {
-    "HybridRanker, no start": lambda: ours(ranker=cs.HybridRanker(rate=0.0)),
+    "iALS": cs.baselines.ials,
     "HybridRanker": ours,
 }
-"""Without and with a start by text and number of clicks."""
+"""What a start from few clicks is compared with, beside popularity and text."""
 
 
 def curve() -> str:

@@ -1,4 +1,4 @@
-"""HybridRanker with one part left out, or alone: the rows of the ablation."""
+"""HybridRanker with one part left out, or alone, and the way from the simplest rivals to it: rows of the ablation."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,30 +8,42 @@ from unittest import mock
 
 import numpy as np
 from methods import ours
-from scipy.sparse import csr_array
 from tracks import permuted
 
 import coldstart as cs
 from coldstart import baselines
-from coldstart.rankers.hybrid import ranker as hybrid
-from coldstart.rankers.hybrid.calibration import Calibration, level
-from coldstart.rankers.hybrid.content import KernelRidge
+from coldstart.rankers.hybrid import tuning
+from coldstart.rankers.hybrid.calibration import Calibration
+from coldstart.rankers.hybrid.config import HybridConfig
+from coldstart.rankers.hybrid.kernel import KernelRidge
+
+USUAL = {
+    "l2": (100.0,),
+    "text_prior": (1.0,),
+    "lexical_weight": (0.0,),
+    "prior_strength": (0.03,),
+    "taste_share": (1.0,),
+}
+"""What is searched, at one value each."""
 
 
-class GlobalFactor(cs.HybridRanker):
-    """Raw scores, those of new items times one factor: the ratio of the experts' median levels."""
+class Uncalibrated(cs.HybridRanker):
+    """New items by their text as shares of the user's scale, as if these were odds."""
 
-    def fit(self, features: cs.Features, clicks: Any = None) -> "GlobalFactor":
-        """Fit, then take the calibration away."""
-        super().fit(features, clicks)
-        experts = self.experts_
-        asked = csr_array(clicks[:1000].minimum(1.0).astype(np.float32))
-        scores = experts.answers.scores(csr_array(asked[:, experts.warm]))
-        n_warm = len(experts.warm)
-        factor = np.median(level(scores[:, :n_warm])) / np.median(level(scores[:, n_warm:]))
-        raw = Calibration(known_level=-1.0, new_level=1.0, intercept=float(np.log(factor)))
-        settings = replace(experts.settings, calibration=raw)
-        self.experts_ = replace(experts, settings=settings)
+    def fit(self, features: cs.Features, clicks: Any = None) -> "Uncalibrated":
+        """Fit without the calibration."""
+        with mock.patch.object(tuning, "_calibration", lambda *_: Calibration()):
+            super().fit(features, clicks)
+        return self
+
+
+class WithoutDensity(cs.HybridRanker):
+    """No effect of the density of an item's neighbours."""
+
+    def fit(self, features: cs.Features, clicks: Any = None) -> "WithoutDensity":
+        """Fit, then take the effect away."""
+        with mock.patch("coldstart.rankers.hybrid.calibration.PROOF", np.inf):
+            super().fit(features, clicks)
         return self
 
 
@@ -40,31 +52,33 @@ class ContentAlone(cs.HybridRanker):
 
     def fit(self, features: cs.Features, clicks: Any = None) -> "ContentAlone":
         """Fit on clicks alone."""
+        config = HybridConfig()
         self.space_ = cs.CosineRanker().fit(features)
         vectors = self.space_.item_vectors(features)
         warm = np.flatnonzero(np.asarray(clicks.sum(axis=0)))
         new = np.setdiff1d(np.arange(len(vectors)), warm)
-        regression = KernelRidge.of(vectors[warm], self.kernel_width, self.kernel_l2)
+        regression = KernelRidge.of(vectors[warm], config.kernel_width, config.kernel_l2)
         self.warm_, self.weights_ = warm, np.zeros((len(warm), len(vectors)), dtype=np.float32)
         self.weights_[:, warm] = regression.leave_one_out(np.arange(len(warm)))
         self.weights_[:, new] = regression.weights(vectors[new])
         return self
 
-    def best(self, *asked: Any) -> None:
-        """Have all items scored."""
+    def refreshed(self, features: cs.Features, clicks: Any, origin: Any) -> "ContentAlone":
+        """Stay as it is."""
+        return self
 
     def score(self, users: cs.Users, features: cs.Features) -> Any:
         """Return the likes of items alike."""
         return users.history[:, self.warm_].minimum(1.0).astype(np.float32) @ self.weights_
 
 
-class Untuned(cs.HybridRanker):
-    """Every setting as it is with too few clicks to search, the calibration too."""
+class ClicksOnly(cs.HybridRanker):
+    """The collaborative expert alone: new items come last."""
 
-    def fit(self, features: cs.Features, clicks: Any = None) -> "Untuned":
-        """Fit with no fold."""
-        with mock.patch.object(hybrid, "ENOUGH_CLICKS", np.inf):
-            super().fit(features, clicks)
+    def fit(self, features: cs.Features, clicks: Any = None) -> "ClicksOnly":
+        """Fit, then take the prior and the texts away."""
+        super().fit(features, clicks)
+        self.blend_ = replace(self.blend_, prior=replace(self.blend_.prior, strength=0.0))
         return self
 
 
@@ -78,18 +92,29 @@ def same(split: cs.splits.Split) -> cs.splits.Split:
     return split
 
 
+def with_config(**numbers: Any) -> Callable[[], cs.Recommender]:
+    """Return the maker of a recommender whose ranker has other numbers."""
+    return partial(ours, ranker=cs.HybridRanker(config=HybridConfig(**numbers)))
+
+
 VARIANTS: dict[str, tuple[Callable[[], cs.Recommender], Callable[[cs.splits.Split], cs.splits.Split]]] = {
     "HybridRanker": (partial(ours, ranker=cs.HybridRanker()), same),
     "text alone (cosine of fused vectors)": (partial(ours, ranker=cs.CosineRanker()), same),
     "popularity alone": (baselines.popularity, same),
-    "collaborative alone (new items last)": (partial(ours, ranker=cs.HybridRanker(novelty=-20.0, few=0.0)), same),
+    "prior alone (two lines: taste and base rate)": (with_config(prior_strength=(1e6,)), same),
+    "collaborative alone (new items last)": (partial(ours, ranker=ClicksOnly(novelty=-20.0)), same),
     "content alone (clicks as targets)": (partial(ours, ranker=ContentAlone()), same),
-    "no text prior": (partial(ours, ranker=cs.HybridRanker(prior=0.0)), same),
-    "clicks alone as kernel targets": (partial(ours, ranker=cs.HybridRanker(boost=0.0)), same),
-    "one global factor instead of calibration": (partial(ours, ranker=GlobalFactor()), same),
-    "no popularity": (partial(ours, ranker=cs.HybridRanker(popularity=0.0)), same),
-    "no text for items with few clicks": (partial(ours, ranker=cs.HybridRanker(few=0.0)), same),
-    "nothing tuned": (partial(ours, ranker=Untuned()), same),
+    "25 lines: nothing searched, no calibration": (
+        partial(ours, ranker=Uncalibrated(config=HybridConfig(**{**USUAL, "prior_strength": (0.0,)}))),
+        same,
+    ),
+    "nothing searched": (with_config(**USUAL), same),
+    "no prior beside the experts": (with_config(prior_strength=(0.0,)), same),
+    "no text prior": (with_config(text_prior=(0.0,)), same),
+    "clicks alone as kernel targets": (with_config(cf_target_weight=0.0), same),
+    "no calibration": (partial(ours, ranker=Uncalibrated()), same),
+    "no density of neighbours": (partial(ours, ranker=WithoutDensity()), same),
+    "no words in the likeness of items": (with_config(lexical_weight=(0.0,)), same),
     "no exact words": (partial(ours, ranker=cs.HybridRanker(), lexical=None), same),
     "TF-IDF instead of the language model": (tfidf, same),
     "permuted text": (partial(ours, ranker=cs.HybridRanker()), permuted),

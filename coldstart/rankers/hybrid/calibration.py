@@ -53,8 +53,8 @@ class Calibration(Component):
                    + a log(scale of odds) + b log(scale by text) + c log(1 + m) + intercept
 
     for a user with m clicks and an item whose nearest neighbours have the mean cosine d: where many items are alike,
-    one is easily taken for another (on citeulike this is worth 1.3 % of NDCG@20 among new items). The terms of the user are at most ``usual`` ones for users with fewer clicks than
-    ``least``: nothing was learned of such.
+    one is easily taken for another (on citeulike this is worth 1.3 % of NDCG@20 among new items). The terms of a user
+    with fewer clicks than ``least`` are the ``usual`` ones: nothing was learned of such.
 
     Attributes
     ----------
