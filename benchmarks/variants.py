@@ -32,7 +32,7 @@ class Uncalibrated(cs.HybridRanker):
 
     def fit(self, features: cs.Features, clicks: Any = None) -> "Uncalibrated":
         """Fit without the calibration."""
-        with mock.patch.object(tuning, "_calibration", lambda *_: Calibration()):
+        with mock.patch.object(tuning, "_calibration", return_value=Calibration()):
             super().fit(features, clicks)
         return self
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from coldstart.index.faiss import FaissIndex as FaissIndex
     from coldstart.loading import load as load
     from coldstart.rankers.cosine import CosineRanker as CosineRanker
+    from coldstart.rankers.hybrid.config import HybridConfig as HybridConfig
     from coldstart.rankers.hybrid.ranker import HybridRanker as HybridRanker
     from coldstart.rankers.mlp.ranker import MLPRanker as MLPRanker
     from coldstart.recommender import Recommender as Recommender
@@ -62,6 +63,7 @@ _HOME = {
     "FaissIndex": "coldstart.index.faiss",
     "Features": "coldstart.base",
     "Fuser": "coldstart.base",
+    "HybridConfig": "coldstart.rankers.hybrid.config",
     "HybridRanker": "coldstart.rankers.hybrid.ranker",
     "Index": "coldstart.base",
     "Interactions": "coldstart.data.interactions",
