@@ -24,6 +24,7 @@ FLOORS = {
     "_rows": 2,
     "_tables": 2,
     "_tensors": 2,
+    "_linalg": 3,
     "_svd": 3,
     "base": 3,
     "data": 3,

@@ -83,7 +83,7 @@ class TestLexicalWeights:
     def test_the_placing_that_tells_kinds_apart_does_best(self, halves):
         found = lexical_weights(cut(halves.clicks, np.random.default_rng(0)), self.spaces(halves), CONFIG)
         assert set(found) == {0.0, 0.3}
-        assert 1.0 > found[0.0] > 2 * found[0.3] > 0.0
+        assert 1.0 > found[0.0] > found[0.3] + 0.1 > 0.1
 
     def test_it_is_empty_when_nobody_is_left_to_ask(self, halves):
         fold = cut(halves.clicks, np.random.default_rng(0))
@@ -194,7 +194,10 @@ class TestTune:
 
     def test_also_when_only_items_that_lost_all_clicks_are(self, halves):
         fold = cut(halves.clicks, np.random.default_rng(0))
-        chosen, report = tuned(halves, fold=replace(fold, held=csr_array(fold.held * fold.cold)))
+        of_cold = csr_array(fold.held * fold.cold)
+        of_cold.eliminate_zeros()
+        assert of_cold.nnz > 100
+        chosen, report = tuned(halves, fold=replace(fold, held=of_cold))
         assert (chosen.collaborative, report) == (Collaborative(), {})
 
     def test_the_best_ridge_and_text_prior_are_taken(self, halves):
@@ -220,10 +223,11 @@ class TestTune:
     @pytest.mark.parametrize("method", ["exact", "als"])
     @pytest.mark.parametrize("seed", range(3))
     def test_where_few_clicks_follow_taste_alone_the_prior_speaks(self, make_world, method, seed):
-        world = make_world(n_users=40, inside=0.15, outside=0.01, noise=0.2, seed=seed)
-        chosen, report = tuned(world, method, seed=seed)
-        assert chosen.prior.strength >= 3.0
-        assert report["prior_strength"][chosen.prior.strength] > 1.2 * report["prior_strength"][0.0]
+        """A click for each item: hardly two items have users in common."""
+        world = make_world(n_users=100, per_kind=400, inside=0.03, outside=0.0005, noise=1.0, seed=seed)
+        chosen, _ = tuned(world, method, seed=seed)
+        assert chosen.prior.strength >= 1.0
+        assert chosen.prior.taste > 0.0
 
     @pytest.mark.parametrize("method", ["exact", "als"])
     @pytest.mark.parametrize("seed", range(3))
