@@ -282,6 +282,28 @@ class TestRefreshed:
         assert 33 not in gone._columns.clicked
         assert 33 in gone._columns.text
 
+    def test_a_changed_text_moves_what_it_says_and_not_what_clicks_say(self, many):
+        """Item 33 takes the text of item 34, as does item 5, which has clicks, and item 35, which nobody says changed."""
+        blend, vectors = many.blend(by_text=range(30, 40)), many.vectors.copy()
+        vectors[[5, 33, 35]] = vectors[34]
+        fresh, history = self.moved(blend, many, vectors=vectors, edited=[5, 33]), csr_array(many.clicks[:6])
+        (odds, before), (same, text) = (one.parts(history, many.vectors) for one in (blend, fresh))
+        np.testing.assert_allclose(text[:, 33], text[:, 34], rtol=1e-3)
+        assert not np.allclose(before[:, 33], before[:, 34], rtol=0.1)
+        assert not np.allclose(text[:, 35], text[:, 34], rtol=0.1)
+        np.testing.assert_allclose(same, odds, rtol=1e-6)
+
+    def test_a_changed_text_counts_beside_clicks_that_came_later(self, many):
+        clicks, vectors = many.clicks.toarray(), many.vectors.copy()
+        clicks[:6, 33], vectors[33] = 1.0, vectors[36]
+        blend = many.blend(by_text=range(30, 40))
+        fresh = self.moved(self.moved(blend, many, clicks), many, clicks, vectors=vectors, edited=[33])
+        at_once = self.moved(blend, many, clicks, vectors=vectors, edited=[33])
+        found, expected = (one.parts(many.clicks, many.vectors)[0][:, 33] for one in (fresh, at_once))
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+        stale = self.moved(blend, many, clicks).parts(many.clicks, many.vectors)[0][:, 33]
+        assert not np.allclose(stale, expected, rtol=1e-3)
+
     def test_the_blend_itself_stays(self, many):
         blend, clicks = many.blend(by_text=range(30, 40)), many.clicks.toarray()
         before = blend.log_odds(many.clicks, many.vectors)

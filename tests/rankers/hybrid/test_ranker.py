@@ -355,12 +355,13 @@ class TestWhatIsLearned:
         world = request.getfixturevalue(of)
         made, pairs = fitted(world), world.clicks.tocoo()
         row, column = np.append(pairs.row, 0), np.append(pairs.col, np.flatnonzero(world.cold)[0])
-        clicks = csr_array((np.append(pairs.data, 0.0), (row, column)), shape=world.clicks.shape)
+        weights = np.append(pairs.data.astype(np.float64), 1e-50)
+        other = fitted(world, csr_array((weights, (row, column)), shape=world.clicks.shape))
         for query in (None, world.text_of(1)):
             silent = world.ask(world.only(0), query=query)
             silent.history.data[:] = 0.0
             expected = made.score(world.ask(world.only(), query=query), world.features)
-            np.testing.assert_allclose(fitted(world, clicks).score(silent, world.features), expected, atol=1e-5)
+            np.testing.assert_allclose(other.score(silent, world.features), expected, atol=1e-5)
 
     def test_a_user_may_be_asked_alone_or_among_others(self, world, ranker):
         histories, texts = world.clicks.toarray()[:4].copy(), np.zeros((4, 8))
@@ -544,7 +545,23 @@ class TestOldStock:
         )
         assert made.report_["old stock"] == expected
 
-    def test_its_order_stays_the_same(self, world, ranker):
+    @pytest.mark.xfail(strict=True, reason="nothing is bounded where the prior ranks alone")
+    def test_also_where_the_prior_ranks_alone(self, make_world):
+        world = make_world(n_kinds=4, per_kind=30, n_cold=10, n_users=60, inside=0.6, outside=0.1, noise=0.2)
+        assert world.clicks.nnz >= FEWEST
+        made = HybridRanker(cold_share=0.1).fit(world.features, world.clicks)
+        assert made.blend_.experts is None
+        assert share_of_old_stock(world, made) <= 0.1
+
+    @pytest.mark.xfail(strict=True, reason="the prior alone brings old stock there, whatever its text is worth")
+    def test_a_bound_that_is_reported_is_kept(self, make_halves):
+        world = make_halves(seed=0)
+        with pytest.warns(ColdstartWarning, match="and get 2%"):
+            made = HybridRanker(cold_share=0.02).fit(world.features, world.clicks)
+        assert "at most 2%" in made.report_["old stock"]
+        assert share_of_old_stock(world, made) <= 0.03
+
+    def test_the_others_keep_their_scores(self, world, ranker):
         with pytest.warns(ColdstartWarning):
             made = HybridRanker().fit(world.features, world.clicks)
         asked = world.ask(world.clicks.toarray())
