@@ -160,6 +160,15 @@ class TestLogOdds:
         weight = 0.75 * 3.0 / (3.0 + many.counts[5])
         assert new._columns.weight[new._columns.text == 5] == pytest.approx(weight)
 
+    @pytest.mark.parametrize("n_new", [19, 20])
+    def test_twenty_new_items_tell_the_scale_of_texts_and_where_they_are_fewer_all_do(self, many, n_new):
+        many.clicks = csr_array(many.clicks * (np.arange(40) < 15))
+        many.clicks.eliminate_zeros()
+        many.exposure = np.where(np.arange(40) >= 40 - n_new, 0.0, 1.0).astype(np.float32)
+        blend = many.blend(by_text=range(15, 40))
+        positions = blend.experts.by_text[blend._columns.scale]
+        np.testing.assert_array_equal(positions, np.arange(20 if n_new == 20 else 15, 40))
+
 
 class TestShares:
     @pytest.mark.parametrize("method", ["exact", "als"])

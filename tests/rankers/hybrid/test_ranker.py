@@ -371,6 +371,13 @@ class TestWhatIsLearned:
             alone = ranker.score(world.ask(histories[at], query=texts[at]), world.features)
             np.testing.assert_allclose(alone[0], together[at], atol=2e-4)
 
+    def test_items_are_placed_anew_when_their_features_are_others(self, small, of_small):
+        users, turned = small.ask(small.only(0)), Features(small.features.dense[::-1].copy())
+        before = of_small.score(users, small.features)
+        other = of_small.score(users, turned)
+        assert np.abs(other - before).max() > 0.1
+        assert np.array_equal(of_small.score(users, small.features), before)
+
 
 class TestConfig:
     def test_fewest_clicks_says_when_experts_are_learned(self, world, small):

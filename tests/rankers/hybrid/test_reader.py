@@ -6,8 +6,8 @@ from coldstart._arrays import spread
 from coldstart.base import Features, Users
 from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.rankers.hybrid import reader as module
-from coldstart.rankers.hybrid.reader import FEEDBACK, MEANING, TextReader, says_something
 from coldstart.rankers.hybrid.item_space import ItemSpace
+from coldstart.rankers.hybrid.reader import FEEDBACK, MEANING, TextReader, says_something
 
 TEXTS = [f"{kind} {word}" for kind in ("space", "garden") for word in "moon star rose lily war peace".split()] * 3
 ENCODER = LexicalEncoder().fit(TEXTS)

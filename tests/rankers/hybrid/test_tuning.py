@@ -134,6 +134,13 @@ class TestColdOffset:
         new = replace(blend, exposure=np.where(halves.cold, 0.0, 1.0).astype(np.float32))
         assert cold_offset(new, halves.clicks, halves.texts, 0.0) == (0.0, 0.0)
 
+    def test_beside_new_items_old_stock_has_fewer_places(self, halves, blend):
+        old = halves.cold & (np.arange(halves.n_items) % 2 == 0)
+        some = replace(blend, exposure=np.where(halves.cold & ~old, 0.0, 1.0).astype(np.float32))
+        odds = np.where(halves.clicks.toarray() > 0, -np.inf, some.log_odds(halves.clicks, halves.texts))
+        expected = old[np.argsort(-odds, axis=1, kind="stable")[:, :20]].mean()
+        assert cold_offset(some, halves.clicks, halves.texts, 1.0) == (0.0, pytest.approx(expected))
+
     def test_without_users_there_is_nothing_to_bound(self, halves, blend):
         nobody = csr_array((3, halves.n_items), dtype=np.float32)
         assert cold_offset(blend, nobody, halves.texts, 0.0) == (0.0, 0.0)
