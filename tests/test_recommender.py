@@ -882,7 +882,8 @@ class TestStream:
             )
         )
         assert [row for batch in batches for row in batch.item_ids] == whole.item_ids
-        assert [row for batch in batches for row in batch.scores] == whole.scores
+        scores = [row for batch in batches for row in batch.scores]
+        np.testing.assert_allclose(scores, whole.scores, rtol=1e-5)
         assert all(len(batch) == batch_size for batch in batches[:-1])
 
     def test_requests_are_read_when_their_batch_is_asked_for(self, rec):

@@ -59,3 +59,20 @@ def make_world():
         return World(Features(dense.astype(np.float32)), clicks, kinds, likes, cold)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_halves():
+    """Every kind has two halves that no text tells apart, and users like one half of one kind: clicks say more."""
+
+    def make(n_users=120, n_kinds=4, per_kind=30, n_cold=10, noise=0.4, seed=1):
+        rng = np.random.default_rng(seed)
+        kinds, likes = np.repeat(np.arange(n_kinds), per_kind), np.arange(n_users) % n_kinds
+        mine = np.equal.outer(np.arange(n_users) // n_kinds % 2, np.arange(len(kinds)) % 2)
+        dense = np.eye(8)[kinds] + noise / np.sqrt(8) * rng.standard_normal((len(kinds), 8))
+        cold = np.arange(len(kinds)) % per_kind >= per_kind - n_cold
+        chance = np.where(likes[:, None] == kinds, np.where(mine, 0.7, 0.1), 0.02)
+        clicked = (rng.random(chance.shape) < chance) & ~cold
+        return World(Features(dense.astype(np.float32)), csr_array(clicked.astype(np.float32)), kinds, likes, cold)
+
+    return make

@@ -6,8 +6,8 @@ from coldstart._arrays import spread
 from coldstart.base import Features, Users
 from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.rankers.hybrid import reader as module
+from coldstart.rankers.hybrid.item_space import ItemSpace
 from coldstart.rankers.hybrid.reader import FEEDBACK, MEANING, TextReader, says_something
-from coldstart.rankers.hybrid.space import Space
 
 TEXTS = [f"{kind} {word}" for kind in ("space", "garden") for word in "moon star rose lily war peace".split()] * 3
 ENCODER = LexicalEncoder().fit(TEXTS)
@@ -28,7 +28,8 @@ def said(*texts, seed=9, sparse=True, read=True):
 
 
 def reader_of(features):
-    return TextReader.of(features, Space().fit(features))
+    space = ItemSpace().fit(features)
+    return TextReader.of(features, space, space.item_vectors(features))
 
 
 def users(query, profile=None, history=(), avoided=None):
@@ -52,7 +53,7 @@ class TestReadTexts:
 
     def test_where_items_have_no_rows_for_texts_fused_vectors_are_compared(self):
         features, query = items(read=False), said("moon", read=False)
-        vectors = Space().fit(features).cosine_.item_vectors(features)
+        vectors = ItemSpace().fit(features).cosine_.item_vectors(features)
         expected = MEANING / spread(vectors) * query.dense @ vectors.T
         np.testing.assert_allclose(reader_of(features).read_texts(users(query)).meaning, expected, rtol=1e-4)
 

@@ -1,0 +1,321 @@
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from coldstart._arrays import unit_rows
+from coldstart.rankers.hybrid.blend import LEAST_TEXT, TINY, Blend, prior_odds, text_weights
+from coldstart.rankers.hybrid.calibration import Calibration
+from coldstart.rankers.hybrid.config import HybridConfig
+from coldstart.rankers.hybrid.experts import Collaborative, FittedExperts
+from coldstart.rankers.hybrid.prior import TastePrior, log_base_rates
+
+
+@dataclass
+class Catalogue:
+    """Items of which 0 and 1 are clicked together, and some have no clicks; rows of length one."""
+
+    vectors: np.ndarray
+    clicks: csr_array
+    exposure: np.ndarray | None = None
+
+    @property
+    def counts(self):
+        return np.asarray(self.clicks.sum(axis=0), dtype=np.float32)
+
+    def blend(self, method="exact", strength=0.3, by_text=(2,), config=None, **others):
+        config = config or HybridConfig()
+        experts = FittedExperts.of(
+            self.clicks, self.vectors, np.array(by_text, dtype=np.int64), Collaborative(method, l2=2.0), config
+        )
+        prior = TastePrior(2.0, 1.0, 0.5, strength)
+        return Blend(prior, self.counts, self.exposure, experts.compiled(), config=config, **others)
+
+    def only(self, *items):
+        return csr_array(np.isin(np.arange(len(self.vectors)), items).astype(np.float32)[None])
+
+
+@pytest.fixture
+def three():
+    """Item 2 has no clicks and is like item 0."""
+    vectors = unit_rows(np.array([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6]], dtype=np.float32))
+    return Catalogue(vectors, csr_array(np.array([[1, 1, 0], [1, 1, 0], [1, 0, 0]], dtype=np.float32)))
+
+
+@pytest.fixture
+def many():
+    """Forty items of four kinds, ten of them without clicks, of thirty users."""
+    rng = np.random.default_rng(0)
+    kinds = np.arange(40) % 4
+    vectors = unit_rows((np.eye(4)[kinds] + 0.3 * rng.standard_normal((40, 4))).astype(np.float32))
+    chance = np.where(np.arange(30)[:, None] % 4 == kinds, 0.6, 0.05) * (np.arange(40) < 30)
+    return Catalogue(vectors, csr_array((rng.random((30, 40)) < chance).astype(np.float32)))
+
+
+def by_hand(catalogue, item, strength, popularity=1.0):
+    """The prior of someone who likes one item, as its formula says: half of 2 nats, and half of the log rates."""
+    cosines = catalogue.vectors @ catalogue.vectors[item]
+    log_odds = 2.0 * (1 / (1 + 1.0)) * cosines
+    counts, mean = catalogue.counts, catalogue.counts.mean()
+    log_odds = log_odds + popularity * 0.5 * np.log((counts + 1.0) / (mean + 1.0))
+    return strength * np.exp(log_odds - np.median(log_odds))
+
+
+class TestPriorOdds:
+    def test_they_are_the_strength_over_the_likes_times_exp_of_the_log_odds_over_the_median(self, three):
+        rates = log_base_rates(three.counts, None, 1.0)
+        found = prior_odds(TastePrior(2.0, 1.0, 0.5, 0.3), three.only(0), three.vectors, rates)
+        np.testing.assert_allclose(found[0], by_hand(three, 0, 0.3), rtol=1e-5)
+        assert np.median(found) == pytest.approx(0.3)
+
+    def test_two_likes_halve_them(self, three):
+        rates, prior = log_base_rates(three.counts, None, 1.0), TastePrior(2.0, 1.0, 0.5, 0.3)
+        assert np.median(prior_odds(prior, three.only(0, 1), three.vectors, rates)) == pytest.approx(0.15)
+
+    def test_in_a_long_list_the_median_of_the_twenty_best_is_the_strength(self, many):
+        rates, prior = log_base_rates(many.counts, None, 1.0), TastePrior(2.0, 1.0, 0.5, 0.7)
+        found = prior_odds(prior, many.only(3), many.vectors, rates)[0]
+        assert np.median(np.sort(found)[-20:]) == pytest.approx(0.7, rel=1e-3)  # of the logarithms
+
+
+class TestLogOdds:
+    @pytest.mark.parametrize("popularity", [1.0, 0.4])
+    def test_without_experts_they_are_those_of_the_prior(self, three, popularity):
+        blend = Blend(TastePrior(2.0, 1.0, 0.5), three.counts)
+        found = blend.log_odds(three.only(0), three.vectors, popularity)[0]
+        expected = np.log(by_hand(three, 0, 1.0, popularity))
+        np.testing.assert_allclose(found - found.mean(), expected - expected.mean(), rtol=1e-4, atol=1e-6)
+
+    @pytest.mark.parametrize("method", ["exact", "als"])
+    def test_they_are_the_sum_of_the_prior_and_of_scores_by_clicks(self, three, method):
+        blend = three.blend(method, by_text=())
+        clicked, _ = blend.experts.scores(three.only(0))
+        expected = by_hand(three, 0, 0.3)
+        expected[:2] += np.maximum(clicked[0], 0.0)
+        np.testing.assert_allclose(np.exp(blend.log_odds(three.only(0), three.vectors))[0], expected, rtol=1e-4)
+        assert clicked[0, 1] > 0.01
+
+    def test_and_of_what_the_text_says_of_items_without_clicks(self, three):
+        """One item by text: its score is its own scale, so that the calibration is exp of the user's terms."""
+        calibration = Calibration(slope=0.7, by_clicks=0.2, by_text=0.1, count=0.3, intercept=-0.4)
+        blend = three.blend(maybe_new=0.25, calibration=calibration)
+        clicked, text = blend.experts.scores(three.only(0))
+        known = by_hand(three, 0, 0.3)
+        known[:2] += np.maximum(clicked[0], 0.0)
+        scale = max(np.median(known), 0.1 * known.max())
+        of_user = 0.2 * math.log(scale) + 0.1 * math.log(text[0, 0]) + 0.3 * math.log(2.0) - 0.4
+        rate = 1.0 / (three.counts.mean() + 1.0)
+        expected = known.copy()
+        expected[2] += (0.25 + 0.75 * rate) * scale * math.exp(of_user)
+        np.testing.assert_allclose(np.exp(blend.log_odds(three.only(0), three.vectors))[0], expected, rtol=1e-4)
+
+    def test_a_new_item_has_the_whole_of_what_its_text_says(self, three):
+        three.exposure = np.array([1, 1, 0], dtype=np.float32)
+        blend = three.blend(strength=0.0)
+        clicked, _ = blend.experts.scores(three.only(0))
+        known = np.append(np.maximum(clicked[0], 0.0), 0.0)
+        found = np.exp(blend.log_odds(three.only(0), three.vectors))[0]
+        assert found[2] == pytest.approx(max(np.median(known), 0.1 * known.max()), rel=1e-4)
+
+    def test_scores_below_0_count_as_0(self, three):
+        """Who likes item 1 alone: what speaks against an item cannot be less than nothing for it."""
+        blend = three.blend(by_text=(), strength=0.0)
+        negative = replace(blend.experts.collaborative, blocks=(-blend.experts.collaborative.blocks[0],))
+        blend = replace(blend, experts=replace(blend.experts, collaborative=negative))
+        found = blend.log_odds(three.only(0), three.vectors)[0]
+        np.testing.assert_allclose(found, math.log(TINY), rtol=1e-6)
+
+    def test_novelty_is_added_to_items_without_clicks(self, three):
+        for blend in (three.blend(), Blend(TastePrior(), three.counts)):
+            plain, moved = (blend.log_odds(three.only(0), three.vectors, 1.0, value) for value in (0.0, 1.5))
+            np.testing.assert_allclose(moved - plain, [[0.0, 0.0, 1.5]], atol=1e-6)
+
+    def test_the_cold_offset_is_added_to_what_the_text_says_of_old_stock_alone(self, many):
+        many.exposure = np.where(np.arange(40) == 39, 0.0, 1.0).astype(np.float32)
+        blend = many.blend(by_text=range(30, 40))
+        history = csr_array(many.clicks[:5])
+        (odds, text), (same, bound) = (
+            one.parts(history, many.vectors) for one in (blend, replace(blend, cold_offset=-1.0))
+        )
+        np.testing.assert_array_equal(odds, same)
+        np.testing.assert_allclose(bound[:, 30:39], math.exp(-1.0) * text[:, 30:39], rtol=1e-5)
+        np.testing.assert_array_equal(bound[:, 39], text[:, 39])
+        assert text[:, 30:].min() > 0.0
+
+    def test_parts_add_up(self, many):
+        blend, history = many.blend(by_text=range(30, 40)), csr_array(many.clicks[:5])
+        odds, by_text = blend.parts(history, many.vectors)
+        assert not by_text[:, :30].any()
+        np.testing.assert_allclose(np.log(odds + by_text), blend.log_odds(history, many.vectors), rtol=1e-5)
+
+    def test_a_new_item_with_clicks_has_a_score_by_both(self, many):
+        """Item 5 came late: three quarters of its text's weight are left by age, and half / (half + c) by its clicks."""
+        old, history = many.blend(by_text=(5, *range(30, 40))), csr_array(many.clicks[:5])
+        many.exposure = np.where(np.arange(40) == 5, 0.25, 1.0).astype(np.float32)
+        new = many.blend(by_text=(5, *range(30, 40)))
+        assert not old.parts(history, many.vectors)[1][:, 5].any()
+        assert new.parts(history, many.vectors)[1][:, 5].min() > 0.0
+        weight = 0.75 * 3.0 / (3.0 + many.counts[5])
+        assert new._columns.weight[new._columns.text == 5] == pytest.approx(weight)
+
+    @pytest.mark.parametrize("n_new", [19, 20])
+    def test_twenty_new_items_tell_the_scale_of_texts_and_where_they_are_fewer_all_do(self, many, n_new):
+        many.clicks = csr_array(many.clicks * (np.arange(40) < 15))
+        many.clicks.eliminate_zeros()
+        many.exposure = np.where(np.arange(40) >= 40 - n_new, 0.0, 1.0).astype(np.float32)
+        blend = many.blend(by_text=range(15, 40))
+        positions = blend.experts.by_text[blend._columns.scale]
+        np.testing.assert_array_equal(positions, np.arange(20 if n_new == 20 else 15, 40))
+
+
+class TestShares:
+    @pytest.mark.parametrize("method", ["exact", "als"])
+    @pytest.mark.parametrize("experts", [True, False])
+    @pytest.mark.parametrize("popularity", [1.0, 0.0])
+    def test_they_sum_to_1_and_popularity_has_none_at_0(self, many, method, experts, popularity):
+        blend = many.blend(method, by_text=range(30, 40), maybe_new=0.2)
+        blend = blend if experts else replace(blend, experts=None)
+        found = blend.shares(many.clicks, many.vectors, popularity)
+        assert (found.shape, found.dtype) == ((3, 30, 40), np.float32)
+        assert found.min() >= -1e-6
+        np.testing.assert_allclose(found.sum(axis=0), 1.0, atol=1e-5)
+        assert bool(found[2].any()) == bool(popularity)
+        assert bool(found[1].any()) == experts
+
+    def test_they_are_the_parts_of_the_odds(self, three):
+        blend = three.blend(maybe_new=0.2)
+        odds, by_text = blend.parts(three.only(0), three.vectors)
+        total, prior = (odds + by_text)[0], by_hand(three, 0, 0.3)
+        found = blend.shares(three.only(0), three.vectors)[:, 0]
+        np.testing.assert_allclose(found[1], (odds[0] - prior) / total, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(found[0] + found[2], (prior + by_text[0]) / total, rtol=1e-4)
+        cosines = three.vectors @ three.vectors[0]  # of item 0, whose taste and rate are both above the mean
+        taste = cosines[0] - cosines.mean()
+        rates = 0.5 * np.log(three.counts + 1.0)
+        popular = (rates[0] - rates.mean()) / (taste + rates[0] - rates.mean())
+        assert found[2, 0] == pytest.approx(popular * prior[0] / total[0], rel=1e-4)
+
+
+class TestTextWeights:
+    RATES = np.log(np.array([0.5, 0.25, 2.0], dtype=np.float32))
+
+    def weights(self, counts, exposure=None, **others):
+        exposure = None if exposure is None else np.array(exposure, dtype=np.float32)
+        found = text_weights(np.array(counts, dtype=np.float32), exposure, 3.0, **others)
+        assert found.dtype == np.float32
+        return found
+
+    def test_old_stock_counts_by_its_base_rate(self):
+        np.testing.assert_allclose(self.weights([0, 0, 4], log_rates=self.RATES), [0.5, 0.25, 0.0])
+
+    def test_or_where_it_may_be_new_by_the_mean_of_that_and_of_a_new_one(self):
+        found = self.weights([0, 0, 4], log_rates=self.RATES, maybe_new=0.2)
+        np.testing.assert_allclose(found, [0.2 + 0.8 * 0.5, 0.2 + 0.8 * 0.25, 0.0])
+
+    def test_a_new_one_by_its_base_rate_whatever_else_may_be_new(self):
+        found = self.weights([0, 0, 0], [0.0, 0.4, 1.0], log_rates=self.RATES, maybe_new=0.2)
+        np.testing.assert_allclose(found, [0.5, 0.25, 0.2 + 0.8 * 2.0])
+
+    def test_without_rates_all_that_have_no_clicks_count_1(self):
+        np.testing.assert_allclose(self.weights([0, 7, 0]), [1.0, 0.0, 1.0])
+        np.testing.assert_allclose(self.weights([0, 0, 0], [0.0, 0.5, 1.0]), [1.0, 1.0, 1.0])
+
+    def test_a_new_one_with_c_clicks_has_half_over_half_plus_c_that_fades_as_it_ages(self):
+        found = self.weights([1, 3, 3, 1], [0.0, 0.0, 0.5, 1.0])
+        np.testing.assert_allclose(found, [3 / 4, 3 / 6, 0.5 * 3 / 6, 0.0])
+
+    def test_below_a_tenth_the_text_is_not_asked(self):
+        assert LEAST_TEXT == 0.1
+        np.testing.assert_allclose(self.weights([26, 28, 1], [0.0, 0.0, 0.9]), [3 / 29, 0.0, 0.0], rtol=1e-6)
+
+
+class TestRefreshed:
+    def moved(self, blend, many, clicks=None, origin=None, exposure=None, vectors=None, edited=()):
+        clicks = many.clicks if clicks is None else csr_array(clicks)
+        origin = np.arange(40) if origin is None else np.asarray(origin)
+        vectors = many.vectors if vectors is None else vectors
+        return blend.refreshed(exposure, clicks, origin, vectors, np.array(edited, dtype=np.int64))
+
+    def test_counts_of_items_with_clicks_stay_and_those_of_others_are_as_they_are_now(self, many):
+        clicks = many.clicks.toarray()
+        clicks[:4] = 2.5  # counts as 1
+        clicks[4:, 31] = 0.0
+        fresh = self.moved(many.blend(by_text=range(30, 40)), many, clicks)
+        np.testing.assert_array_equal(fresh.counts[:30], many.counts[:30])
+        np.testing.assert_array_equal(fresh.counts[30:], 4.0)
+
+    def test_without_experts_all_are_as_they_are_now(self, many):
+        clicks = many.clicks.toarray()
+        clicks[:4] = 2.5
+        fresh = self.moved(replace(many.blend(), experts=None), many, clicks)
+        np.testing.assert_array_equal(fresh.counts, np.minimum(clicks, 1.0).sum(axis=0))
+
+    def test_they_move_with_their_items(self, many):
+        """Item 3 goes, the last two change places, and one comes."""
+        origin = np.array([*np.delete(np.arange(38), 3), 39, 38, -1])
+        clicks = np.pad(many.clicks.toarray(), ((0, 0), (0, 1)))[:, origin]
+        vectors = many.vectors[np.where(origin < 0, 0, origin)]
+        fresh = self.moved(many.blend(by_text=range(30, 40)), many, clicks, origin, None, vectors)
+        assert len(fresh.counts) == 40
+        np.testing.assert_array_equal(fresh.counts, [*many.counts[origin[:-1]], 0.0])
+        history = csr_array(clicks[:6])
+        before = many.blend(by_text=range(30, 40)).parts(csr_array(many.clicks[:6]), many.vectors)[1]
+        now = fresh.parts(history, vectors)[1]
+        assert (now[:, -2] > 0).all()
+        others = np.flatnonzero(many.clicks.toarray()[:6, 3] == 0)
+        ratio = now[others, 37] / now[others, 38], before[others, 39] / before[others, 38]
+        some = np.abs(np.log(ratio[1])) < 3  # no score at the floor
+        assert some.sum() > 2
+        np.testing.assert_allclose(ratio[0][some], ratio[1][some], rtol=1e-3)
+
+    def test_exposure_is_that_of_now(self, many):
+        exposure = np.where(np.arange(40) < 30, 1.0, 0.25).astype(np.float32)
+        fresh = self.moved(many.blend(by_text=range(30, 40)), many, exposure=exposure)
+        np.testing.assert_array_equal(fresh.is_new, np.arange(40) >= 30)
+        assert not fresh.is_old_stock.any()
+        np.testing.assert_allclose(fresh.log_rates, log_base_rates(many.counts, exposure, 1.0))
+
+    def test_the_first_clicks_make_an_item_one_that_is_scored_by_clicks(self, many):
+        clicks = many.clicks.toarray()
+        clicks[:6, 33] = 1.0
+        blend = many.blend(by_text=range(30, 40))
+        fresh = self.moved(blend, many, clicks)
+        assert 33 in fresh._columns.clicked
+        assert 33 not in fresh._columns.text
+        assert 33 not in blend._columns.clicked
+        again = self.moved(fresh, many, clicks)
+        np.testing.assert_array_equal(again._columns.clicked, fresh._columns.clicked)
+        gone = self.moved(fresh, many, many.clicks)
+        assert 33 not in gone._columns.clicked
+        assert 33 in gone._columns.text
+
+    def test_a_changed_text_moves_what_it_says_and_not_what_clicks_say(self, many):
+        """Item 33 takes the text of item 34, as does item 5, which has clicks, and item 35, which nobody says changed."""
+        blend, vectors = many.blend(by_text=range(30, 40)), many.vectors.copy()
+        vectors[[5, 33, 35]] = vectors[34]
+        fresh, history = self.moved(blend, many, vectors=vectors, edited=[5, 33]), csr_array(many.clicks[:6])
+        (odds, before), (same, text) = (one.parts(history, many.vectors) for one in (blend, fresh))
+        np.testing.assert_allclose(text[:, 33], text[:, 34], rtol=1e-3)
+        assert not np.allclose(before[:, 33], before[:, 34], rtol=0.1)
+        assert not np.allclose(text[:, 35], text[:, 34], rtol=0.1)
+        np.testing.assert_allclose(same, odds, rtol=1e-6)
+
+    def test_a_changed_text_counts_beside_clicks_that_came_later(self, many):
+        clicks, vectors = many.clicks.toarray(), many.vectors.copy()
+        clicks[:6, 33], vectors[33] = 1.0, vectors[36]
+        blend = many.blend(by_text=range(30, 40))
+        fresh = self.moved(self.moved(blend, many, clicks), many, clicks, vectors=vectors, edited=[33])
+        at_once = self.moved(blend, many, clicks, vectors=vectors, edited=[33])
+        found, expected = (one.parts(many.clicks, many.vectors)[0][:, 33] for one in (fresh, at_once))
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+        stale = self.moved(blend, many, clicks).parts(many.clicks, many.vectors)[0][:, 33]
+        assert not np.allclose(stale, expected, rtol=1e-3)
+
+    def test_the_blend_itself_stays(self, many):
+        blend, clicks = many.blend(by_text=range(30, 40)), many.clicks.toarray()
+        before = blend.log_odds(many.clicks, many.vectors)
+        clicks[:, 33] = 1.0
+        self.moved(blend, many, clicks)
+        np.testing.assert_array_equal(blend.log_odds(many.clicks, many.vectors), before)
