@@ -15,9 +15,9 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, largest
+from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray
 from coldstart._component import Component
-from coldstart.rankers.hybrid.calibration import TOP, Calibration, user_scale
+from coldstart.rankers.hybrid.calibration import TOP, Calibration, best_unseen, user_scale
 from coldstart.rankers.hybrid.config import HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, Experts
 from coldstart.rankers.hybrid.prior import TastePrior, clicks_of, log_base_rates
@@ -47,6 +47,8 @@ class Blend(Component):
     calibration : Calibration
     maybe_new : float
         Chance that an item without clicks, of which nothing is said, is new.
+    mean_clicks : float or None
+        Clicks of a mean item at the fit; None: as they are now.
     cold_offset : float
         Log-odds added to what the text says of items without clicks that were there from the start.
     config : HybridConfig
@@ -59,6 +61,7 @@ class Blend(Component):
     collaborative: Collaborative | None = None
     calibration: Calibration = field(default_factory=Calibration)
     maybe_new: float = 0.0
+    mean_clicks: float | None = None
     cold_offset: float = 0.0
     config: HybridConfig = field(default_factory=HybridConfig)
 
@@ -120,7 +123,8 @@ class Blend(Component):
         columns = self._columns
         by_clicks[:, columns.clicked] += np.maximum(clicked[:, columns.at_clicked], 0.0)
         if len(columns.text):
-            scale, text_scale = user_scale(by_clicks), user_scale(text[:, columns.scale])
+            of_text = history[:, cast(Experts, self.experts).by_text[columns.scale]]
+            scale, text_scale = user_scale(by_clicks, history), user_scale(text[:, columns.scale], of_text)
             of_users = self.calibration.of_users(scale, text_scale, clicks_of(history)) + np.log(scale)
             odds = self.calibration.odds(text[:, columns.at_text] / text_scale, of_users)
             by_text[:, columns.text] += odds * columns.weight
@@ -128,7 +132,7 @@ class Blend(Component):
     @cached_property
     def log_rates(self) -> FloatArray:
         """Log base rates of the items, (n_items,)."""
-        return log_base_rates(self.counts, self.exposure, self.config.prior_clicks)
+        return log_base_rates(self.counts, self.exposure, self.config.prior_clicks, self.mean_clicks)
 
     @property
     def is_new(self) -> BoolArray:
@@ -234,7 +238,7 @@ def prior_odds(
     """Return strength / k * exp(log-odds), (m, n); the median of the ``TOP`` best of a user's exponentials is 1."""
     odds, by_rate = prior.log_odds(history, vectors, log_rates, popularity)
     odds += by_rate
-    odds -= np.median(largest(odds, min(TOP, odds.shape[1])), axis=1, keepdims=True)
+    odds -= np.median(best_unseen(odds, history), axis=1, keepdims=True)
     np.exp(odds, out=odds)
     odds *= np.float32(prior.strength) / clicks_of(history)
     return odds

@@ -6,11 +6,14 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from coldstart._arrays import AnyArray, BoolArray, FloatArray, IntArray, largest
+from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray, largest
 from coldstart._component import Component
 
 TOP = 20
 """Best scores of a user whose median is the user's scale."""
+
+LOWEST = np.float32(-1e30)
+"""Below every score."""
 
 FLOOR = np.float32(1e-3)
 """Scores below this share of the user's scale count as it: their logarithm would say too much."""
@@ -30,15 +33,27 @@ FEWEST = 0.05
 """Share of the users learned from whose clicks are too few to say what is special of them."""
 
 
-def user_scale(scores: FloatArray) -> FloatArray:
-    """Return each user's scale of an expert, the median of their ``TOP`` best scores, shape (m, 1).
+def best_unseen(scores: FloatArray, history: Csr) -> FloatArray:
+    """Return the ``TOP`` largest scores of each row but for the items of the history, (m, at most ``TOP``).
+
+    What is known already is no measure of what is to come; and a click changes no scale but through other items.
+    """
+    seen = history.nonzero()
+    values = scores[seen]
+    scores[seen] = LOWEST
+    best = largest(scores, min(TOP, scores.shape[1]))
+    scores[seen] = values
+    return best
+
+
+def user_scale(scores: FloatArray, history: Csr) -> FloatArray:
+    """Return each user's scale of an expert, the median of their ``TOP`` best scores of unseen items, shape (m, 1).
 
     At least a tenth of the best one, where few items have a score at all, and 1e-12.
     """
-    top = min(TOP, scores.shape[1])
-    if not top:
+    if not scores.shape[1]:
         return np.ones((len(scores), 1), dtype=np.float32)
-    best = largest(scores, top)
+    best = best_unseen(scores, history)
     median, most = np.median(best, axis=1, keepdims=True), best.max(axis=1, keepdims=True)
     return np.asarray(np.maximum(np.maximum(median, 0.1 * most), 1e-12), dtype=np.float32)
 

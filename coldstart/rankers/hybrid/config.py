@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from coldstart._component import Component
 
+PRIOR_ALONE = 1e6
+"""Strength of a prior beside which nothing else counts."""
+
 
 @dataclass(frozen=True, repr=False)
 class HybridConfig(Component):
@@ -28,7 +31,8 @@ class HybridConfig(Component):
         Clicks of a mean item that every item is credited with before its own: the shape of a Gamma prior on rates. With
         0.3 in place of 1 strangers' lists fall while clicks are very few.
     prior_strength : tuple of float
-        How many clicks the prior (taste and base rate) counts for beside those of the user: tried on the fold.
+        How many clicks the prior (taste and base rate) counts for beside those of the user: tried on the fold. With
+        ``PRIOR_ALONE`` the experts are not fitted.
     l2, text_prior : tuple of float
         Of ``PriorEASE``: its ridge, in clicks, and the weight of its text prior as a share of it: tried on the fold.
     text_prior_l2 : float
@@ -66,11 +70,11 @@ class HybridConfig(Component):
 
     taste: float = 13.3
     taste_half: float = 5.0
-    taste_share: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0)
+    taste_share: tuple[float, ...] = (0.25, 0.5, 1.0)
     taste_deviation: float = 5.0
     popularity_deviation: float = 0.1
     prior_clicks: float = 1.0
-    prior_strength: tuple[float, ...] = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 1e6)
+    prior_strength: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, PRIOR_ALONE)
     l2: tuple[float, ...] = (10.0, 30.0, 100.0, 200.0, 400.0)
     text_prior: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 4.0)
     text_prior_l2: float = 10.0

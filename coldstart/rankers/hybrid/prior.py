@@ -141,7 +141,7 @@ def clicks_of(history: Csr) -> FloatArray:
 
 
 def log_base_rates(
-    counts: FloatArray, exposure: FloatArray | None, prior_clicks: float, less: float = 0.0
+    counts: FloatArray, exposure: FloatArray | None, prior_clicks: float, mean: float | None = None, less: float = 0.0
 ) -> FloatArray:
     """Return the logarithm of each item's rate of clicks, as a multiple of the mean item's, shape (n,).
 
@@ -158,15 +158,23 @@ def log_base_rates(
         Share of the clicks that came while the item was there, from 0 to 1; None: all of them, for all.
     prior_clicks : float
         a, above 0.
+    mean : float, optional
+        m; by default that of these items, see ``mean_clicks``.
     less : float
         Clicks that are taken off every item, which keeps at least none.
     """
     if exposure is None:
         exposure = np.ones(len(counts), dtype=np.float32)
-    mean = max(float(counts.sum()), 1e-9) / max(float(exposure.sum()), 1.0)
+    mean = mean_clicks(counts, exposure) if mean is None else mean
     exposure = np.maximum(exposure, np.minimum(counts / mean, 1.0))
     counts = np.maximum(counts - less, 0.0)
     return np.asarray(np.log((counts + prior_clicks) / (exposure * mean + prior_clicks)), dtype=np.float32)
+
+
+def mean_clicks(counts: FloatArray, exposure: FloatArray | None) -> float:
+    """Return the clicks of a mean item in all of the time: all clicks, divided by the sum of the items' exposures."""
+    total = len(counts) if exposure is None else float(exposure.sum())
+    return max(float(counts.sum()), 1e-9) / max(total, 1.0)
 
 
 def _held_out(clicks: Csr, rng: np.random.Generator) -> tuple[Csr, AnyArray] | None:

@@ -7,8 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -19,14 +18,15 @@ from coldstart._component import Component
 from coldstart.base import Features, Users
 from coldstart.errors import ColdstartWarning, InvalidInputError
 from coldstart.rankers.hybrid.blend import Blend, text_weights
-from coldstart.rankers.hybrid.config import HybridConfig
+from coldstart.rankers.hybrid.config import PRIOR_ALONE, HybridConfig
 from coldstart.rankers.hybrid.evidence import SOURCES, Evidence, base_rate
 from coldstart.rankers.hybrid.experts import Collaborative, FittedExperts
 from coldstart.rankers.hybrid.item_space import ItemSpace
-from coldstart.rankers.hybrid.prior import TastePrior
-from coldstart.rankers.hybrid.reader import TextReader, says_something
-from coldstart.rankers.hybrid.tuning import Report, auto_cold_share, cold_offset, lexical_weights, tune
-from coldstart.training.folds import Fold, cut
+from coldstart.rankers.hybrid.items import Items, Placed
+from coldstart.rankers.hybrid.prior import TastePrior, mean_clicks
+from coldstart.rankers.hybrid.reader import says_something
+from coldstart.rankers.hybrid.tuning import Report, auto_cold_share, cold_offset, tune
+from coldstart.training.folds import cut
 
 log = logging.getLogger("coldstart")
 
@@ -58,9 +58,10 @@ class HybridRanker(Component):
         From 0, none, to 1, as much as helps most: how much popular items are favoured where little is known of the
         user. Below 1 lists are less alike.
     cold_share : "auto", float or None
-        Most of the first 20 places, from 0 to 1 and in the mean over known users, for old stock without clicks. By
-        default its share of the catalogue, and at most one in five or, where clicks are few, the share of next clicks
-        that go to such items by Good and Turing. None sets no bound.
+        Most of the first 20 places, from 0 to 1 and in the mean over known users, to which the content expert may bring
+        old stock without clicks. By default its share of the catalogue, and at most one in five or, where clicks are
+        few, the share of next clicks that go to such items by Good and Turing. None sets no bound; while the prior
+        ranks alone there is none, either.
     method : {"auto", "exact", "als"}
         The collaborative expert: ``PriorEASE``, exact in closed form, or ``PriorALS``, factors for any size. By default
         exact while the smaller of users and items with clicks is at most 20,000, and weights between items fit in
@@ -112,7 +113,7 @@ class HybridRanker(Component):
     blend_: Blend
     report_: Report
     space_: ItemSpace
-    _items: "_Items | None" = None
+    _items: Items | None = None
 
     def __init__(
         self,
@@ -150,7 +151,7 @@ class HybridRanker(Component):
                 tastes = self.space_.tastes(features)
                 prior = TastePrior.learn(liked, tastes, features.exposure, config, generator(self.rng))
             self.blend_ = Blend(prior, _counts(liked), features.exposure, config=config)
-        self._items = _Items(self.space_, features)
+        self._items = Items(self.space_, features)
         return self
 
     def score(self, users: Users, features: Features) -> FloatArray:
@@ -197,7 +198,7 @@ class HybridRanker(Component):
         self.check_fitted("blend_")
         fresh = copy.copy(self)
         if self._items is None:
-            fresh._items, edited = _Items(self.space_, features), np.arange(len(features))
+            fresh._items, edited = Items(self.space_, features), np.arange(len(features))
         else:
             fresh._items, edited = self._items.moved(features, origin)
 
@@ -216,7 +217,7 @@ class HybridRanker(Component):
     def restored(self, features: Features, clicks: Csr) -> Self:
         """Return a copy of what was loaded; what ``compacted`` left out is fitted on all clicks there are now."""
         whole, blend = copy.copy(self), self.blend_
-        whole._items = _Items(self.space_, features)
+        whole._items = Items(self.space_, features)
         if blend.collaborative is None or blend.experts is not None:
             return whole
         liked = _liked(clicks)
@@ -229,49 +230,41 @@ class HybridRanker(Component):
         """Choose the settings on a fold, then fit the experts on all clicks."""
         start, seconds = self._start(liked, config), self.report_.setdefault("seconds", {})
         fold, tastes, exposure = cut(liked, generator(self.rng)), self.space_.tastes(features), features.exposure
-        with _stage("lexical weight", liked, seconds):
-            self._choose_space(fold, features, config)
-        vectors, counts = self.space_.item_vectors(features), _counts(liked)
+        weights = config.lexical_weight if self.space_.reads_words else config.lexical_weight[-1:]
+        spaces = {weight: self.space_.with_words(weight) for weight in weights}
+        placed = {weight: space.item_vectors(features) for weight, space in spaces.items()}
         with _stage("tuning", liked, seconds):
-            tuned, report = tune(fold, vectors, tastes, exposure, start, config, generator(self.rng))
+            tuned, report = tune(fold, placed, tastes, exposure, start, config, generator(self.rng))
+        self.space_, vectors, counts = spaces[tuned.lexical_weight], placed[tuned.lexical_weight], _counts(liked)
         self.report_ |= report
         maybe_new = config.maybe_new if exposure is None else 0.0  # who says what is new says what is not
-        blend = Blend(tuned.prior, counts, exposure, None, None, tuned.calibration, maybe_new, config=config)
-        if tuned.prior.strength < max(config.prior_strength):
+        mean = mean_clicks(counts, exposure)
+        blend = Blend(tuned.prior, counts, exposure, None, None, tuned.calibration, maybe_new, mean, config=config)
+        if tuned.prior.strength < PRIOR_ALONE:
             with _stage("experts", liked, seconds):
                 blend = _with_experts(replace(blend, collaborative=tuned.collaborative), liked, vectors)
             with _stage("old stock", liked, seconds):
                 blend = self._bounded(blend, liked, tastes)
         return blend
 
-    def _choose_space(self, fold: Fold, features: Features, config: HybridConfig) -> None:
-        """Settle how much words count in the likeness of items."""
-        if len(config.lexical_weight) < 2 or not self.space_.reads_words:
-            return
-        spaces = {weight: self.space_.with_words(weight) for weight in config.lexical_weight}
-        placed = {weight: space.item_vectors(features) for weight, space in spaces.items()}
-        ndcgs = lexical_weights(fold, placed, config)
-        if ndcgs:
-            self.space_ = spaces[max(ndcgs, key=lambda weight: ndcgs[weight])]
-            self.report_["lexical_weight"] = ndcgs
-
     def _bounded(self, blend: Blend, liked: Csr, tastes: FloatArray) -> Blend:
         """Bound the share of old stock without clicks, and say what was assumed of it."""
         old = (blend.counts == 0) & ~blend.is_new
         if not old.any():
             return blend
-        line = f"{int(old.sum()):,} of {len(old):,} items have no clicks, and nothing says that they are new"
         share = self.cold_share
         if share == "auto":
             share = auto_cold_share(blend.counts, old, blend.config.cold_share)
-        offset, before = cold_offset(blend, liked, tastes, 1.0 if share is None else share)
-        taken = f"they were taken for old stock, which gets at most {share:.0%} of the first 20 places" if share else ""
-        self.report_["old stock"] = f"{line}: {taken or 'they were taken for old stock'}."
-        if share is not None and before - share >= MATTERS:
+        offset, before, after = cold_offset(blend, liked, tastes, 1.0 if share is None else share)
+        line = f"{int(old.sum()):,} of {len(old):,} items have no clicks, and nothing says that they are new"
+        self.report_["old stock"] = (
+            f"{line}: they were taken for old stock, which takes {after:.0%} of the first 20 places of known users."
+        )
+        if before - after >= MATTERS:
             warnings.warn(
-                f"{line}; by their texts they would take {before:.0%} of the first 20 places, and get {share:.0%}. Say "
-                "which items are new: Recommender.fit(..., new=ids), Catalog.from_frame(..., added=column), or "
-                "add_items; or pass HybridRanker(cold_share=...).",
+                f"{line}; by their texts they would take {before:.0%} of the first 20 places of known users, and take "
+                f"{after:.0%}. Say which items are new: Recommender.fit(..., new=ids), Catalog.from_frame(..., "
+                "added=column), or add_items; or pass HybridRanker(cold_share=...).",
                 ColdstartWarning,
                 stacklevel=2,
             )
@@ -295,7 +288,7 @@ class HybridRanker(Component):
             )
         return Collaborative("exact" if self.method == "exact" or (fits and self.method == "auto") else "als")
 
-    def _place(self, features: Features) -> "_Placed":
+    def _place(self, features: Features) -> Placed:
         """The items as users and texts meet them, made once for each catalogue.
 
         Raises
@@ -311,15 +304,15 @@ class HybridRanker(Component):
             )
         items = self._items
         if items is None or items.features is not features:
-            self._items = items = _Items(self.space_, features)
+            self._items = items = Items(self.space_, features)
         return items.placed
 
-    def _by_history(self, users: Users, placed: "_Placed") -> FloatArray:
+    def _by_history(self, users: Users, placed: Placed) -> FloatArray:
         """Log-odds for users of whom no text is known."""
         odds = self.blend_.log_odds(_liked(users.history), placed.tastes, self.popularity, self.novelty)
         return odds - placed.reader.disliked(users.disliked) if users.disliked.nnz else odds
 
-    def _by_text(self, users: Users, placed: "_Placed") -> Evidence:
+    def _by_text(self, users: Users, placed: Placed) -> Evidence:
         """All that is known of users who say something: texts, likes, dislikes, and what others clicked."""
         reader, blend = placed.reader, self.blend_
         read = reader.read_texts(users)
@@ -352,89 +345,6 @@ class HybridRanker(Component):
             raise InvalidInputError(f'`method` must be "auto", "exact" or "als"; got {self.method!r}.')
         if self.config is not None and not isinstance(self.config, HybridConfig):
             raise InvalidInputError(f"`config` must be a HybridConfig or None; got {self.config!r}.")
-
-
-class _Placed(NamedTuple):
-    """Items where items, tastes and texts meet them.
-
-    Attributes
-    ----------
-    vectors, tastes : ndarray of shape (n, dim)
-    reader : TextReader
-    """
-
-    vectors: FloatArray
-    tastes: FloatArray
-    reader: TextReader
-
-
-class _Items:
-    """The items of a catalogue, placed when a request needs them: a change itself places only what is new.
-
-    Attributes
-    ----------
-    space : ItemSpace
-    features : Features
-    before : _Placed or None
-        The items of an earlier catalogue.
-    origin : ndarray of shape (n,)
-        Where each item is in ``before``; -1 for those that are new or edited.
-    """
-
-    def __init__(
-        self, space: ItemSpace, features: Features, before: _Placed | None = None, origin: IntArray | None = None
-    ) -> None:
-        self.space = space
-        self.features = features
-        self.before = before
-        self.origin = origin
-
-    @cached_property
-    def placed(self) -> _Placed:
-        """All items, from those of ``before`` where there are any."""
-        space, features, before = self.space, self.features, self.before
-        if before is None or self.origin is None:
-            vectors, tastes = space.item_vectors(features), space.tastes(features)
-            return _Placed(vectors, tastes, TextReader.of(features, space, vectors))
-        rows = np.flatnonzero(self.origin < 0)
-        vectors, tastes = (
-            _with_rows(old, self.origin, rows, place(features[rows]))
-            for old, place in ((before.vectors, space.item_vectors), (before.tastes, space.tastes))
-        )
-        return _Placed(vectors, tastes, TextReader.of(features, space, vectors))
-
-    def moved(self, features: Features, origin: IntArray) -> tuple["_Items", IntArray]:
-        """Return the items of a changed catalogue, and the positions of those whose text was changed."""
-        edited = np.zeros(0, dtype=np.int64)
-        if len(origin) == len(self.features) and bool((origin == np.arange(len(origin))).all()):
-            if features.dense is self.features.dense:  # clicks came, and nothing else
-                items = _Items(self.space, features, self.before, self.origin)
-                if "placed" in vars(self):
-                    vars(items)["placed"] = self.placed
-                return items, edited
-            edited = _edited(self.features, features)
-        before, where = self.before, self.origin
-        if "placed" in vars(self):
-            before, where = self.placed, np.arange(len(self.features))
-        if before is None or where is None:
-            return _Items(self.space, features), edited
-        where = np.where(origin >= 0, where[np.maximum(origin, 0)], -1)
-        where[edited] = -1
-        return _Items(self.space, features, before, where), edited
-
-
-def _edited(before: Features, now: Features) -> IntArray:
-    """Where the texts of the same items differ."""
-    differ = (before.dense != now.dense).any(axis=1)
-    if before.sparse is not None and now.sparse is not None:
-        differ[(before.sparse != now.sparse).nonzero()[0]] = True
-    return np.flatnonzero(differ)
-
-
-def _with_rows(old: FloatArray, origin: IntArray, rows: IntArray, new: FloatArray) -> FloatArray:
-    moved: FloatArray = old[np.maximum(origin, 0)]
-    moved[rows] = new
-    return moved
 
 
 @contextmanager

@@ -13,9 +13,10 @@ from scipy.sparse import csr_array, vstack
 from scipy.stats import gmean
 
 from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray, largest, parted
+from coldstart.rankers._ease import PriorEASE
 from coldstart.rankers.hybrid.blend import Blend, prior_odds
 from coldstart.rankers.hybrid.calibration import TOP, Calibration, user_scale
-from coldstart.rankers.hybrid.config import HybridConfig
+from coldstart.rankers.hybrid.config import PRIOR_ALONE, HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, FittedExperts, Model
 from coldstart.rankers.hybrid.kernel import KernelRidge
 from coldstart.rankers.hybrid.prior import TastePrior, clicks_of, log_base_rates
@@ -57,6 +58,7 @@ LEAST_OFFSET = -20.0
 class Tuned(NamedTuple):
     """What was chosen."""
 
+    lexical_weight: float
     collaborative: Collaborative
     prior: TastePrior
     calibration: Calibration
@@ -64,7 +66,7 @@ class Tuned(NamedTuple):
 
 def tune(
     fold: Fold,
-    vectors: FloatArray,
+    placed: Mapping[float, FloatArray],
     tastes: FloatArray,
     exposure: FloatArray | None,
     start: Collaborative,
@@ -76,8 +78,10 @@ def tune(
     Parameters
     ----------
     fold : Fold
-    vectors, tastes : ndarray of shape (n, dim)
-        Where items meet items, and where tastes meet items.
+    placed : mapping of float to ndarray of shape (n, dim)
+        Where items meet items, by the weight of the words in their likeness.
+    tastes : ndarray of shape (n, dim)
+        Where tastes meet items.
     exposure : ndarray of shape (n,) or None
     start : Collaborative
     config : HybridConfig
@@ -86,35 +90,26 @@ def tune(
     warm = np.unique(fold.train.indices).astype(np.int64)
     exposure = np.where(fold.cold, np.float32(0.0), np.float32(1.0) if exposure is None else exposure)
     prior = TastePrior.learn(fold.train, tastes, exposure, config, rng)
-    if not fold.held[:, warm].nnz:
-        return Tuned(start, prior, Calibration()), {}  # nobody is left to ask
-    collaborative, model, report = _collaborative(fold, vectors[warm], warm, start, config)
+    lexical_weight = next(iter(placed))
+    if not len(_some_users(csr_array(fold.held[:, warm]), fold.train, len(warm))):
+        return Tuned(lexical_weight, start, prior, Calibration()), {}  # nobody is left to ask
+    collaborative, model, report = _collaborative(fold, placed[lexical_weight][warm], warm, start, config)
+    report["lexical_weight"] = ndcgs = _lexical_weights(fold, model, warm, placed, config)
+    if ndcgs:
+        lexical_weight = max(ndcgs, key=lambda weight: ndcgs[weight])
     prior, of_prior = _prior(model, fold, warm, tastes, exposure, prior, config)
     report |= of_prior
     calibration = Calibration()
-    if prior.strength < max(config.prior_strength):
-        experts = FittedExperts.of(fold.train, vectors, np.flatnonzero(fold.cold), collaborative, config, model)
+    if prior.strength < PRIOR_ALONE:
+        cold = np.flatnonzero(fold.cold)
+        experts = FittedExperts.of(fold.train, placed[lexical_weight], cold, collaborative, config, model)
         rates = log_base_rates(np.asarray(fold.train.sum(axis=0), dtype=np.float32), exposure, config.prior_clicks)
         calibration = _calibration(experts, fold, prior, tastes, rates)
-    return Tuned(collaborative, prior, calibration), report
+    return Tuned(lexical_weight, collaborative, prior, calibration), report
 
 
-def lexical_weights(fold: Fold, spaces: Mapping[float, FloatArray], config: HybridConfig) -> dict[float, float]:
-    """Return what each placing of the items (n, dim) comes to: NDCG@20 among items that lost all their clicks."""
-    warm, cold = some_of(np.unique(fold.train.indices), ALIKE), np.flatnonzero(fold.cold)
-    rows = some_of(np.flatnonzero(np.diff(csr_array(fold.held[:, cold]).indptr)))
-    if len(rows) < FEWEST:
-        return {}
-    history, relevant = csr_array(fold.train[rows]), csr_array(fold.held[:, cold][rows])
-    ndcgs = {}
-    for name, vectors in spaces.items():
-        weights = KernelRidge.of(vectors[warm], config.kernel_width, config.kernel_l2).weights(vectors[cold])
-        ndcgs[name] = found(history[:, warm] @ weights, csr_array(history[:, cold]), relevant)
-    return ndcgs
-
-
-def cold_offset(blend: Blend, clicks: Csr, tastes: FloatArray, share: float) -> tuple[float, float]:
-    """Return what to add to the log-odds by text of old stock without clicks, at most 0, and its share of lists before.
+def cold_offset(blend: Blend, clicks: Csr, tastes: FloatArray, share: float) -> tuple[float, float, float]:
+    """Return what to add to the log-odds by text of old stock, at most 0, and its share of lists before and after.
 
     With it, these items take no more than ``share`` of the first 20 places of known users, in the mean, as far as it is
     their texts beside the clicks of others that bring them there.
@@ -122,7 +117,7 @@ def cold_offset(blend: Blend, clicks: Csr, tastes: FloatArray, share: float) -> 
     old, others = np.flatnonzero(blend.is_old_stock), np.flatnonzero(~blend.is_old_stock)
     rows = some_of(np.flatnonzero(np.diff(clicks.indptr)), min(SHARE_USERS, MOST_SCORES // clicks.shape[1]))
     if not len(old) or not len(rows):
-        return 0.0, 0.0
+        return 0.0, 0.0, 0.0
     history = csr_array(clicks[rows])
     odds, by_text = blend.parts(history, tastes)
     odds[history.nonzero()] = 0.0
@@ -139,12 +134,12 @@ def cold_offset(blend: Blend, clicks: Csr, tastes: FloatArray, share: float) -> 
 
     before = taken(0.0)
     if before <= share:
-        return 0.0, before
+        return 0.0, before, before
     low, high = LEAST_OFFSET, 0.0
     for _ in range(12):  # halving: the share only falls with the offset
         middle = (low + high) / 2
         low, high = (middle, high) if taken(middle) <= share else (low, middle)
-    return low, before
+    return low, before, taken(low)
 
 
 def auto_cold_share(counts: FloatArray, old: BoolArray, most: float) -> float:
@@ -198,6 +193,26 @@ def _uphill(values: Sequence[float], ndcgs: Mapping[float, float]) -> Iterator[f
             return  # it is better on this side, and so not on the other
 
 
+def _lexical_weights(
+    fold: Fold, model: Model, warm: IntArray, placed: Mapping[float, FloatArray], config: HybridConfig
+) -> dict[float, float]:
+    """What each weight of the words comes to among items that lost all their clicks."""
+    cold = np.flatnonzero(fold.cold)
+    held = csr_array(fold.held[:, cold])
+    rows = _some_users(held, fold.train, len(warm))
+    if len(placed) < 2 or len(rows) < FEWEST:
+        return {}
+    some = np.searchsorted(warm, some_of(warm, ALIKE))
+    liked, seen = csr_array(fold.train[rows][:, warm]), csr_array(fold.train[rows][:, cold])
+    plain = model.plain.scores(liked) if isinstance(model, PriorEASE) else model.scores(liked)
+    targets = plain[:, some] * np.float32(config.cf_target_weight) + liked[:, some].toarray()
+    ndcgs = {}
+    for weight, vectors in placed.items():
+        regression = KernelRidge.of(vectors[warm[some]], config.kernel_width, config.kernel_l2)
+        ndcgs[weight] = found(targets @ regression.weights(vectors[cold]), seen, csr_array(held[rows]))
+    return ndcgs
+
+
 def _prior(
     model: Model,
     fold: Fold,
@@ -210,7 +225,7 @@ def _prior(
     """The prior with its best strength and share of taste, by known users and by strangers with few likes.
 
     The prior speaks until clicks have proved that they say more: of the values within a standard error of the best one
-    the largest is taken.
+    that with the most taste is taken, and of these the strongest.
     """
     rng = np.random.default_rng(0)
     held = csr_array(fold.held[:, warm])
@@ -226,42 +241,44 @@ def _prior(
     rates = log_base_rates(np.asarray(fold.train.sum(axis=0), dtype=np.float32), exposure, config.prior_clicks)[warm]
     scores = [np.maximum(model.scores(history), 0.0) for history, _ in asked]
 
-    def values(one: TastePrior, strengths: Sequence[float]) -> list[AnyArray]:
+    def values(one: TastePrior) -> list[AnyArray]:
         """NDCG of each user of each group, (n_strengths, m)."""
         found = []
         for by_clicks, (history, relevant) in zip(scores, asked, strict=True):
             odds = prior_odds(replace(one, strength=1.0), history, tastes[warm], rates)
-            found.append(np.array([ndcg_of(by_clicks + np.float32(s) * odds, history, relevant) for s in strengths]))
+            strengths = map(np.float32, sorted(config.prior_strength))
+            found.append(np.array([ndcg_of(by_clicks + s * odds, history, relevant) for s in strengths]))
         return found
 
-    report: Report = {}
-    strength, _ = _largest_of_the_best(config.prior_strength, values(prior, config.prior_strength))
-    shares = [replace(prior, taste=share * prior.taste) for share in config.taste_share]
-    by_share = [np.vstack(rows) for rows in zip(*(values(one, [strength]) for one in shares), strict=True)]
-    share, report["taste_share"] = _largest_of_the_best(config.taste_share, by_share)
-    prior = replace(prior, taste=share * prior.taste)
-    strength, report["prior_strength"] = _largest_of_the_best(
-        config.prior_strength, values(prior, config.prior_strength)
-    )
-    return replace(prior, strength=strength), report
+    tried = [(share, strength) for share in sorted(config.taste_share) for strength in sorted(config.prior_strength)]
+    by_share = [values(replace(prior, taste=share * prior.taste)) for share in sorted(config.taste_share)]
+    chosen, means = _last_of_the_best([np.vstack(group) for group in zip(*by_share, strict=True)])
+    share, strength = tried[chosen]
+    of_strength = {strength: mean for (other, strength), mean in zip(tried, means, strict=True) if other == share}
+    of_share = {share: mean for (share, other), mean in zip(tried, means, strict=True) if other == strength}
+    chosen_prior = replace(prior, taste=share * prior.taste, strength=strength)
+    return chosen_prior, {"prior_strength": of_strength, "taste_share": of_share}
 
 
-def _largest_of_the_best(tried: Sequence[float], groups: Sequence[AnyArray]) -> tuple[float, dict[float, float]]:
-    """Return the largest value within a standard error of the best, and what each comes to.
+def _last_of_the_best(groups: Sequence[AnyArray]) -> tuple[int, list[float]]:
+    """Return the last of the values that are within a standard error of the best one, and what each comes to.
 
     ``groups`` have the NDCG of each value and user, (n_tried, m). Groups count alike, in the geometric mean: a value
     that pays in one and costs in another is judged by the shares that it gains and loses.
     """
-    means, errors = [], []
+    means, users = [], []
     for group in groups:
         values = group[:, ~np.isnan(group[0])]  # without users for whom nothing is relevant
-        mean = np.maximum(values.mean(axis=1), 1e-6)
-        differences = values - values[mean.argmax()]
-        means.append(mean)
-        errors.append(differences.std(axis=1) / np.sqrt(values.shape[1]) / mean.max())
-    mean, error = gmean(means, axis=0), np.sqrt(np.square(errors).sum(axis=0)) / len(groups)
-    best = int(np.flatnonzero(mean >= (1.0 - error) * mean.max()).max())
-    return tried[best], dict(zip(tried, mean.tolist(), strict=True))
+        means.append(np.maximum(values.mean(axis=1), 1e-6))
+        users.append(values)
+    mean = np.asarray(gmean(means, axis=0))
+    best = int(mean.argmax())
+    errors = [
+        (values - values[best]).std(axis=1) / np.sqrt(values.shape[1]) / of_group[best]
+        for values, of_group in zip(users, means, strict=True)
+    ]
+    error = np.sqrt(np.square(errors).sum(axis=0)) / len(groups)
+    return int(np.flatnonzero(mean >= (1.0 - error) * mean[best]).max()), mean.tolist()
 
 
 def _given(clicks: Csr, likes: int, rng: np.random.Generator) -> tuple[Csr, Csr]:
@@ -283,7 +300,7 @@ def _calibration(
     clicked, text = experts.scores(history)
     odds = prior_odds(prior, history, tastes, rates)
     odds[:, experts.warm] += np.maximum(clicked, 0.0)
-    scale, text_scale = user_scale(odds), user_scale(text)
+    scale, text_scale = user_scale(odds, history), user_scale(text, csr_array(history[:, experts.by_text]))
     odds /= scale
     text /= text_scale
     known, new = (
