@@ -130,6 +130,20 @@ class TestOdds:
 FLAT, STEEP = Calibration(0.8, -1.0, -0.4, 0.2, 0.1, 0.5), Calibration(2.0, -0.7, 0.3, -0.3, -0.2, -0.5)
 
 
+@pytest.fixture
+def losses(monkeypatch):
+    """The functions that are minimized: one, or where the density has been proven two."""
+    losses = []
+
+    def seen(loss, start, **how):
+        losses.append(loss)
+        return minimize(loss, start, **how)
+
+    minimize = module.minimize
+    monkeypatch.setattr(module, "minimize", seen)
+    return losses
+
+
 class TestLearn:
     @pytest.mark.parametrize("true", [FLAT, STEEP], ids=["flat", "steep"])
     @pytest.mark.parametrize(("of_known", "base"), [(1.0, 0.0), (1.7, 0.0), (1.7, 0.3)])
@@ -154,15 +168,7 @@ class TestLearn:
         added = [text_odds(learn(data, base=base), data).mean() for base in (data["base"], 0 * data["base"])]
         assert added[0] < 0.1 * data["base"].mean() < 0.5 * added[1]
 
-    def test_the_slope_of_the_loss_is_that_of_its_values(self, monkeypatch):
-        losses = []
-
-        def seen(loss, start, **how):
-            losses.append(loss)
-            return minimize(loss, start, **how)
-
-        minimize = module.minimize
-        monkeypatch.setattr(module, "minimize", seen)
+    def test_the_slope_of_the_loss_is_that_of_its_values(self, losses):
         data = simulated(FLAT, 300, base=0.3)
         data["known"][0][:, -1], data["known"][1][:, -1] = -np.inf, False
         data["new"][0][:, -1], data["new"][1][:, -1] = -np.inf, False
@@ -238,8 +244,12 @@ class TestLearn:
 
 
 class TestDensity:
-    def test_where_many_are_alike_an_item_never_has_the_better_odds_for_it(self):
+    def test_where_many_are_alike_an_item_never_has_the_better_odds_for_it(self, losses, monkeypatch):
         assert learn(simulated(Calibration(density=2.0), 5_000)).density == 0.0
+        assert len(losses) == 1
+        monkeypatch.setattr(module, "PROOF", -np.inf)  # not even if it were taken for proven
+        assert learn(simulated(Calibration(density=2.0), 5_000)).density == 0.0
+        assert len(losses) == 3
 
     def test_without_proof_it_does_not_count(self):
         """By chance half of all samples have the sign of an effect, and about one in 700 proves it."""
@@ -255,7 +265,7 @@ class TestDensity:
         """All are dense, some more so: the effect of the difference is as certain as it is among others."""
         assert learn(simulated(Calibration(density=-1.0, intercept=2.0), 2_000, shift=2.0)).density < -0.5
 
-    def test_only_what_the_text_adds_tells(self):
+    def test_only_what_the_text_adds_tells(self, losses):
         """Dense items are clicked less than their odds without text say, where the text adds nothing to these."""
         data = simulated(Calibration(), 4_000)
         known, new = data["known"], data["new"]
@@ -268,6 +278,7 @@ class TestDensity:
         clicked = np.argmax(odds + rng.gumbel(size=odds.shape), axis=1)[:, None] == np.arange(2 * N_ITEMS)
         known[1][:2_000], new[1][:2_000] = clicked[:, :N_ITEMS], clicked[:, N_ITEMS:]
         assert learn(data, base=base).density == 0.0
+        assert len(losses) == 1
 
 
 def test_it_comes_back_from_a_saved_folder_as_it_was():
