@@ -15,7 +15,7 @@ import pytest
 
 import coldstart as cs
 from coldstart.encoders.lexical import LexicalEncoder
-from coldstart.errors import InvalidInputError, SavedFolderError
+from coldstart.errors import ColdstartWarning, InvalidInputError, SavedFolderError
 from coldstart.testing import HashEncoder, tiny_catalog, tiny_clicks
 
 REQUESTS = [cs.Request(query="moon"), cs.Request(user="u0"), cs.Request(history=["g0"], disliked=["g1"]), cs.Request()]
@@ -275,9 +275,11 @@ def test_a_random_state_does_not_keep_a_model_from_being_saved(tmp_path):
     assert cs.load(tmp_path / "model").recommend(user="u0", k=1).item_ids == [["s0"]]
 
 
-@pytest.mark.parametrize(
-    "folder", sorted((Path(__file__).parent.parent / "saved").iterdir()), ids=lambda path: path.name
-)
+SAVED = Path(__file__).parent.parent / "saved"
+EARLIER_RANKER = SAVED / "format-2-hybrid"
+
+
+@pytest.mark.parametrize("folder", sorted({*SAVED.iterdir()} - {EARLIER_RANKER}), ids=lambda path: path.name)
 def test_every_format_ever_written_is_read(folder):
     rec = cs.load(folder)
     assert rec.catalog.ids == tiny_catalog().ids
@@ -285,6 +287,120 @@ def test_every_format_ever_written_is_read(folder):
     assert rec.recommend(user="u0", k=1).item_ids == [["s0"]]
     assert rec.recommend(query="moon", k=1).item_ids == [["s1"]]
     assert rec.recommend(query="garden", where={"price": ("<", 10)}, k=1).item_ids == [["g0"]]
+
+
+def clicked_by(rec):
+    """How many users clicked each item."""
+    return np.bincount(rec.fitted.clicks.indices, minlength=len(rec.catalog))
+
+
+class TestEarlierRanker:
+    """A folder of a version whose HybridRanker was another: it has no weights that today's could use."""
+
+    @pytest.fixture
+    def loaded(self):
+        with pytest.warns(ColdstartWarning, match="saved by an earlier version") as told:
+            rec = cs.load(EARLIER_RANKER)
+        assert [one.filename for one in told] == [__file__]
+        return rec
+
+    def test_it_is_fitted_anew_from_the_clicks_in_the_folder(self, loaded):
+        assert loaded.ranker_.blend_.experts is not None
+        np.testing.assert_array_equal(loaded.ranker_.blend_.counts, clicked_by(loaded))
+        titles = dict(zip(loaded.catalog.ids, loaded.catalog.cells("title"), strict=True))
+        kinds = [titles[item].split()[0] for item in loaded.recommend(user="u0", k=3).item_ids[0]]
+        assert (len(kinds), kinds[0]) == (3, "space")  # as most of what that user clicked
+
+    def test_settings_that_still_exist_are_kept_and_others_are_what_they_are_by_default(self, loaded):
+        assert loaded.ranker_.novelty == 0.5
+        assert loaded.ranker_.get_params() == cs.HybridRanker(novelty=0.5).get_params()
+
+    def test_saved_again_it_is_like_any_other(self, tmp_path, loaded):
+        loaded.save(tmp_path / "model")
+        again = cs.load(tmp_path / "model")  # a warning would be an error
+        asked = [cs.Request(user="u0"), cs.Request(query="rocket")]
+        assert again.recommend_many(asked, k=9) == loaded.recommend_many(asked, k=9)
+
+
+class TestCompact:
+    ASKED = [*(cs.Request(user=user) for user in range(9)), cs.Request(query="rocket"), cs.Request(history=[3, 4])]
+
+    @pytest.fixture(scope="class")
+    def fitted_on_many(self):
+        """Items of three kinds, the last five without clicks, and users who each like half of a kind: as no text tells."""
+        rng, words = np.random.default_rng(0), ("space rocket", "garden rose", "crime city")
+        rows = [{"id": at, "title": f"{words[at % 3]} part {at}"} for at in range(90)]
+        liked = rng.random((120, 85)) < np.where(np.arange(120)[:, None] % 6 == np.arange(85) % 6, 0.6, 0.03)
+        users, items = (part.tolist() for part in np.nonzero(liked))
+        clicks = cs.Interactions.from_frame({"user": users, "item": items}, user="user", item="item")
+        catalog = cs.Catalog.from_frame(rows, id="id", fields=["title"])
+        ranker = cs.HybridRanker(novelty=0.1, cold_share=0.2)
+        return cs.Recommender(cs.TfidfEncoder(dim=6), ranker=ranker).fit(catalog, clicks, check=False).fitted
+
+    @pytest.fixture
+    def rec(self, fitted_on_many):
+        rec = cs.Recommender().with_fitted(fitted_on_many)
+        assert rec.ranker_.blend_.experts is not None
+        return rec
+
+    def assert_same_lists(self, found, expected):
+        found, expected = (rec.recommend_many(self.ASKED, k=20) for rec in (found, expected))
+        assert found.item_ids == expected.item_ids
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+
+    def size(self, folder):
+        return sum(path.stat().st_size for path in folder.iterdir())
+
+    def test_the_folder_is_smaller_by_the_weights_and_answers_the_same(self, tmp_path, rec):
+        before = rec.recommend_many(self.ASKED, k=20)
+        rec.save(tmp_path / "whole")
+        rec.save(tmp_path / "compact", compact=True)
+        experts = rec.ranker_.blend_.experts
+        blocks = [*experts.collaborative.blocks, *experts.content.blocks, *experts.placing.blocks]
+        assert self.size(tmp_path / "whole") - self.size(tmp_path / "compact") > sum(block.nbytes for block in blocks)
+        self.assert_same_lists(cs.load(tmp_path / "compact"), rec)
+        assert rec.recommend_many(self.ASKED, k=20) == before
+
+    def test_what_was_chosen_is_not_chosen_again(self, tmp_path, rec, monkeypatch):
+        rec.save(tmp_path / "model", compact=True)
+        monkeypatch.setattr("coldstart.rankers.hybrid.ranker.tune", lambda *args: 1 / 0)
+        found, expected = (one.ranker_.blend_ for one in (cs.load(tmp_path / "model"), rec))
+        assert found.collaborative.get_params() == expected.collaborative.get_params()
+        assert found.calibration == expected.calibration
+        for name in ("maybe_new", "cold_offset", "config"):
+            assert getattr(found, name) == getattr(expected, name)
+        assert found.prior.strength == expected.prior.strength
+
+    def test_it_is_fitted_on_all_clicks_there_are_by_then(self, tmp_path, rec):
+        rec.add_items([{"id": "new", "title": "space rocket part 90"}])
+        likes = [*(("new", user) for user in range(0, 60, 3)), ("new", "stranger"), (1, 0), (1, 3)]
+        items, users = zip(*likes, strict=True)
+        rec.update(cs.Interactions.from_frame({"u": users, "i": items}, user="u", item="i"))
+        counts = clicked_by(rec)
+        rec.save(tmp_path / "model", compact=True)
+        again = cs.load(tmp_path / "model")
+        np.testing.assert_array_equal(again.ranker_.blend_.counts, counts)
+        assert set(again.ranker_.blend_.experts.warm) == set(np.flatnonzero(counts))
+        assert rec.catalog.ids.index("new") not in rec.ranker_.blend_.experts.warm
+        assert "new" in again.recommend(user=60, k=10).item_ids[0]
+
+    def test_it_goes_on_like_one_that_was_saved_whole(self, tmp_path, rec):
+        for name in ("whole", "compact"):
+            rec.save(tmp_path / name, compact=name == "compact")
+        whole, again = cs.load(tmp_path / "whole"), cs.load(tmp_path / "compact")
+        for one in (whole, again):
+            one.add_items([{"id": "new", "title": "garden rose part 91"}]).remove_items([2, 89])
+            one.update(cs.Interactions.from_frame({"u": [1, 4], "i": ["new", 88]}, user="u", item="i"))
+        self.assert_same_lists(again, whole)
+        again.save(tmp_path / "whole again")
+        whole.save(tmp_path / "whole")
+        assert self.size(tmp_path / "whole again") == pytest.approx(self.size(tmp_path / "whole"), rel=0.02)
+
+    @pytest.mark.parametrize("ranker", [cs.HybridRanker, cs.CosineRanker])
+    def test_where_there_is_nothing_to_leave_out_it_changes_nothing(self, tmp_path, ranker):
+        rec = fitted(ranker=ranker())
+        rec.save(tmp_path / "model", compact=True)
+        assert cs.load(tmp_path / "model").recommend_many(REQUESTS, k=5) == rec.recommend_many(REQUESTS, k=5)
 
 
 def numbered(encoder=None, n=3000, **parts):

@@ -5,12 +5,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import check_grad
 
+from coldstart.rankers.hybrid import calibration as module
 from coldstart.rankers.hybrid.calibration import FEWEST, FLOOR, Calibration, user_scale
 from coldstart.storage import pack, unpack
 
-NAMES = ("slope", "by_clicks", "by_text", "count", "intercept")
+NAMES = ("slope", "density", "by_clicks", "by_text", "count", "intercept")
 ONE = np.ones((1, 1), dtype=np.float32)
+N_ITEMS = 20
+
+
+def coefficients(calibration):
+    return [getattr(calibration, name) for name in NAMES]
 
 
 def log_odds(calibration, scores, by_clicks, by_text, counts):
@@ -18,24 +25,47 @@ def log_odds(calibration, scores, by_clicks, by_text, counts):
     return np.log(calibration.odds(np.array(scores), calibration.of_users(by_clicks, by_text, counts)))
 
 
-def learn(known, new, by_clicks, by_text, counts):
-    """Learn where the text is all there is of new items."""
-    base = np.zeros(new[0].shape, dtype=np.float32)
-    return Calibration.learn(known, new, base, by_clicks, by_text, counts)
+def learn(data, **others):
+    return Calibration.learn(**{**data, **others})
 
 
-def simulated(true, n_users=20_000, n_items=20, of_known=1.0, seed=0):
+def simulated(true, n_users=20_000, of_known=1.0, base=0.0, shift=0.0, seed=0):
     """Candidates of users, half of the items known and half new, clicked by the odds that ``true`` gives them.
 
-    ``of_known`` multiplies all log-odds: what it is decides how sharp a choice is, and no order.
+    ``of_known`` multiplies all log-odds: what it is decides how sharp a choice is, and no order. ``base`` are the
+    median odds of new items without their text, ``shift`` is the least density. Every pair has an item of its own.
     """
     rng = np.random.default_rng(seed)
-    scores = np.maximum(np.exp(rng.normal(-1.0, 1.0, (2, n_users, n_items))), FLOOR)
+    shape = (n_users, N_ITEMS)
+    scores = np.maximum(np.exp(rng.normal(-1.0, 1.0, (2, *shape))), FLOOR)
     by_clicks, by_text = np.exp(rng.normal(-2.0, 1.0, (2, n_users, 1)))
     counts = rng.integers(1, 50, (n_users, 1)).astype(float)
-    odds = np.hstack([np.log(scores[0]), log_odds(true, scores[1], by_clicks, by_text, counts)])
-    clicked = np.argmax(of_known * odds + rng.gumbel(size=odds.shape), axis=1)[:, None] == np.arange(2 * n_items)
-    return (scores[0], clicked[:, :n_items]), (scores[1], clicked[:, n_items:]), by_clicks, by_text, counts
+    density, bases = shift + rng.random(shape), base * np.exp(rng.normal(0.0, 1.0, shape))
+    text = log_odds(true, scores[1], by_clicks, by_text, counts) + true.density * density
+    with np.errstate(divide="ignore"):
+        of_new = np.logaddexp(of_known * text, of_known * np.log(bases))
+    odds = np.hstack([of_known * np.log(scores[0]), of_new])
+    clicked = np.argmax(odds + rng.gumbel(size=odds.shape), axis=1)[:, None] == np.arange(2 * N_ITEMS)
+    return {
+        "known": (scores[0], clicked[:, :N_ITEMS]),
+        "new": (scores[1], clicked[:, N_ITEMS:]),
+        "base": bases,
+        "density": density,
+        "items": np.arange(density.size).reshape(shape),
+        "by_clicks": by_clicks,
+        "by_text": by_text,
+        "counts": counts,
+    }
+
+
+def users_of(data):
+    return data["by_clicks"], data["by_text"], data["counts"]
+
+
+def text_odds(calibration, data):
+    """What the text adds to the odds of the new candidates."""
+    by_score = log_odds(calibration, data["new"][0].astype(np.float32), *users_of(data))
+    return np.exp(by_score + calibration.density * data["density"])
 
 
 class TestUserScale:
@@ -67,7 +97,7 @@ class TestUserScale:
 
 class TestOdds:
     def test_they_are_those_of_the_formula_row_by_row(self):
-        calibration = Calibration(3.0, 0.5, -0.5, 0.25, -1.0)
+        calibration = Calibration(3.0, -2.0, 0.5, -0.5, 0.25, -1.0)
         scores = np.array([[1.0, 4.0], [0.5, -3.0]], dtype=np.float32)
         found = log_odds(
             calibration, scores, np.array([[1.0], [0.2]]), np.array([[1.0], [0.4]]), np.array([[0.0], [9.0]])
@@ -85,7 +115,7 @@ class TestOdds:
     @given(st.lists(st.floats(-10, 100, width=32), min_size=2, max_size=30), st.floats(0.05, 5), st.floats(-3, 3))
     def test_a_higher_score_never_has_lower_odds(self, scores, slope, intercept):
         scores = np.sort(np.array([scores], dtype=np.float32))
-        odds = log_odds(Calibration(slope, 0.3, 0.3, 0.2, intercept), scores, 0.1 * ONE, ONE, ONE)
+        odds = log_odds(Calibration(slope, -1.0, 0.3, 0.3, 0.2, intercept), scores, 0.1 * ONE, ONE, ONE)
         assert (np.diff(odds[0]) >= -1e-6).all()
         assert np.isfinite(odds).all()
 
@@ -97,68 +127,108 @@ class TestOdds:
         assert found.dtype == np.float32
 
 
+FLAT, STEEP = Calibration(0.8, -1.0, -0.4, 0.2, 0.1, 0.5), Calibration(2.0, -0.7, 0.3, -0.3, -0.2, -0.5)
+
+
+@pytest.fixture
+def losses(monkeypatch):
+    """The functions that are minimized: one, or where the density has been proven two."""
+    losses = []
+
+    def seen(loss, start, **how):
+        losses.append(loss)
+        return minimize(loss, start, **how)
+
+    minimize = module.minimize
+    monkeypatch.setattr(module, "minimize", seen)
+    return losses
+
+
 class TestLearn:
-    @pytest.mark.parametrize(
-        "true", [Calibration(0.8, -0.4, 0.2, 0.1, 0.5), Calibration(2.0, 0.3, -0.3, -0.2, -1.5)], ids=["flat", "steep"]
-    )
-    @pytest.mark.parametrize("of_known", [1.0, 1.7])
-    def test_the_coefficients_that_made_the_clicks_are_found_whatever_known_items_count(self, true, of_known):
+    @pytest.mark.parametrize("true", [FLAT, STEEP], ids=["flat", "steep"])
+    @pytest.mark.parametrize(("of_known", "base"), [(1.0, 0.0), (1.7, 0.0), (1.7, 0.3)])
+    def test_the_coefficients_that_made_the_clicks_are_found_whatever_known_items_count(self, true, of_known, base):
         """Only ratios decide an order: those of new items are to be compared with the scores of known ones."""
-        found = learn(*simulated(true, of_known=of_known))
+        found = learn(simulated(true, of_known=of_known, base=base))
         for name in NAMES:
-            assert getattr(found, name) == pytest.approx(getattr(true, name), abs=0.2)
+            assert getattr(found, name) == pytest.approx(getattr(true, name), abs=0.25)
             assert type(getattr(found, name)) is float
 
-    def test_new_items_are_shown_as_often_as_they_are_clicked(self):
-        true = Calibration(1.0, intercept=1.0)
-        known, new, *of_users = simulated(true, 5_000)
-        found = learn(known, new, *of_users)
-        odds = np.hstack([known[0], found.odds(new[0].astype(np.float32), found.of_users(*of_users))])
-        share = odds[:, 20:].sum(axis=1) / odds.sum(axis=1)
-        assert share.mean() == pytest.approx(new[1].any(axis=1).mean(), abs=0.02)
+    @pytest.mark.parametrize("base", [0.0, 0.5])
+    def test_new_items_are_shown_as_often_as_they_are_clicked(self, base):
+        data = simulated(Calibration(intercept=1.0), 5_000, base=base)
+        of_new = (text_odds(learn(data), data) + data["base"]).sum(axis=1)
+        share = of_new / (of_new + data["known"][0].sum(axis=1))
+        assert share.mean() == pytest.approx(data["new"][1].any(axis=1).mean(), abs=0.02)
+
+    def test_where_the_odds_without_text_are_large_the_text_adds_little(self):
+        """Half of the clicks go to new items, and what is known of these without their text says so."""
+        data = simulated(Calibration(intercept=-6.0), 5_000, base=0.5)
+        assert data["new"][1].any(axis=1).mean() > 0.4
+        added = [text_odds(learn(data, base=base), data).mean() for base in (data["base"], 0 * data["base"])]
+        assert added[0] < 0.1 * data["base"].mean() < 0.5 * added[1]
+
+    def test_the_slope_of_the_loss_is_that_of_its_values(self, losses):
+        data = simulated(FLAT, 300, base=0.3)
+        data["known"][0][:, -1], data["known"][1][:, -1] = -np.inf, False
+        data["new"][0][:, -1], data["new"][1][:, -1] = -np.inf, False
+        data["known"][1][:, 0] = True  # of every user something counts
+        learn(data)
+        rng = np.random.default_rng(0)
+        for _ in range(5):
+            at = np.append(rng.uniform(0.3, 2.0, 2), rng.normal(0.0, 0.5, 5))
+            value, slope = losses[0](at)
+            assert np.isfinite(value)
+            assert np.abs(slope).max() > 0.01
+            assert check_grad(lambda x: losses[0](x)[0], lambda x: losses[0](x)[1], at, epsilon=1e-6) < 1e-5
 
     def test_candidates_that_do_not_count_change_nothing(self):
-        known, new, *others = simulated(Calibration(1.3), 300)
-        scores, clicked = (np.hstack([part, part[:, :5]]) for part in known)
-        scores[:, -5:], clicked[:, -5:] = -np.inf, False
-        found = learn((scores, clicked), new, *others)
-        expected = learn(known, new, *others)
-        assert [getattr(found, name) for name in NAMES] == pytest.approx(
-            [getattr(expected, name) for name in NAMES], abs=1e-3
-        )
+        data = simulated(Calibration(1.3), 300, base=0.2)
+        sides = {}
+        for side in ("known", "new"):
+            scores, clicked = (np.hstack([part, part[:, :5]]) for part in data[side])
+            scores[:, -5:], clicked[:, -5:] = -np.inf, False
+            sides[side] = scores, clicked
+        wider = {name: np.hstack([data[name], data[name][:, :5]]) for name in ("base", "density", "items")}
+        wider["base"][:, -5:] = 9.0
+        found, expected = learn(data, **sides, **wider), learn(data)
+        assert coefficients(found) == pytest.approx(coefficients(expected), abs=1e-3)
 
     def test_a_user_with_many_clicks_counts_as_much_as_one_with_one(self):
-        known, new, by_clicks, by_text, counts = simulated(Calibration(), 2)
-        scores = np.ones_like(known[0])  # scores and users are alike, so that only the intercept is to be learned
-        clicked = np.zeros_like(known[1]), np.zeros_like(new[1])
-        clicked[1][0, :20], clicked[0][1, 0] = True, True  # one clicked twenty new items, the other a single known one
-        found = learn((scores, clicked[0]), (scores, clicked[1]), *np.ones((3, 2, 1)))
+        data = simulated(Calibration(), 2)
+        scores = np.ones((2, N_ITEMS))  # scores and users are alike, so that only the intercept is to be learned
+        clicked = np.zeros((2, 2, N_ITEMS), dtype=bool)
+        clicked[1, 0], clicked[0, 1, 0] = True, True  # one clicked twenty new items, the other a single known one
+        alike = dict(zip(("by_clicks", "by_text", "counts"), np.ones((3, 2, 1)), strict=True))
+        found = learn(data, known=(scores, clicked[0]), new=(scores, clicked[1]), **alike)
         terms = found.of_users(*np.ones((3, 1, 1)))
         assert terms.item() == pytest.approx(0.0, abs=0.05)  # as many odds for new items as for known ones
 
-    def test_where_all_or_none_are_new_the_odds_are_finite(self):
-        known, new, *others = simulated(Calibration(), 200)
-        for clicked in (known, new):
-            for part in (known, new):
+    @pytest.mark.parametrize("base", [0.0, 0.5])
+    def test_where_all_or_none_are_new_the_odds_are_finite(self, base):
+        data = simulated(Calibration(), 200, base=base)
+        for side in ("known", "new"):
+            for part in (data["known"], data["new"]):
                 part[1][:] = False
-            clicked[1][:, 0] = True
-            found = learn(known, new, *others)
-            assert np.isfinite([getattr(found, name) for name in (*NAMES, "least", "usual")]).all()
+            data[side][1][:, 0] = True
+            found = learn(data)
+            assert np.isfinite([*coefficients(found), found.least, found.usual]).all()
 
     def test_scores_that_mislead_are_never_turned_around(self):
         """The items with the lowest scores were clicked, of one kind: a higher score still has higher odds."""
-        for at in (0, 1):
-            known, new, *others = simulated(Calibration(), 300)
-            scores, clicked = (known, new)[at]
+        for side in ("known", "new"):
+            data = simulated(Calibration(), 300)
+            scores, clicked = data[side]
             clicked[:] = scores == scores.min(axis=1, keepdims=True)
-            assert learn(known, new, *others).slope > 0.0
+            assert learn(data).slope > 0.0
 
     def test_of_users_with_the_fewest_clicks_it_learns_what_is_usual(self):
         """``least``: one in twenty has fewer clicks; ``usual``: the median of what users have."""
-        known, new, by_clicks, by_text, counts = simulated(Calibration(1.0, 0.5, 0.5, 1.0), 3_000)
-        found = learn(known, new, by_clicks, by_text, counts + 9)
-        assert found.least == np.quantile(counts + 9, FEWEST)
-        terms = replace(found, least=0.0).of_users(by_clicks, by_text, counts + 9)
+        data = simulated(Calibration(by_clicks=0.5, by_text=0.5, count=1.0), 3_000)
+        counts = data["counts"] + 9
+        found = learn(data, counts=counts)
+        assert found.least == np.quantile(counts, FEWEST)
+        terms = replace(found, least=0.0).of_users(data["by_clicks"], data["by_text"], counts)
         assert found.usual == pytest.approx(np.median(terms), rel=1e-5)
         strangers = np.array([[1e-3], [1.0], [1e3]])
         few, many = (found.of_users(strangers, np.ones((3, 1)), np.full((3, 1), n)) for n in (2.0, 30.0))
@@ -166,13 +236,52 @@ class TestLearn:
         assert (np.diff(many[:, 0]) > 1.0).all()
 
     def test_what_it_learns_from_stays_as_it_was(self):
-        given, again = simulated(Calibration(), 50), simulated(Calibration(), 50)
-        learn(*given)
-        for part, same in zip([*given[0], *given[1], *given[2:]], [*again[0], *again[1], *again[2:]], strict=True):
-            np.testing.assert_array_equal(part, same)
+        given, again = (simulated(FLAT, 300, base=0.2) for _ in range(2))
+        learn(given)
+        for name, part in given.items():
+            for one, same in zip(part, again[name], strict=True):
+                np.testing.assert_array_equal(one, same)
+
+
+class TestDensity:
+    def test_where_many_are_alike_an_item_never_has_the_better_odds_for_it(self, losses, monkeypatch):
+        assert learn(simulated(Calibration(density=2.0), 5_000)).density == 0.0
+        assert len(losses) == 1
+        monkeypatch.setattr(module, "PROOF", -np.inf)  # not even if it were taken for proven
+        assert learn(simulated(Calibration(density=2.0), 5_000)).density == 0.0
+        assert len(losses) == 3
+
+    def test_without_proof_it_does_not_count(self):
+        """By chance half of all samples have the sign of an effect, and about one in 700 proves it."""
+        assert [learn(simulated(Calibration(), 300, seed=seed)).density for seed in range(12)] == [0.0] * 12
+
+    def test_a_few_items_that_are_popular_and_alone_prove_nothing(self):
+        data = simulated(Calibration(density=-1.0), 2_000)
+        of_two = np.where(data["density"] < 0.5, 0, 1)  # all candidates are one of two items
+        assert learn(data, items=of_two).density == 0.0
+        assert learn(data).density < -0.5
+
+    def test_what_all_items_have_in_common_is_no_doubt(self):
+        """All are dense, some more so: the effect of the difference is as certain as it is among others."""
+        assert learn(simulated(Calibration(density=-1.0, intercept=2.0), 2_000, shift=2.0)).density < -0.5
+
+    def test_only_what_the_text_adds_tells(self, losses):
+        """Dense items are clicked less than their odds without text say, where the text adds nothing to these."""
+        data = simulated(Calibration(), 4_000)
+        known, new = data["known"], data["new"]
+        base = np.zeros_like(data["base"])
+        base[:2_000] = 1.0
+        new[0][:2_000] = FLOOR
+        rng = np.random.default_rng(1)
+        odds = np.log(np.hstack([known[0], new[0] + base]))[:2_000]
+        odds[:, N_ITEMS:] -= 2.0 * data["density"][:2_000]
+        clicked = np.argmax(odds + rng.gumbel(size=odds.shape), axis=1)[:, None] == np.arange(2 * N_ITEMS)
+        known[1][:2_000], new[1][:2_000] = clicked[:, :N_ITEMS], clicked[:, N_ITEMS:]
+        assert learn(data, base=base).density == 0.0
+        assert len(losses) == 1
 
 
 def test_it_comes_back_from_a_saved_folder_as_it_was():
-    calibration, tensors = Calibration(1.2, 0.1, -0.3, 0.4, 0.5, 2.0, 0.7), {}
+    calibration, tensors = Calibration(1.2, -0.6, 0.1, -0.3, 0.4, 0.5, 2.0, 0.7), {}
     packed = json.loads(json.dumps(pack(calibration, tensors, "calibration")))
     assert unpack(packed, tensors, {"Calibration": Calibration}) == calibration

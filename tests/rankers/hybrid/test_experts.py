@@ -13,7 +13,7 @@ from coldstart.rankers._prior_als import PriorALS
 from coldstart.rankers.hybrid import scorers as scorers_module
 from coldstart.rankers.hybrid.config import HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, Experts, FactorFoldIn, FittedExperts, ItemFoldIn
-from coldstart.rankers.hybrid.kernel import neighbours
+from coldstart.rankers.hybrid.kernel import density, nearest, neighbours
 from coldstart.rankers.hybrid.scorers import BlockScorer, FactorScorer
 from coldstart.storage import pack, unpack
 
@@ -36,6 +36,10 @@ def fitted(world, method="exact", config=CONFIG, by_text=None, clicks=None):
     by_text = np.flatnonzero(world.cold) if by_text is None else np.asarray(by_text)
     clicks = world.clicks if clicks is None else csr_array(clicks)
     return FittedExperts.of(clicks, world.texts, by_text, Collaborative(method), config)
+
+
+def averaging(vectors, others):
+    return neighbours(*nearest(vectors, others), len(vectors))
 
 
 def compiled(*args, **kwargs):
@@ -116,10 +120,19 @@ class TestFitted:
     def test_above_the_most_that_is_factored_the_nearest_are_averaged(self, world):
         experts = fitted(world, config=NEAREST)
         assert experts.regression is None
-        expected = neighbours(experts.vectors, world.texts[world.cold])
+        expected = averaging(experts.vectors, world.texts[world.cold])
         assert_same(experts.weights.toarray(), expected.toarray(), 1e-6)
         by_text = experts.scores(world.clicks)[1]
         assert np.mean(by_kind(world, by_text, experts.by_text) == world.likes) > 0.95
+
+    @pytest.mark.parametrize(("method", "config"), [("exact", EXACT), ("exact", NEAREST), ("als", CONFIG)])
+    def test_the_density_of_an_item_is_the_mean_cosine_of_its_nearest_warm_items(self, world, method, config):
+        """Of whichever expert, of items without clicks and, itself among them, with."""
+        by_text = [0, 2, *np.flatnonzero(world.cold)]
+        experts = fitted(world, method, config, by_text=by_text)
+        cosines = np.sort(world.texts[by_text] @ world.texts[experts.warm].T, axis=1)[:, ::-1][:, :50]
+        assert_same(experts.density, np.maximum(cosines, 0.0).mean(axis=1), 1e-6)
+        assert experts.compiled().density is experts.density
 
     def test_a_collaborative_expert_that_is_there_already_is_taken(self, world):
         clicks, warm = world.clicks, np.flatnonzero(world.clicks.sum(axis=0))
@@ -169,8 +182,8 @@ class TestCompiled:
         monkeypatch.setattr(scorers_module, "MOST_FLOAT32", 3)
         experts = fitted(world)
         lighter = experts.compiled()
-        kinds = {lighter.collaborative.blocks[0].dtype, lighter.content.blocks[0].dtype, lighter.placing.dtype}
-        assert kinds == {np.dtype(np.float16)}
+        parts = (lighter.collaborative, lighter.content, lighter.placing)
+        assert {part.blocks[0].dtype for part in parts} == {np.dtype(np.float16)}
         for found, expected in zip(lighter.scores(world.clicks), experts.scores(world.clicks), strict=True):
             np.testing.assert_allclose(found, expected, rtol=5e-3, atol=5e-3)
 
@@ -278,6 +291,20 @@ def test_factors_of_a_later_item_are_those_of_als(world):
     assert_same(found.scores(rows), expected, 1e-5)
 
 
+@pytest.mark.parametrize("most_float32", [4_096, 3], ids=["four bytes", "two bytes"])
+def test_later_items_are_placed_by_kernels_times_one_matrix(monkeypatch, world, most_float32):
+    """``placing`` (n_warm, n_warm): the weights of likes for each unit of kernel, as rows."""
+    monkeypatch.setattr(scorers_module, "MOST_FLOAT32", most_float32)
+    raw = fitted(world)
+    found, (block,) = raw.compiled(), raw.compiled().placing.blocks
+    kernels = np.exp(-2.0 * (1 - world.texts[world.cold].astype(float) @ world.texts[raw.warm].T))
+    expected = found.placing.times(kernels.astype(np.float32)).T
+    tolerance = {"atol": 1e-4} if most_float32 > 3 else {"rtol": 1e-2, "atol": 1e-2}
+    np.testing.assert_allclose(raw.compiled().content.blocks[0], expected, **tolerance)
+    assert block.flags.c_contiguous
+    assert np.abs(block.astype(float) - block.T).max() > 1e-3  # which way round it lies matters
+
+
 class TestMoved:
     @both
     def test_another_order_changes_nothing_but_the_order(self, world, method):
@@ -324,7 +351,7 @@ class TestMoved:
             config = NEAREST
             liked = world.clicks[:, experts.warm].toarray()
             targets = liked + 5.0 * experts.scores(world.clicks)[0]
-            expected = targets @ neighbours(experts.vectors, world.texts[late]).toarray()
+            expected = targets @ averaging(experts.vectors, world.texts[late]).toarray()
             assert_same(found[1][:, late], expected, 2e-4)
         elif config is NEAREST:
             assert (
@@ -338,6 +365,29 @@ class TestMoved:
             fresh = placed(compiled(world, method, config), world.clicks, world.n_items)
             assert_same(found[1][:, late], fresh[1][:, late], 5e-4)
         assert_same(found[1][:, early], placed(experts, world.clicks, world.n_items)[1][:, early], 1e-5)
+
+    def test_in_two_bytes_it_is_there_to_three_digits_alone_and_among_others(self, monkeypatch, world):
+        late = np.flatnonzero(world.cold)
+        early, expected = late[:1], compiled(world)
+        expected = placed(expected, world.clicks, world.n_items)[1][:, late[1:]]
+        monkeypatch.setattr(scorers_module, "MOST_FLOAT32", 3)
+        experts = compiled(world, by_text=early)
+        for some in (late[1:], late[1:2]):  # more and less than are widened
+            grown = experts.moved(np.arange(world.n_items), some, world.texts[some])
+            assert {block.dtype for block in grown.content.blocks} == {np.dtype(np.float16)}
+            found = placed(grown, world.clicks, world.n_items)[1][:, some]
+            np.testing.assert_allclose(found, expected[:, : len(some)], rtol=1e-2, atol=1e-2)
+
+    @both
+    def test_densities_stay_beside_the_columns_they_belong_to(self, world, method):
+        experts, late = compiled(world, method), np.flatnonzero(world.cold)[[0, 12]]
+        grown = experts.moved(np.arange(world.n_items), late, world.texts[[0, 1]])
+        assert len(grown.density) == len(grown.by_text) == grown.content.n_columns
+        np.testing.assert_array_equal(grown.density[: len(experts.density)], experts.density)
+        expected = density(nearest(experts.vectors, world.texts[[0, 1]])[1])
+        assert_same(grown.density[len(experts.density) :], expected, 1e-6)
+        gone = grown.moved(np.arange(world.n_items) - 1, late[:0], world.texts[:0])
+        assert gone.density is grown.density
 
     @both
     def test_an_item_whose_text_was_changed_is_placed_by_its_new_text(self, world, method):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldstart.rankers.hybrid.kernel import NEAREST, KernelRidge, kernel, neighbours
+from coldstart.rankers.hybrid.kernel import NEAREST, KernelRidge, density, kernel, nearest, neighbours
 
 WIDTH, L2 = 3.0, 0.5
 
@@ -80,11 +80,36 @@ def test_items_without_text_are_far_from_all():
     assert np.isfinite(regression.leave_one_out(np.arange(5))).all()
 
 
+def averaging(vectors, others, count=NEAREST):
+    return neighbours(*nearest(vectors, others, count), len(vectors))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 40))
+def test_the_nearest_are_those_with_the_largest_cosines_row_by_row_in_ascending_order(seed, n, count):
+    vectors, others = texts(n, seed), texts(6, seed + 1)
+    rows, cosines = nearest(vectors, others, count)
+    every = others @ vectors.T
+    assert rows.shape == cosines.shape == (6, min(n, count))
+    assert (rows.dtype, cosines.dtype) == (np.int64, np.float32)
+    assert (np.diff(rows, axis=1) > 0).all()
+    np.testing.assert_allclose(cosines, np.maximum(np.take_along_axis(every, rows, axis=1), 0.0), atol=1e-6)
+    largest = np.sort(np.maximum(every, 0.0), axis=1)[:, ::-1][:, :count]
+    np.testing.assert_allclose(np.sort(cosines, axis=1)[:, ::-1], largest, atol=1e-6)
+
+
+def test_a_text_that_points_the_other_way_is_as_near_as_none():
+    vectors = np.array([[0.6, 0.8], [-1, 0]], dtype=np.float32)
+    rows, cosines = nearest(vectors, np.array([[1, 0], [0, 0]], dtype=np.float32))
+    assert rows.tolist() == [[0, 1], [0, 1]]
+    np.testing.assert_allclose(cosines, [[0.6, 0.0], [0.0, 0.0]], rtol=1e-6)
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 40))
 def test_the_neighbours_weights_sum_to_1_and_no_more_count_than_the_count_says(seed, n, count):
     vectors, others = texts(n, seed), texts(6, seed + 1)
-    found = neighbours(vectors, others, count).toarray()
+    found = averaging(vectors, others, count).toarray()
     near = (vectors @ others.T > 1e-3).any(axis=0)
     assert found.shape == (n, 6)
     assert found.min() >= 0.0
@@ -95,28 +120,60 @@ def test_the_neighbours_weights_sum_to_1_and_no_more_count_than_the_count_says(s
 def test_neighbours_count_by_the_third_power_of_their_cosine():
     vectors = np.array([[1, 0], [0.6, 0.8], [0, 1], [-1, 0]], dtype=np.float32)
     east = np.array([[1, 0]], dtype=np.float32)
-    found = neighbours(vectors, east).toarray()[:, 0]
+    found = averaging(vectors, east).toarray()[:, 0]
     np.testing.assert_allclose(found, np.array([1, 0.216, 0, 0]) / 1.216, atol=1e-6)
-    assert neighbours(vectors, east, 1).toarray()[:, 0].tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert averaging(vectors, east, 1).toarray()[:, 0].tolist() == [1.0, 0.0, 0.0, 0.0]
+
+
+def test_the_weights_are_in_the_rows_that_are_named_of_as_many_as_there_are():
+    rows, cosines = np.array([[1, 4], [0, 4]]), np.array([[0.5, 0.5], [0.8, 0.0]], dtype=np.float32)
+    found = neighbours(rows, cosines, 6).toarray()
+    expected = np.zeros((6, 2))
+    expected[[1, 4], 0], expected[0, 1] = 0.5, 1.0
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_a_text_that_is_like_none_has_no_neighbours():
     others = np.array([[-1, 0], [0, 0]], dtype=np.float32)
-    assert not neighbours(np.array([[1, 0]], dtype=np.float32), others).toarray().any()
-    assert neighbours(texts(3), np.zeros((0, 4), dtype=np.float32)).shape == (3, 0)
+    assert not averaging(np.array([[1, 0]], dtype=np.float32), others).toarray().any()
+    assert averaging(texts(3), np.zeros((0, 4), dtype=np.float32)).shape == (3, 0)
 
 
 def test_items_of_more_than_one_block_have_the_neighbours_they_have_alone():
-    vectors, others = texts(40), texts(1030, 1)
-    found = neighbours(vectors, others, 5)
-    assert found.nnz == 5 * 1030
-    ends = neighbours(vectors, others[[0, 1023, 1024, 1029]], 5).toarray()
-    np.testing.assert_allclose(found.toarray()[:, [0, 1023, 1024, 1029]], ends, atol=1e-6)
+    vectors, others, some = texts(40), texts(1030, 1), [0, 1023, 1024, 1029]
+    rows, cosines = nearest(vectors, others, 5)
+    assert neighbours(rows, cosines, 40).nnz == 5 * 1030
+    of_some = nearest(vectors, others[some], 5)
+    np.testing.assert_array_equal(rows[some], of_some[0])
+    np.testing.assert_allclose(cosines[some], of_some[1], atol=1e-6)
+    found = neighbours(rows, cosines, 40).toarray()[:, some]
+    np.testing.assert_allclose(found, neighbours(*of_some, 40).toarray(), atol=1e-6)
 
 
 def test_by_default_the_nearest_50_are_averaged():
     vectors = np.full((80, 1), 1.0, dtype=np.float32)
-    assert neighbours(vectors, vectors[:1]).nnz == NEAREST == 50
+    assert averaging(vectors, vectors[:1]).nnz == nearest(vectors, vectors[:1])[0].shape[1] == NEAREST == 50
+
+
+def test_the_density_is_the_mean_cosine_of_the_nearest():
+    found = density(np.array([[1.0, 0.5, 0.0], [0.25, 0.5, 0.0]], dtype=np.float32))
+    assert found.tolist() == [0.5, 0.25]
+    assert found.dtype == np.float32
+
+
+def test_where_more_items_are_alike_it_is_denser():
+    """Of the same number of items, twenty nearly alike and twenty anywhere."""
+    alike = texts(20, dim=8) / 5 + np.eye(8, dtype=np.float32)[0]
+    vectors = np.vstack([alike / np.linalg.norm(alike, axis=1, keepdims=True), texts(20, 1, dim=8)])
+    found = density(nearest(vectors, vectors, 10)[1])
+    assert found[:20].min() > found[20:].max()
+
+
+@pytest.mark.parametrize(("n", "n_others"), [(3, 0), (0, 2), (0, 0)])
+def test_without_items_the_density_is_0(n, n_others):
+    found = density(np.empty((n_others, n), dtype=np.float32))
+    assert found.tolist() == [0.0] * n_others
+    assert found.dtype == np.float32
 
 
 def test_the_inverse_is_that_of_the_kernel_with_its_ridge_and_leaves_the_factor_as_it_was():
@@ -137,7 +194,11 @@ def test_the_items_are_left_as_they_were():
     regression = KernelRidge.of(vectors, WIDTH, L2)
     regression.weights(others)
     regression.leave_one_out(np.arange(3))
-    neighbours(vectors, others)
+    rows, cosines = nearest(vectors, others)
+    before = cosines.copy()
+    neighbours(rows, cosines, 6)
+    density(cosines)
+    np.testing.assert_array_equal(cosines, before)
     np.testing.assert_array_equal(vectors, texts(6))
     np.testing.assert_array_equal(others, texts(4, 1))
 

@@ -8,8 +8,8 @@ from scipy.sparse import csr_array
 
 from coldstart.rankers._prior_als import PriorALS
 from coldstart.rankers.hybrid import scorers as module
-from coldstart.rankers.hybrid.kernel import neighbours
-from coldstart.rankers.hybrid.scorers import BlockScorer, FactorScorer, dense_scorer
+from coldstart.rankers.hybrid.kernel import nearest, neighbours
+from coldstart.rankers.hybrid.scorers import FEW_ROWS, BlockScorer, FactorScorer, dense_scorer
 from coldstart.storage import pack, unpack
 
 N = 30
@@ -32,6 +32,11 @@ def scorer(form, n_columns=N, seed=0):
     als = PriorALS.of(histories(n_users=40), drawn((N, 5)), factors=4)
     likes = csr_array(drawn((N, n_columns), seed) * (drawn((N, n_columns), seed + 1) > 1.0))
     return FactorScorer(als, drawn((4, n_columns), seed), likes)
+
+
+def averaging(vectors, others):
+    """Weights of the five nearest."""
+    return neighbours(*nearest(vectors, others, 5), len(vectors))
 
 
 def saved(scorer):
@@ -117,11 +122,48 @@ class TestBlockScorer:
         assert sum(copied) <= 1_024 * 2 * np.log2(1_024)
 
     @pytest.mark.parametrize("kind", [np.float32, np.float16])
-    def test_a_product_with_few_rows_is_that_of_the_whole(self, kind):
-        columns = csr_array(drawn((N, 4)) * (np.arange(N)[:, None] % 7 == 3))
+    @pytest.mark.parametrize("n_rows", [0, 1, N // FEW_ROWS, N // FEW_ROWS + 1, N])
+    def test_a_product_with_columns_is_that_of_the_first_block_whether_few_or_many_rows_are_not_zero(
+        self, kind, n_rows
+    ):
+        some = np.isin(np.arange(N), np.random.default_rng(0).permutation(N)[:n_rows])
+        columns = csr_array(drawn((N, 4)) * some[:, None])
         weights = drawn((N, N)).astype(kind)
-        more = BlockScorer((weights, drawn((N, 2)).astype(kind)))
-        np.testing.assert_allclose(more.dot(columns), weights.astype(float) @ columns.toarray(), atol=1e-5)
+        found = BlockScorer((weights, drawn((N, 2)).astype(kind))).dot(columns)
+        assert (found.shape, found.dtype) == ((N, 4), np.float32)
+        np.testing.assert_allclose(found, weights.astype(float) @ columns.toarray(), atol=1e-5)
+
+    @pytest.mark.parametrize("kind", [np.float32, np.float16])
+    @pytest.mark.parametrize("n_rows", [3, 300])
+    def test_so_is_that_of_more_rows_than_are_read_at_once(self, kind, n_rows):
+        n = 300
+        columns = csr_array(drawn((n, 2)) * (np.arange(n)[:, None] >= n - n_rows))
+        weights = drawn((n, n)).astype(kind)
+        found = BlockScorer((weights,)).dot(columns)
+        np.testing.assert_allclose(found, weights.astype(float) @ columns.toarray(), atol=1e-4)
+
+    @pytest.mark.parametrize("kind", [np.float32, np.float16])
+    @pytest.mark.parametrize("n_rows", [0, 1, FEW_ROWS, FEW_ROWS + 1, 40])
+    @pytest.mark.parametrize("n", [N, 1_100])  # one part of the weights, and more than one
+    def test_dense_rows_times_the_first_block_are_their_product_whether_few_or_many(self, kind, n_rows, n):
+        weights, rows = drawn((n, 5)).astype(kind), drawn((n_rows, n), 1) / np.float32(np.sqrt(n))
+        before = rows.copy()
+        found = BlockScorer((weights, drawn((n, 2)).astype(kind))).times(rows)
+        assert (found.shape, found.dtype) == ((n_rows, 5), np.float32)
+        few_of_two_bytes = kind is np.float16 and n_rows <= FEW_ROWS  # the rows are rounded to two bytes, too
+        atol = 4e-3 if few_of_two_bytes else 1e-5
+        np.testing.assert_allclose(found, rows.astype(float) @ weights.astype(float), atol=atol)
+        np.testing.assert_array_equal(rows, before)
+
+    def test_few_rows_times_weights_of_two_bytes_are_not_widened(self, monkeypatch):
+        """Each is read as a history is; above, the weights are widened once for all."""
+        asked = []
+        bags = module._bags
+        monkeypatch.setattr(module, "_bags", lambda rows, table: asked.append(rows.shape[0]) or bags(rows, table))
+        for kind in (np.float32, np.float16):
+            for n_rows in (FEW_ROWS, FEW_ROWS + 1):
+                BlockScorer((drawn().astype(kind),)).times(drawn((n_rows, N)))
+        assert asked == [FEW_ROWS]
 
     @pytest.mark.parametrize("kind", [np.float32, np.float16])
     def test_they_are_saved_in_as_many_bytes_as_they_have(self, kind):
@@ -172,7 +214,7 @@ class TestEitherForm:
     def test_columns_of_neighbours_have_their_likes_and_their_boosted_scores(self, form):
         one, rows = scorer(form), histories()
         texts = drawn((N, 5))
-        near = neighbours(texts, texts[:3] + 0.1, 5)
+        near = averaging(texts, texts[:3] + 0.1)
         found = one.averaged(near, self.BOOST)
         assert found.n_columns == 3
         targets = rows.toarray() + self.BOOST * (
@@ -184,7 +226,7 @@ class TestEitherForm:
 
     def test_columns_of_neighbours_can_be_added_and_saved(self, form):
         one, rows, texts = scorer(form), histories(), drawn((N, 5))
-        near = one.averaged(neighbours(texts, texts[:3], 5), self.BOOST)
+        near = one.averaged(averaging(texts, texts[:3]), self.BOOST)
         grown = one.with_columns(near).with_columns(near)
         np.testing.assert_allclose(grown.scores(rows)[:, N:], np.tile(near.scores(rows), 2), atol=1e-5)
         assert saved(grown)[0].scores(rows).tobytes() == grown.scores(rows).tobytes()
