@@ -17,6 +17,8 @@ def inverse_of(gram: AnyArray) -> AnyArray:
 
 def symmetric_inverse(factor: AnyArray) -> AnyArray:
     """Return the inverse of a matrix of which an upper Cholesky factor is given, which is overwritten."""
+    if not len(factor):
+        return factor
     (potri,) = get_lapack_funcs(("potri",), (factor,))
     inverse, _ = potri(factor, lower=0, overwrite_c=1)
     for block in blocks(len(inverse), 1024):  # potri fills the upper triangle only
