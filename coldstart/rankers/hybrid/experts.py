@@ -208,10 +208,13 @@ class ItemFoldIn(Component):
             Of the users who clicked one of the items: on the items of the fit, and on these.
         vectors : ndarray of shape (q, dim)
         """
-        right = csr_array((clicks.T @ new).multiply(1.0 / self.divisor[:, None]))
-        columns = self.reached @ (self.prior.T @ right + np.float32(self.weight) * vectors.T)
-        columns += right.toarray() - scorer.dot(right)
-        return BlockScorer((columns.astype(scorer.blocks[0].dtype),))
+        right = csr_array((clicks.T @ new).T, dtype=np.float32)
+        # P is symmetric: its product with X'x is read from the rows of B that the clicks are on, not from columns.
+        solved = right.toarray() + (right @ self.reached) @ self.prior.T
+        solved -= scorer.scores(right)
+        solved /= self.divisor
+        solved += np.float32(self.weight) * (vectors @ self.reached.T)
+        return BlockScorer((np.ascontiguousarray(solved.T, dtype=scorer.blocks[0].dtype),))
 
 
 class FactorFoldIn(Component):
