@@ -80,7 +80,9 @@ class TestPriorOdds:
     PRIOR = TastePrior(2.0, 1.0, 0.5, 0.3)
 
     def odds(self, catalogue, *likes):
-        return prior_odds(self.PRIOR, catalogue.only(*likes), catalogue.vectors, log_base_rates(catalogue.counts, None, 1))
+        return prior_odds(
+            self.PRIOR, catalogue.only(*likes), catalogue.vectors, log_base_rates(catalogue.counts, None, 1)
+        )
 
     def test_they_are_the_strength_over_the_likes_times_exp_of_the_log_odds_over_the_median(self, few):
         np.testing.assert_allclose(self.odds(few, 0)[0], by_hand(few, 0, 0.3), rtol=1e-5)

@@ -1215,6 +1215,21 @@ class TestLater:
         moved = now.score(asked, features) - ranker.score(asked, world.features)
         assert np.abs(moved[:, item]).max() < 0.2
 
+    def test_a_change_places_new_rows_alone(self, world, either, monkeypatch):
+        """Of all others their places are kept, and a request after it places no more than what came."""
+        either.score(world.ask(world.only()), world.features)
+        rows, place = [], type(either.space_).item_vectors
+        monkeypatch.setattr(
+            type(either.space_), "item_vectors", lambda space, of: rows.append(len(of)) or place(space, of)
+        )
+        self.changed(world, either, world.clicks.toarray())
+        assert rows == []
+        features, origin = self.with_item(world, world.features, 0), np.append(np.arange(world.n_items), -1)
+        now, _ = self.changed(world, either, wider(world.clicks, 1).toarray(), origin, features)
+        assert rows == [1]
+        now.score(self.asked(wider(world.clicks, 1).toarray()), features)
+        assert rows == [1, 1]
+
     def test_refreshed_leaves_the_ranker_as_it_was(self, world, ranker):
         users = world.ask(world.clicks.toarray()[:2])
         before = ranker.score(users, world.features)

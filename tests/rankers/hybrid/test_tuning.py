@@ -174,7 +174,11 @@ class TestColdOffset:
         some = replace(blend, exposure=np.where(halves.cold & ~old, 0.0, 1.0).astype(np.float32))
         odds = np.where(halves.clicks.toarray() > 0, -np.inf, some.log_odds(halves.clicks, halves.texts))
         expected = old[np.argsort(-odds, axis=1, kind="stable")[:, :20]].mean()
-        assert cold_offset(some, halves.clicks, halves.texts, 1.0) == (0.0, pytest.approx(expected), pytest.approx(expected))
+        assert cold_offset(some, halves.clicks, halves.texts, 1.0) == (
+            0.0,
+            pytest.approx(expected),
+            pytest.approx(expected),
+        )
 
     def test_without_users_there_is_nothing_to_bound(self, halves, blend):
         nobody = csr_array((3, halves.n_items), dtype=np.float32)
@@ -287,9 +291,7 @@ class TestTune:
             assert max(of_other["prior_strength"].values()) < 1.1 * report["taste_share"][share]
 
     def test_values_may_be_given_in_any_order(self, halves):
-        turned = replace(
-            CONFIG, taste_share=CONFIG.taste_share[::-1], prior_strength=CONFIG.prior_strength[::-1]
-        )
+        turned = replace(CONFIG, taste_share=CONFIG.taste_share[::-1], prior_strength=CONFIG.prior_strength[::-1])
         (one, report), (other, of_other) = tuned(halves), tuned(halves, config=turned)
         assert one == other
         assert report == of_other
