@@ -105,11 +105,11 @@ VARIANTS: dict[str, tuple[Callable[[], cs.Recommender], Callable[[cs.splits.Spli
     "collaborative alone (new items last)": (partial(ours, ranker=ClicksOnly(novelty=-20.0)), same),
     "content alone (clicks as targets)": (partial(ours, ranker=ContentAlone()), same),
     "25 lines: nothing searched, no calibration": (
-        partial(ours, ranker=Uncalibrated(config=HybridConfig(**{**USUAL, "prior_strength": (0.0,)}))),
+        partial(ours, ranker=Uncalibrated(config=HybridConfig(**{**USUAL, "prior_strength": (1e-6,)}))),
         same,
     ),
     "nothing searched": (with_config(**USUAL), same),
-    "no prior beside the experts": (with_config(prior_strength=(0.0,)), same),
+    "no prior beside the experts": (with_config(prior_strength=(1e-6,)), same),
     "no text prior": (with_config(text_prior=(0.0,)), same),
     "clicks alone as kernel targets": (with_config(cf_target_weight=0.0), same),
     "no calibration": (partial(ours, ranker=Uncalibrated()), same),

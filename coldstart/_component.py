@@ -69,5 +69,7 @@ class Component:
 
 def _short(value: Any) -> str:
     """The repr of a value; of an array its shape."""
+    if isinstance(value, tuple) and any(hasattr(part, "shape") for part in value):
+        return f"({', '.join(map(_short, value))})"
     shape = getattr(value, "shape", None)
     return repr(value) if shape is None else f"<{type(value).__name__} of shape {shape}>"

@@ -36,14 +36,19 @@ FEWEST = 0.05
 def best_unseen(scores: FloatArray, history: Csr) -> FloatArray:
     """Return the ``TOP`` largest scores of each row but for the items of the history, (m, at most ``TOP``).
 
-    What is known already is no measure of what is to come; and a click changes no scale but through other items.
+    What is known already is no measure of what is to come; and a click changes no scale but through other items. Who
+    has fewer items left gets the worst of them in the place of the others, and 0 where none is left.
     """
     seen = history.nonzero()
     values = scores[seen]
     scores[seen] = LOWEST
     best = largest(scores, min(TOP, scores.shape[1]))
     scores[seen] = values
-    return best
+    unseen = best > LOWEST
+    if unseen.all():
+        return best
+    worst = np.where(unseen, best, np.inf).min(axis=1, keepdims=True)
+    return np.where(unseen, best, np.where(np.isinf(worst), np.float32(0.0), worst))
 
 
 def user_scale(scores: FloatArray, history: Csr) -> FloatArray:

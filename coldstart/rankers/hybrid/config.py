@@ -3,9 +3,20 @@
 from dataclasses import dataclass
 
 from coldstart._component import Component
+from coldstart.errors import InvalidInputError
 
 PRIOR_ALONE = 1e6
 """Strength of a prior beside which nothing else counts."""
+
+LEAST = {
+    "taste_share": 0.0,
+    "prior_strength": 1e-6,
+    "l2": 0.1,
+    "text_prior": 0.0,
+    "unobserved": 1e-3,
+    "lexical_weight": 0.0,
+}
+"""Of the values that are tried: without a prior some items would have no odds at all."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,3 +103,18 @@ class HybridConfig(Component):
     most_weights: int = 600_000_000
     most_kernel: int = 20_000
     most_placed: int = 10_000
+
+    def check(self) -> None:
+        """Raise unless the values that are tried can be.
+
+        Raises
+        ------
+        InvalidInputError
+            Naming the number, its range and what was got.
+        """
+        for name, least in LEAST.items():
+            values = getattr(self, name)
+            if not values or min(values) < least:
+                raise InvalidInputError(
+                    f"`{name}` of HybridConfig must hold at least 1 number, each at least {least:g}; got {values!r}."
+                )

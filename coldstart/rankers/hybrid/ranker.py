@@ -345,6 +345,7 @@ class HybridRanker(Component):
             raise InvalidInputError(f'`method` must be "auto", "exact" or "als"; got {self.method!r}.')
         if self.config is not None and not isinstance(self.config, HybridConfig):
             raise InvalidInputError(f"`config` must be a HybridConfig or None; got {self.config!r}.")
+        (self.config or HybridConfig()).check()
 
 
 @contextmanager

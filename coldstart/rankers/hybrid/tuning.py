@@ -94,8 +94,9 @@ def tune(
     if not len(_some_users(csr_array(fold.held[:, warm]), fold.train, len(warm))):
         return Tuned(lexical_weight, start, prior, Calibration()), {}  # nobody is left to ask
     collaborative, model, report = _collaborative(fold, placed[lexical_weight][warm], warm, start, config)
-    report["lexical_weight"] = ndcgs = _lexical_weights(fold, model, warm, placed, config)
+    ndcgs = _lexical_weights(fold, model, warm, placed, config)
     if ndcgs:
+        report["lexical_weight"] = ndcgs
         lexical_weight = max(ndcgs, key=lambda weight: ndcgs[weight])
     prior, of_prior = _prior(model, fold, warm, tastes, exposure, prior, config)
     report |= of_prior

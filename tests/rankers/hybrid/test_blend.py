@@ -45,6 +45,15 @@ def three():
 
 
 @pytest.fixture
+def few(three):
+    """These three beside thirty that are like nothing and that one other user clicked."""
+    vectors = unit_rows(np.vstack([np.pad(three.vectors, ((0, 0), (0, 1))), np.tile([0, 0, 1], (30, 1))]))
+    clicks = np.zeros((4, 33), dtype=np.float32)
+    clicks[:3, :3], clicks[3, 3:] = three.clicks.toarray(), 1.0
+    return Catalogue(vectors.astype(np.float32), csr_array(clicks))
+
+
+@pytest.fixture
 def many():
     """Forty items of four kinds, ten of them without clicks, of thirty users."""
     rng = np.random.default_rng(0)
@@ -55,29 +64,49 @@ def many():
 
 
 def by_hand(catalogue, item, strength, popularity=1.0):
-    """The prior of someone who likes one item, as its formula says: half of 2 nats, and half of the log rates."""
+    """The prior of someone who likes one item, as its formula says: half of 2 nats, and half of the log rates.
+
+    It is measured by the twenty best of the items that are not liked yet.
+    """
     cosines = catalogue.vectors @ catalogue.vectors[item]
     log_odds = 2.0 * (1 / (1 + 1.0)) * cosines
     counts, mean = catalogue.counts, catalogue.counts.mean()
     log_odds = log_odds + popularity * 0.5 * np.log((counts + 1.0) / (mean + 1.0))
-    return strength * np.exp(log_odds - np.median(log_odds))
+    unseen = np.sort(np.delete(log_odds, item))[-20:]
+    return strength * np.exp(log_odds - np.median(unseen))
 
 
 class TestPriorOdds:
-    def test_they_are_the_strength_over_the_likes_times_exp_of_the_log_odds_over_the_median(self, three):
-        rates = log_base_rates(three.counts, None, 1.0)
-        found = prior_odds(TastePrior(2.0, 1.0, 0.5, 0.3), three.only(0), three.vectors, rates)
-        np.testing.assert_allclose(found[0], by_hand(three, 0, 0.3), rtol=1e-5)
-        assert np.median(found) == pytest.approx(0.3)
+    PRIOR = TastePrior(2.0, 1.0, 0.5, 0.3)
 
-    def test_two_likes_halve_them(self, three):
-        rates, prior = log_base_rates(three.counts, None, 1.0), TastePrior(2.0, 1.0, 0.5, 0.3)
-        assert np.median(prior_odds(prior, three.only(0, 1), three.vectors, rates)) == pytest.approx(0.15)
+    def odds(self, catalogue, *likes):
+        return prior_odds(
+            self.PRIOR, catalogue.only(*likes), catalogue.vectors, log_base_rates(catalogue.counts, None, 1)
+        )
 
-    def test_in_a_long_list_the_median_of_the_twenty_best_is_the_strength(self, many):
-        rates, prior = log_base_rates(many.counts, None, 1.0), TastePrior(2.0, 1.0, 0.5, 0.7)
-        found = prior_odds(prior, many.only(3), many.vectors, rates)[0]
-        assert np.median(np.sort(found)[-20:]) == pytest.approx(0.7, rel=1e-3)  # of the logarithms
+    def test_they_are_the_strength_over_the_likes_times_exp_of_the_log_odds_over_the_median(self, few):
+        np.testing.assert_allclose(self.odds(few, 0)[0], by_hand(few, 0, 0.3), rtol=1e-5)
+
+    def test_the_median_of_the_twenty_best_that_are_not_liked_yet_is_the_strength_over_the_likes(self, many):
+        for likes in ([3], [3, 7], [3, 7, 11, 15, 19]):
+            best = np.sort(np.delete(self.odds(many, *likes)[0], likes))[-20:]
+            assert np.median(best) == pytest.approx(0.3 / len(likes), rel=1e-2)  # of the logarithms
+
+    @pytest.mark.parametrize("left", [11, 5, 1, 0])
+    def test_where_few_items_are_left_they_are_finite_and_order_these_by_the_prior(self, many, left):
+        history = many.only(*range(40 - left))
+        rates = log_base_rates(many.counts, None, 1.0)
+        found = prior_odds(self.PRIOR, history, many.vectors, rates)[0]
+        assert np.isfinite(found).all()
+        expected = np.add(*self.PRIOR.log_odds(history, many.vectors, rates))[0]
+        assert np.argsort(found[40 - left :]).tolist() == np.argsort(expected[40 - left :]).tolist()
+
+    def test_a_click_told_of_an_item_does_not_change_the_scale_by_that_item(self, many):
+        """A copy of the liked item is no nearer than it was: only through the taste does a scale move."""
+        rates, prior = log_base_rates(many.counts, None, 1.0), replace(self.PRIOR, taste=0.0, strength=1.0)
+        one, two = (prior_odds(prior, many.only(*likes), many.vectors, rates)[0] for likes in ([3], [3, 39]))
+        assert rates[39] < np.sort(rates)[-20]  # not among the best before
+        np.testing.assert_allclose(2.0 * two, one, rtol=1e-5)
 
 
 class TestLogOdds:
@@ -89,35 +118,35 @@ class TestLogOdds:
         np.testing.assert_allclose(found - found.mean(), expected - expected.mean(), rtol=1e-4, atol=1e-6)
 
     @pytest.mark.parametrize("method", ["exact", "als"])
-    def test_they_are_the_sum_of_the_prior_and_of_scores_by_clicks(self, three, method):
-        blend = three.blend(method, by_text=())
-        clicked, _ = blend.experts.scores(three.only(0))
-        expected = by_hand(three, 0, 0.3)
-        expected[:2] += np.maximum(clicked[0], 0.0)
-        np.testing.assert_allclose(np.exp(blend.log_odds(three.only(0), three.vectors))[0], expected, rtol=1e-4)
+    def test_they_are_the_sum_of_the_prior_and_of_scores_by_clicks(self, few, method):
+        blend = few.blend(method, by_text=())
+        clicked, _ = blend.experts.scores(few.only(0))
+        expected = by_hand(few, 0, 0.3)
+        expected[blend.experts.with_clicks] += np.maximum(clicked[0], 0.0)
+        np.testing.assert_allclose(np.exp(blend.log_odds(few.only(0), few.vectors))[0], expected, rtol=1e-4)
         assert clicked[0, 1] > 0.01
 
-    def test_and_of_what_the_text_says_of_items_without_clicks(self, three):
+    def test_and_of_what_the_text_says_of_items_without_clicks(self, few):
         """One item by text: its score is its own scale, so that the calibration is exp of the user's terms."""
         calibration = Calibration(slope=0.7, by_clicks=0.2, by_text=0.1, count=0.3, intercept=-0.4)
-        blend = three.blend(maybe_new=0.25, calibration=calibration)
-        clicked, text = blend.experts.scores(three.only(0))
-        known = by_hand(three, 0, 0.3)
-        known[:2] += np.maximum(clicked[0], 0.0)
-        scale = max(np.median(known), 0.1 * known.max())
+        blend = few.blend(maybe_new=0.25, calibration=calibration)
+        clicked, text = blend.experts.scores(few.only(0))
+        known = by_hand(few, 0, 0.3)
+        known[blend.experts.with_clicks] += np.maximum(clicked[0], 0.0)
+        unseen = np.sort(known[1:])[-20:]  # what is liked already is no measure
+        scale = max(np.median(unseen), 0.1 * unseen.max())
         of_user = 0.2 * math.log(scale) + 0.1 * math.log(text[0, 0]) + 0.3 * math.log(2.0) - 0.4
-        rate = 1.0 / (three.counts.mean() + 1.0)
+        rate = 1.0 / (few.counts.mean() + 1.0)
         expected = known.copy()
         expected[2] += (0.25 + 0.75 * rate) * scale * math.exp(of_user)
-        np.testing.assert_allclose(np.exp(blend.log_odds(three.only(0), three.vectors))[0], expected, rtol=1e-4)
+        np.testing.assert_allclose(np.exp(blend.log_odds(few.only(0), few.vectors))[0], expected, rtol=1e-4)
 
-    def test_a_new_item_has_the_whole_of_what_its_text_says(self, three):
-        three.exposure = np.array([1, 1, 0], dtype=np.float32)
-        blend = three.blend(strength=0.0)
-        clicked, _ = blend.experts.scores(three.only(0))
-        known = np.append(np.maximum(clicked[0], 0.0), 0.0)
-        found = np.exp(blend.log_odds(three.only(0), three.vectors))[0]
-        assert found[2] == pytest.approx(max(np.median(known), 0.1 * known.max()), rel=1e-4)
+    def test_a_new_item_has_the_whole_of_what_its_text_says(self, few):
+        few.exposure = np.where(np.arange(33) == 2, 0.0, 1.0).astype(np.float32)
+        blend = few.blend(strength=1e-6)
+        clicked, _ = blend.experts.scores(few.only(0))
+        found = np.exp(blend.log_odds(few.only(0), few.vectors))[0]
+        assert found[2] == pytest.approx(0.1 * clicked[0, 1], rel=1e-3)  # the one other item that clicks speak for
 
     def test_scores_below_0_count_as_0(self, three):
         """Who likes item 1 alone: what speaks against an item cannot be less than nothing for it."""
@@ -184,16 +213,16 @@ class TestShares:
         assert bool(found[2].any()) == bool(popularity)
         assert bool(found[1].any()) == experts
 
-    def test_they_are_the_parts_of_the_odds(self, three):
-        blend = three.blend(maybe_new=0.2)
-        odds, by_text = blend.parts(three.only(0), three.vectors)
-        total, prior = (odds + by_text)[0], by_hand(three, 0, 0.3)
-        found = blend.shares(three.only(0), three.vectors)[:, 0]
+    def test_they_are_the_parts_of_the_odds(self, few):
+        blend = few.blend(maybe_new=0.2)
+        odds, by_text = blend.parts(few.only(0), few.vectors)
+        total, prior = (odds + by_text)[0], by_hand(few, 0, 0.3)
+        found = blend.shares(few.only(0), few.vectors)[:, 0]
         np.testing.assert_allclose(found[1], (odds[0] - prior) / total, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(found[0] + found[2], (prior + by_text[0]) / total, rtol=1e-4)
-        cosines = three.vectors @ three.vectors[0]  # of item 0, whose taste and rate are both above the mean
+        cosines = few.vectors @ few.vectors[0]  # of item 0, whose taste and rate are both above the mean
         taste = cosines[0] - cosines.mean()
-        rates = 0.5 * np.log(three.counts + 1.0)
+        rates = 0.5 * np.log(few.counts + 1.0)
         popular = (rates[0] - rates.mean()) / (taste + rates[0] - rates.mean())
         assert found[2, 0] == pytest.approx(popular * prior[0] / total[0], rel=1e-4)
 
@@ -236,7 +265,42 @@ class TestRefreshed:
         clicks = many.clicks if clicks is None else csr_array(clicks)
         origin = np.arange(40) if origin is None else np.asarray(origin)
         vectors = many.vectors if vectors is None else vectors
-        return blend.refreshed(exposure, clicks, origin, vectors, np.array(edited, dtype=np.int64))
+        return blend.refreshed(exposure, clicks, origin, vectors.__getitem__, np.array(edited, dtype=np.int64))
+
+    def asked(self, blend, many, clicks=None, origin=None, edited=()):
+        """For which items their place is asked."""
+        asked = []
+
+        def place(rows):
+            asked.extend(rows.tolist())
+            return many.vectors[rows]
+
+        clicks = many.clicks if clicks is None else csr_array(clicks)
+        origin = np.arange(clicks.shape[1]) if origin is None else np.asarray(origin)
+        blend.refreshed(None, clicks, origin, place, np.array(edited, dtype=np.int64))
+        return sorted(set(asked))
+
+    def test_only_items_that_are_new_or_edited_or_have_first_clicks_are_placed(self, many):
+        blend, clicks = many.blend(by_text=range(30, 40)), many.clicks.toarray()
+        assert self.asked(blend, many) == []
+        clicks[0] = np.maximum(clicks[0], np.arange(40) < 30)
+        assert self.asked(blend, many, clicks) == []
+        clicks[0, 33] = 1.0
+        assert self.asked(blend, many, clicks) == [33]
+        assert self.asked(blend, many, edited=[5, 34]) == [34]
+        assert self.asked(blend, many, many.clicks[:, :39], [*range(38), -1]) == [38]
+        assert self.asked(replace(blend, experts=None), many, clicks, edited=[33]) == []
+
+    def test_the_mean_item_is_that_of_the_fit(self, many):
+        """What others got since moves no rate of an item that has its clicks still."""
+        blend = many.blend(by_text=range(30, 40), mean_clicks=float(many.counts.mean()))
+        clicks = many.clicks.toarray()
+        clicks[:, 31:] = 1.0
+        fresh = self.moved(blend, many, clicks)
+        np.testing.assert_array_equal(fresh.log_rates[:31], blend.log_rates[:31])
+        assert (fresh.log_rates[31:] > blend.log_rates[31:]).all()
+        drifting = self.moved(replace(blend, mean_clicks=None), many, clicks)
+        assert (drifting.log_rates[:31] < blend.log_rates[:31]).all()
 
     def test_counts_of_items_with_clicks_stay_and_those_of_others_are_as_they_are_now(self, many):
         clicks = many.clicks.toarray()

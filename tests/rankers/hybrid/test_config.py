@@ -3,6 +3,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
+from coldstart.errors import InvalidInputError
 from coldstart.rankers.hybrid.config import HybridConfig
 from coldstart.storage import pack, unpack
 
@@ -47,3 +48,9 @@ def test_values_that_fit_tries_are_in_rising_order(name):
     """The largest of them is what the ranker compares with."""
     values = getattr(HybridConfig(), name)
     assert list(values) == sorted(set(values))
+
+
+@pytest.mark.parametrize(("name", "values"), [("l2", ()), ("prior_strength", (0.0,)), ("taste_share", (-1.0, 1.0))])
+def test_values_that_cannot_be_tried_are_refused(name, values):
+    with pytest.raises(InvalidInputError, match=f"`{name}` of HybridConfig must hold"):
+        HybridConfig(**{name: values}).check()

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from coldstart.rankers.hybrid import prior as module
 from coldstart.rankers.hybrid.config import HybridConfig
-from coldstart.rankers.hybrid.prior import TastePrior, clicks_of, cosines, log_base_rates
+from coldstart.rankers.hybrid.prior import TastePrior, clicks_of, cosines, log_base_rates, mean_clicks
 from coldstart.storage import pack, unpack
 
 CONFIG = HybridConfig()
@@ -17,10 +17,10 @@ SHARES = st.lists(st.floats(0, 1, width=32), min_size=8, max_size=8)
 COUNTS = st.lists(st.integers(0, 1_000), min_size=8, max_size=8)
 
 
-def rates(counts, exposure=None, prior_clicks=1.0, less=0.0):
+def rates(counts, exposure=None, prior_clicks=1.0, mean=None, less=0.0):
     """The rates themselves, as multiples of the mean item's."""
     exposure = None if exposure is None else np.array(exposure, dtype=np.float32)
-    return np.exp(log_base_rates(np.array(counts, dtype=np.float32), exposure, prior_clicks, less))
+    return np.exp(log_base_rates(np.array(counts, dtype=np.float32), exposure, prior_clicks, mean, less))
 
 
 def learned(clicks, vectors, exposure=None, config=CONFIG, seed=0):
@@ -100,6 +100,18 @@ class TestLogBaseRates:
         """The mean stays what it was: 4 clicks an item."""
         np.testing.assert_allclose(rates([0, 4, 8], less=1.0), [0.2, 0.8, 1.6], rtol=1e-6)
 
+    @pytest.mark.parametrize("exposure", [None, [1.0, 1.0, 0.5]])
+    def test_the_mean_is_that_of_these_items_unless_another_is_given(self, exposure):
+        of_items = 12.0 / (3.0 if exposure is None else 2.5)
+        counts = np.array([0, 4, 8], dtype=np.float32)
+        shares = None if exposure is None else np.array(exposure, dtype=np.float32)
+        assert mean_clicks(counts, shares) == pytest.approx(of_items)
+        np.testing.assert_array_equal(rates(counts, exposure), rates(counts, exposure, mean=of_items))
+
+    def test_with_the_mean_of_an_earlier_day_an_item_has_the_same_rate_whatever_the_others_got_since(self):
+        found = [rates([3, *others], mean=4.0)[0] for others in ([1, 1], [100, 0], [7])]
+        assert found == [pytest.approx(4.0 / 5.0)] * 3
+
     def test_the_more_clicks_are_credited_the_nearer_all_items_are_to_the_mean(self):
         spreads = [np.ptp(log_base_rates(np.array([0, 4, 8], "f4"), None, credit)) for credit in (0.3, 1.0, 30.0)]
         assert spreads == sorted(spreads, reverse=True)
@@ -108,6 +120,20 @@ class TestLogBaseRates:
         counts, exposure = np.array([3, 5], dtype=np.float32), np.array([0.0, 1.0], dtype=np.float32)
         log_base_rates(counts, exposure, 1.0, less=1.0)
         assert (counts.tolist(), exposure.tolist()) == ([3, 5], [0, 1])
+
+
+class TestMeanClicks:
+    def test_it_is_the_clicks_of_an_item_that_was_there_all_the_time(self):
+        counts = np.array([2, 8, 0], dtype=np.float32)
+        assert mean_clicks(counts, None) == pytest.approx(10 / 3)
+        assert mean_clicks(counts, np.array([0.5, 1.0, 1.0], dtype=np.float32)) == pytest.approx(4.0)
+
+    def test_it_is_above_0_and_finite_where_there_is_nothing(self):
+        nothing = np.zeros(3, dtype=np.float32)
+        assert 0.0 < mean_clicks(nothing, None) < 1e-6
+        assert 0.0 < mean_clicks(nothing, nothing) < 1e-6
+        assert mean_clicks(nothing + 2, nothing) == 6.0  # of at least one item
+        assert mean_clicks(nothing[:0], None) > 0.0
 
 
 class TestCosines:

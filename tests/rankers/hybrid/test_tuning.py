@@ -7,17 +7,17 @@ from scipy.sparse import csr_array
 from coldstart._arrays import unit_rows
 from coldstart.rankers.hybrid.blend import Blend
 from coldstart.rankers.hybrid.calibration import Calibration
-from coldstart.rankers.hybrid.config import HybridConfig
+from coldstart.rankers.hybrid.config import PRIOR_ALONE, HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, FittedExperts
 from coldstart.rankers.hybrid.prior import TastePrior
 from coldstart.rankers.hybrid.tuning import (
     FEWEST,
     LEAST_OFFSET,
     _given,
-    _largest_of_the_best,
+    _last_of_the_best,
+    _lexical_weights,
     auto_cold_share,
     cold_offset,
-    lexical_weights,
     tune,
 )
 from coldstart.training.folds import Fold, cut
@@ -30,49 +30,49 @@ def halves(make_halves):
     return make_halves()
 
 
-def tuned(world, method="exact", config=CONFIG, fold=None, exposure=None, seed=0):
+def tuned(world, method="exact", config=CONFIG, fold=None, exposure=None, seed=0, placed=None):
     """What is chosen on a fold of a world's clicks."""
     fold = cut(world.clicks, np.random.default_rng(seed)) if fold is None else fold
     start = Collaborative(method)
-    return tune(fold, world.texts, world.texts, exposure, start, config, np.random.default_rng(seed))
+    placed = {0.0: world.texts} if placed is None else placed
+    return tune(fold, placed, world.texts, exposure, start, config, np.random.default_rng(seed))
 
 
-class TestLargestOfTheBest:
-    TRIED = (0.0, 1.0, 2.0, 3.0)
-
-    def test_of_values_that_do_alike_it_is_the_largest(self):
+class TestLastOfTheBest:
+    def test_of_values_that_do_alike_it_is_the_last(self):
         """Every user is 1 % off: the third value differs from the best by less than its error, the last by more."""
         rng = np.random.default_rng(0)
         best = 0.5 + 0.1 * rng.standard_normal(100)
         noise = 0.05 * np.where(np.arange(100) % 2, 1.0, -1.0)  # mean 0; its standard error is 0.005
         group = np.stack([best - 0.1 * noise, best, best - 0.004 + noise, best - 0.02 + noise])
-        found, report = _largest_of_the_best(self.TRIED, [group])
-        assert found == 2.0
-        assert report == pytest.approx(dict(zip(self.TRIED, group.mean(axis=1), strict=True)))
+        found, means = _last_of_the_best([group])
+        assert found == 2
+        assert means == pytest.approx(group.mean(axis=1).tolist())
+        assert all(type(mean) is float for mean in means)
 
-    def test_a_value_that_is_better_by_more_than_an_error_wins_over_a_larger_one(self):
+    def test_a_value_that_is_better_by_more_than_an_error_wins_over_a_later_one(self):
         rng = np.random.default_rng(0)
         best = 0.5 + 0.1 * rng.standard_normal(100)
         noise = 0.05 * np.where(np.arange(100) % 2, 1.0, -1.0)
         group = np.stack([best, best - 0.006 + noise, best - 0.02 + noise, best - 0.02 - noise])
-        assert _largest_of_the_best(self.TRIED, [group])[0] == 0.0
+        assert _last_of_the_best([group])[0] == 0
 
     def test_groups_count_by_the_shares_that_they_gain_and_lose(self):
         """The second value doubles a small number and takes a quarter of a large one; the third is the reverse."""
         small, large = np.array([0.1, 0.2, 0.08, 0.1]), np.array([0.8, 0.6, 0.9, 0.1])
         groups = [np.tile(one[:, None], (1, 50)) for one in (small, large)]
-        found, report = _largest_of_the_best(self.TRIED, groups)
-        assert found == 1.0
-        assert report == pytest.approx(dict(zip(self.TRIED, np.sqrt(small * large), strict=True)))
+        found, means = _last_of_the_best(groups)
+        assert found == 1
+        assert means == pytest.approx(np.sqrt(small * large).tolist())
 
     def test_users_for_whom_nothing_is_relevant_are_left_out(self):
         group = np.tile(np.array([[0.2], [0.4], [0.3], [0.1]]), (1, 5))
         group[:, 2] = np.nan
-        found, report = _largest_of_the_best(self.TRIED, [group])
-        assert (found, report[1.0]) == (1.0, pytest.approx(0.4))
+        found, means = _last_of_the_best([group])
+        assert (found, means[1]) == (1, pytest.approx(0.4))
 
-    def test_where_nothing_is_found_by_any_the_largest_is_taken(self):
-        assert _largest_of_the_best(self.TRIED, [np.zeros((4, 5))])[0] == 3.0
+    def test_where_nothing_is_found_by_any_the_last_is_taken(self):
+        assert _last_of_the_best([np.zeros((4, 5))])[0] == 3
 
 
 class TestLexicalWeights:
@@ -80,10 +80,44 @@ class TestLexicalWeights:
         rng = np.random.default_rng(0)
         return {0.0: world.texts, 0.3: unit_rows(rng.standard_normal(world.texts.shape).astype(np.float32))}
 
-    def test_the_placing_that_tells_kinds_apart_does_best(self, halves):
-        found = lexical_weights(cut(halves.clicks, np.random.default_rng(0)), self.spaces(halves), CONFIG)
+    def weights(self, world, fold, placed=None, method="exact"):
+        warm = np.unique(fold.train.indices).astype(np.int64)
+        placed = self.spaces(world) if placed is None else placed
+        model = Collaborative(method).fit(csr_array(fold.train[:, warm]), world.texts[warm], CONFIG)
+        return _lexical_weights(fold, model, warm, placed, CONFIG)
+
+    @pytest.mark.parametrize("method", ["exact", "als"])
+    def test_the_placing_that_tells_kinds_apart_does_best(self, halves, method):
+        found = self.weights(halves, cut(halves.clicks, np.random.default_rng(0)), method=method)
         assert set(found) == {0.0, 0.3}
         assert 1.0 > found[0.0] > found[0.3] + 0.1 > 0.1
+
+    @pytest.mark.parametrize("at", [0.0, 0.3])
+    def test_it_is_taken_and_reported(self, halves, at):
+        """Whichever weight it has."""
+        right, wrong = self.spaces(halves).values()
+        placed = {0.0: right if at == 0.0 else wrong, 0.3: wrong if at == 0.0 else right}
+        chosen, report = tuned(halves, placed=placed)
+        assert chosen.lexical_weight == at
+        assert set(report["lexical_weight"]) == {0.0, 0.3}
+        assert report["lexical_weight"][at] == max(report["lexical_weight"].values())
+
+    def test_with_one_way_to_place_there_is_nothing_to_compare(self, halves):
+        fold = cut(halves.clicks, np.random.default_rng(0))
+        assert self.weights(halves, fold, {0.3: halves.texts}) == {}
+        chosen, report = tuned(halves, placed={0.3: halves.texts})
+        assert chosen.lexical_weight == 0.3
+        assert not report.get("lexical_weight")
+
+    def test_scores_of_ease_count_beside_clicks(self, halves):
+        fold = cut(halves.clicks, np.random.default_rng(0))
+        warm = np.unique(fold.train.indices).astype(np.int64)
+        model = Collaborative().fit(csr_array(fold.train[:, warm]), halves.texts[warm], CONFIG)
+        with_them, without = (
+            _lexical_weights(fold, model, warm, self.spaces(halves), replace(CONFIG, cf_target_weight=weight))
+            for weight in (5.0, 0.0)
+        )
+        assert with_them != without
 
     def test_it_is_empty_when_nobody_is_left_to_ask(self, halves):
         fold = cut(halves.clicks, np.random.default_rng(0))
@@ -94,12 +128,12 @@ class TestLexicalWeights:
             rows[some[n_users:]] = False
             less = csr_array(fold.held.multiply(rows[:, None]))
             less.eliminate_zeros()
-            return lexical_weights(replace(fold, held=less), self.spaces(halves), CONFIG)
+            return self.weights(halves, replace(fold, held=less))
 
         assert of(FEWEST - 1) == {}
         assert set(of(FEWEST)) == {0.0, 0.3}
         nobody = csr_array(fold.held.shape, dtype=np.float32)
-        assert lexical_weights(replace(fold, held=nobody), self.spaces(halves), CONFIG) == {}
+        assert self.weights(halves, replace(fold, held=nobody)) == {}
 
 
 class TestColdOffset:
@@ -118,39 +152,45 @@ class TestColdOffset:
 
     @pytest.mark.parametrize("share", [0.02, 0.1, 0.2, 0.3])
     def test_with_it_the_share_is_at_most_the_bound_and_hardly_less(self, halves, blend, share):
-        offset, before = cold_offset(blend, halves.clicks, halves.texts, share)
+        offset, before, after = cold_offset(blend, halves.clicks, halves.texts, share)
         assert before == pytest.approx(self.share_of(halves, blend))
         assert before > share
         assert LEAST_OFFSET < offset < 0.0
-        after = self.share_of(halves, replace(blend, cold_offset=offset))
+        assert after == pytest.approx(self.share_of(halves, replace(blend, cold_offset=offset)))
         assert share - 0.02 < after <= share
 
     def test_it_is_0_when_the_share_is_below_the_bound_already(self, halves, blend):
-        _, before = cold_offset(blend, halves.clicks, halves.texts, 1.0)
-        assert cold_offset(blend, halves.clicks, halves.texts, before) == (0.0, before)
+        _, before, after = cold_offset(blend, halves.clicks, halves.texts, 1.0)
+        assert after == before
+        assert cold_offset(blend, halves.clicks, halves.texts, before) == (0.0, before, before)
         assert cold_offset(blend, halves.clicks, halves.texts, before - 0.001)[0] < 0.0
 
     def test_new_items_are_not_bounded(self, halves, blend):
         new = replace(blend, exposure=np.where(halves.cold, 0.0, 1.0).astype(np.float32))
-        assert cold_offset(new, halves.clicks, halves.texts, 0.0) == (0.0, 0.0)
+        assert cold_offset(new, halves.clicks, halves.texts, 0.0) == (0.0, 0.0, 0.0)
 
     def test_beside_new_items_old_stock_has_fewer_places(self, halves, blend):
         old = halves.cold & (np.arange(halves.n_items) % 2 == 0)
         some = replace(blend, exposure=np.where(halves.cold & ~old, 0.0, 1.0).astype(np.float32))
         odds = np.where(halves.clicks.toarray() > 0, -np.inf, some.log_odds(halves.clicks, halves.texts))
         expected = old[np.argsort(-odds, axis=1, kind="stable")[:, :20]].mean()
-        assert cold_offset(some, halves.clicks, halves.texts, 1.0) == (0.0, pytest.approx(expected))
+        assert cold_offset(some, halves.clicks, halves.texts, 1.0) == (
+            0.0,
+            pytest.approx(expected),
+            pytest.approx(expected),
+        )
 
     def test_without_users_there_is_nothing_to_bound(self, halves, blend):
         nobody = csr_array((3, halves.n_items), dtype=np.float32)
-        assert cold_offset(blend, nobody, halves.texts, 0.0) == (0.0, 0.0)
+        assert cold_offset(blend, nobody, halves.texts, 0.0) == (0.0, 0.0, 0.0)
 
     def test_what_the_prior_alone_brings_there_stays(self, halves, blend):
         """The offset is on what texts say beside the clicks of others: it ends at its least."""
         prior = replace(blend, prior=TastePrior(weight=0.0, strength=100.0))
-        offset, before = cold_offset(prior, halves.clicks, halves.texts, 0.0)
+        offset, before, after = cold_offset(prior, halves.clicks, halves.texts, 0.0)
         assert offset == LEAST_OFFSET
-        assert before > 0.2
+        assert before >= after > 0.2
+        assert after == pytest.approx(self.share_of(halves, replace(prior, cold_offset=offset)))
 
 
 class TestAutoColdShare:
@@ -197,7 +237,7 @@ class TestTune:
         chosen, report = tuned(halves, method, fold=silent)
         assert chosen.collaborative == Collaborative(method)
         assert (chosen.calibration, report) == (Calibration(), {})
-        assert chosen.prior.strength == max(CONFIG.prior_strength)
+        assert chosen.prior.strength == PRIOR_ALONE == max(CONFIG.prior_strength)
 
     def test_also_when_only_items_that_lost_all_clicks_are(self, halves):
         fold = cut(halves.clicks, np.random.default_rng(0))
@@ -211,15 +251,50 @@ class TestTune:
         chosen, report = tuned(halves)
         for name in ("l2", "text_prior"):
             tried = report[name]
-            assert tuple(tried) == getattr(CONFIG, name)
+            assert set(tried) <= set(getattr(CONFIG, name))
             assert tried[getattr(chosen.collaborative, name)] == max(tried.values())
         assert report["text_prior"][0.0] == max(report["l2"].values())  # searched one after the other
 
     def test_so_is_the_weight_of_all_pairs(self, halves):
         chosen, report = tuned(halves, "als")
-        assert tuple(report["unobserved"]) == CONFIG.unobserved
+        assert set(report["unobserved"]) == set(CONFIG.unobserved)
         assert report["unobserved"][chosen.collaborative.unobserved] == max(report["unobserved"].values())
         assert "l2" not in report
+
+    @pytest.mark.parametrize("method", ["exact", "als"])
+    def test_a_ridge_with_worse_ones_on_both_sides_is_found_without_trying_all(self, make_halves, method):
+        """From the middle upwards, and downwards where that is no better."""
+        of = {"exact": ("l2", "text_prior"), "als": ("unobserved",)}[method]
+        config = replace(CONFIG, unobserved=(5.0, 10.0, 20.0))
+        _, report = tuned(make_halves(seed=3), method, config=config)
+        for name in of:
+            values, tried = getattr(config, name), list(report[name])
+            assert tried[0] == values[len(values) // 2]
+            at = sorted(values.index(value) for value in tried)
+            assert at == list(range(at[0], at[-1] + 1))
+            best = values.index(max(report[name], key=report[name].get))
+            assert {max(best - 1, 0), min(best + 1, len(values) - 1)} <= set(at)
+
+    def test_share_of_taste_and_strength_are_chosen_together(self, halves):
+        """What is reported of one is at the other's value; the pair is as good as any, but for an error."""
+        chosen, report = tuned(halves)
+        assert tuple(report["taste_share"]) == CONFIG.taste_share
+        assert tuple(report["prior_strength"]) == CONFIG.prior_strength
+        alone, _ = tuned(halves, config=replace(CONFIG, taste_share=(1.0,)))
+        share = min(CONFIG.taste_share, key=lambda one: abs(one * alone.prior.taste - chosen.prior.taste))
+        assert chosen.prior.taste == pytest.approx(share * alone.prior.taste)
+        assert report["taste_share"][share] == report["prior_strength"][chosen.prior.strength]
+        for other in CONFIG.taste_share:
+            _, of_other = tuned(halves, config=replace(CONFIG, taste_share=(other,)))
+            reported = report["taste_share"][other]
+            assert reported == pytest.approx(of_other["prior_strength"][chosen.prior.strength])
+            assert max(of_other["prior_strength"].values()) < 1.1 * report["taste_share"][share]
+
+    def test_values_may_be_given_in_any_order(self, halves):
+        turned = replace(CONFIG, taste_share=CONFIG.taste_share[::-1], prior_strength=CONFIG.prior_strength[::-1])
+        (one, report), (other, of_other) = tuned(halves), tuned(halves, config=turned)
+        assert one == other
+        assert report == of_other
 
     def test_the_share_of_taste_is_kept_with_the_prior(self, halves):
         chosen, _ = tuned(halves, config=replace(CONFIG, taste_share=(0.5,)))
@@ -258,11 +333,11 @@ class TestTune:
         chosen, _ = tuned(halves, fold=replace(fold, held=csr_array(pairs + few, dtype=np.float32)))
         assert chosen.calibration == Calibration()
 
-    @pytest.mark.xfail(strict=True, reason="nobody has clicks in both parts of the fold")
     def test_of_users_with_one_click_each_it_is_the_start(self):
         clicks = csr_array(np.eye(20, dtype=np.float32)[np.random.default_rng(0).integers(0, 20, 300)])
         fold = cut(clicks, np.random.default_rng(0))
         assert isinstance(fold, Fold)
         vectors = unit_rows(np.random.default_rng(1).standard_normal((20, 4)).astype(np.float32))
-        chosen, _ = tune(fold, vectors, vectors, None, Collaborative(), CONFIG, np.random.default_rng(0))
-        assert chosen.collaborative == Collaborative()
+        chosen, report = tune(fold, {0.3: vectors}, vectors, None, Collaborative(), CONFIG, np.random.default_rng(0))
+        assert (chosen.collaborative, chosen.lexical_weight, report) == (Collaborative(), 0.3, {})
+        assert chosen.prior.strength == PRIOR_ALONE
