@@ -18,11 +18,13 @@ LOWEST = np.float32(-1e30)
 FLOOR = np.float32(1e-3)
 """Scores below this share of the user's scale count as it: their logarithm would say too much."""
 
-PENALTY = 1e-5
-"""Of squared coefficients: for those that nothing is known of."""
+DEVIATION = 1.0
+"""Standard deviation of the Gaussian prior on each coefficient: around what leaves scores as they are."""
 
 BOUNDS = [(0.05, None), (0.05, None), (None, 0.0), *[(None, None)] * 4]
 """A higher score never means fewer clicks, and a denser neighbourhood never more."""
+
+START = np.eye(7)[:2].sum(axis=0)
 
 NO_DENSITY = [*BOUNDS[:2], (0.0, 0.0), *BOUNDS[3:]]
 
@@ -164,9 +166,10 @@ class Calibration(Component):
             on_known = (above[:, :split] * logs[:, :split]).sum() + (on_base * log_base).sum()
             parts = [on_known, (on_new * logs[:, split:]).sum(), (on_new * density).sum()]
             slope = np.array([*parts, *(on_new.sum(axis=1) @ users)])
-            return value + float(PENALTY * weights @ weights), slope + 2 * PENALTY * weights
+            away = (weights - START) / (DEVIATION**2 * len(users))
+            return value + float(0.5 * away @ (weights - START)), slope + away
 
-        found = minimize(loss, np.eye(7)[:2].sum(axis=0), jac=True, method="L-BFGS-B", bounds=NO_DENSITY).x
+        found = minimize(loss, START, jac=True, method="L-BFGS-B", bounds=NO_DENSITY).x
         _, above, in_text = excess(found)
         scores_of_items = np.bincount(items.ravel(), (above[:, split:] * in_text * (density - density.mean())).ravel())
         if scores_of_items.sum() > PROOF * np.sqrt(np.square(scores_of_items).sum()):

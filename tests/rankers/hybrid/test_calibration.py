@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import check_grad
+from scipy.sparse import csr_array
 
 from coldstart.rankers.hybrid import calibration as module
 from coldstart.rankers.hybrid.calibration import FEWEST, FLOOR, Calibration, user_scale
@@ -68,23 +69,28 @@ def text_odds(calibration, data):
     return np.exp(by_score + calibration.density * data["density"])
 
 
+def scale_of(scores):
+    """The scale of users who know nothing yet."""
+    return user_scale(scores, csr_array(scores.shape, dtype=np.float32))
+
+
 class TestUserScale:
     @pytest.mark.parametrize(("n", "expected"), [(100, 90.5), (21, 11.5), (20, 10.5), (3, 2.0), (1, 1.0)])
     def test_it_is_the_median_of_the_20_best_or_of_all_when_there_are_fewer(self, n, expected):
         rows = np.stack([np.random.default_rng(at).permutation(np.arange(1.0, n + 1)) for at in range(3)])
-        assert user_scale(rows.astype(np.float32)).tolist() == [[expected]] * 3
+        assert scale_of(rows.astype(np.float32)).tolist() == [[expected]] * 3
 
     def test_where_few_items_have_a_score_it_is_a_tenth_of_the_best(self):
         scores = np.zeros((2, 50), dtype=np.float32)
         scores[0, 7], scores[1, :10] = 3.0, 5.0
-        np.testing.assert_allclose(user_scale(scores), [[0.3], [2.5]], rtol=1e-6)
+        np.testing.assert_allclose(scale_of(scores), [[0.3], [2.5]], rtol=1e-6)
 
     def test_without_items_it_is_1(self):
-        assert user_scale(np.empty((2, 0), dtype=np.float32)).tolist() == [[1.0], [1.0]]
+        assert scale_of(np.empty((2, 0), dtype=np.float32)).tolist() == [[1.0], [1.0]]
 
     @pytest.mark.parametrize("score", [0.0, -5.0])
     def test_it_is_above_0_whatever_the_scores(self, score):
-        found = user_scale(np.full((2, 30), score, dtype=np.float32))
+        found = scale_of(np.full((2, 30), score, dtype=np.float32))
         assert found.dtype == np.float32
         assert (found > 0).all()
 
@@ -92,7 +98,16 @@ class TestUserScale:
     @given(st.lists(st.floats(0.125, 100, width=32), min_size=1, max_size=40), st.sampled_from([0.25, 4.0, 64.0]))
     def test_it_grows_with_the_scores(self, scores, times):
         scores = np.array([scores], dtype=np.float32)
-        np.testing.assert_allclose(user_scale(scores * np.float32(times)), times * user_scale(scores), rtol=1e-6)
+        np.testing.assert_allclose(scale_of(scores * np.float32(times)), times * scale_of(scores), rtol=1e-6)
+
+    def test_items_of_the_history_are_no_measure(self):
+        scores = np.array([[9.0, 2.0, 3.0, 4.0]], dtype=np.float32)
+        before = scores.copy()
+        assert user_scale(scores, csr_array([[1.0, 0, 0, 0]])).tolist() == [[2.5]]  # of 4, 3, 2 and 2 again
+        assert (scores == before).all()
+
+    def test_who_knows_all_has_the_least_scale(self):
+        assert user_scale(np.ones((1, 2), dtype=np.float32), csr_array([[1.0, 1.0]])).tolist() == [[np.float32(1e-12)]]
 
 
 class TestOdds:
