@@ -44,8 +44,7 @@ class Blend(Component):
         None where clicks are too few for them, or do not say more than the prior.
     collaborative : Collaborative or None
         What the experts were fitted with.
-    calibration : Calibration or None
-        None where clicks were too few to tell what texts say of new items beside the prior: then nothing.
+    calibration : Calibration
     maybe_new : float
         Chance that an item without clicks, of which nothing is said, is new.
     mean_clicks : float or None
@@ -60,7 +59,7 @@ class Blend(Component):
     exposure: FloatArray | None = None
     experts: Experts | None = None
     collaborative: Collaborative | None = None
-    calibration: Calibration | None = None
+    calibration: Calibration = field(default_factory=Calibration)
     maybe_new: float = 0.0
     mean_clicks: float | None = None
     cold_offset: float = 0.0
@@ -123,7 +122,7 @@ class Blend(Component):
         clicked, text = cast(Experts, self.experts).scores(history)
         columns = self._columns
         by_clicks[:, columns.clicked] += np.maximum(clicked[:, columns.at_clicked], 0.0)
-        if self.calibration is not None and len(columns.text):
+        if len(columns.text):
             of_text = history[:, cast(Experts, self.experts).by_text[columns.scale]]
             scale, text_scale = user_scale(by_clicks, history), user_scale(text[:, columns.scale], of_text)
             of_users = self.calibration.of_users(scale, text_scale, clicks_of(history)) + np.log(scale)
@@ -153,8 +152,7 @@ class Blend(Component):
         weights[self.is_old_stock] *= np.float32(np.exp(self.cold_offset))
         experts = cast(Experts, self.experts)
         columns = _Columns.of(experts, self.counts, self.is_new, weights)
-        of_density = 0.0 if self.calibration is None else self.calibration.density
-        crowded = np.exp(np.float32(of_density) * experts.density[columns.at_text])
+        crowded = np.exp(np.float32(self.calibration.density) * experts.density[columns.at_text])
         return columns._replace(weight=columns.weight * crowded)
 
     def refreshed(
