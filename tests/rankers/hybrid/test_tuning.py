@@ -54,7 +54,7 @@ class TestLastOfTheBest:
         rng = np.random.default_rng(0)
         best = 0.5 + 0.1 * rng.standard_normal(100)
         noise = 0.05 * np.where(np.arange(100) % 2, 1.0, -1.0)
-        group = np.stack([best, best - 0.006 + noise, best - 0.02 + noise, best - 0.02 - noise])
+        group = np.stack([best, best - 0.011 + noise, best - 0.02 + noise, best - 0.02 - noise])
         assert _last_of_the_best([group])[0] == 0
 
     def test_groups_count_by_the_shares_that_they_gain_and_lose(self):
