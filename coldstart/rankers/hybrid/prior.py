@@ -49,8 +49,8 @@ class TastePrior(Component):
         Clicks that the prior counts for beside those of a user.
     """
 
-    taste: float = 13.3
-    half: float = 5.0
+    taste: float = 6.7
+    half: float = 1.0
     weight: float = 1.0
     strength: float = 1e6
 
