@@ -135,7 +135,7 @@ def old_stock(name: str) -> list[list[str]]:
     for draw in range(3):
         train, warm, cold, new = _item_cold(data.clicks, draw)
         history = csr_array(train)
-        told = replace(data, features=replace(data.features, exposure=np.where(new, 0, 1).astype(np.float32)))
+        told = data._replace(features=replace(data.features, exposure=np.where(new, 0, 1).astype(np.float32)))
         for label, world, scores in (
             ("HybridRanker, told nothing", data, ours),
             ("HybridRanker, new items told", told, ours),

@@ -47,7 +47,7 @@ class Report(Measured):
     >>> report
     Recommender(encoder=HashEncoder()) on random(rng=0)
     group    users  ndcg@3                recall@3              hit_rate@3            mrr@3
-    overall  5      0.779 [0.631, 0.926]  1.000 [1.000, 1.000]  1.000 [1.000, 1.000]  0.700 [0.500, 0.900]
+    overall  5      0.852 [0.705, 1.000]  1.000 [1.000, 1.000]  1.000 [1.000, 1.000]  0.800 [0.600, 1.000]
     """
 
     def table(self, metrics: Sequence[str] = MAIN, k: int | None = None) -> str:

@@ -305,7 +305,6 @@ class TestEarlierRanker:
         return rec
 
     def test_it_is_fitted_anew_from_the_clicks_in_the_folder(self, loaded):
-        assert loaded.ranker_.blend_.experts is not None
         np.testing.assert_array_equal(loaded.ranker_.blend_.counts, clicked_by(loaded))
         titles = dict(zip(loaded.catalog.ids, loaded.catalog.cells("title"), strict=True))
         kinds = [titles[item].split()[0] for item in loaded.recommend(user="u0", k=3).item_ids[0]]

@@ -72,13 +72,12 @@ def test_one_user_with_one_click_stays():
     assert not fold.cold.any()
 
 
-def test_users_count_the_same_or_by_how_many_of_the_clicks_wanted_fit_in_a_list():
+def test_users_count_the_same_however_many_clicks_are_wanted():
     scores = np.tile(-np.arange(60, dtype=np.float32), (3, 1))
     wanted = np.zeros((3, 60))
     wanted[0, 0], wanted[1, -5:], wanted[2, -40:] = 1.0, 1.0, 1.0  # found first; not found; those of places 21 to 60
     nobody = csr_array(wanted.shape)
     assert found(scores, nobody, csr_array(wanted)) == pytest.approx(1 / 3)
-    assert found(scores, nobody, csr_array(wanted), by_wanted=True) == pytest.approx(1 / 26)
 
 
 def test_what_is_found_is_the_ndcg_of_the_unseen_best_first():

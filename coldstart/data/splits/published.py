@@ -1,6 +1,7 @@
 """Splits that others published."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -51,7 +52,8 @@ def from_labels(
 
     Notes
     -----
-    Users without a training click are asked too, with nothing known of them.
+    Users without a training click are asked too, with nothing known of them. Only items that labels call cold are told
+    to be new (``Split.told``): of others without a training click nobody knows before the test that they are.
 
     Examples
     --------
@@ -70,4 +72,5 @@ def from_labels(
     named_cold = np.array([label.startswith("cold") for label in labels], dtype=bool)
     trained = set(clicks.take(parts == TRAIN).items)
     cold = clicks.take(named_cold).items if named_cold.any() else [i for i in clicks.items if i not in trained]
-    return assemble(name, catalog, clicks, parts, cold_items=frozenset(cold), protocol=protocol)
+    split = assemble(name, catalog, clicks, parts, cold_items=frozenset(cold), protocol=protocol)
+    return replace(split, told=bool(named_cold.any()))

@@ -238,11 +238,12 @@ class HybridRanker(Component):
         self.space_, vectors, counts = spaces[tuned.lexical_weight], placed[tuned.lexical_weight], _counts(liked)
         self.report_ |= report
         maybe_new = config.maybe_new if exposure is None else 0.0  # who says what is new says what is not
-        mean = mean_clicks(counts, exposure)
-        blend = Blend(tuned.prior, counts, exposure, None, None, tuned.calibration, maybe_new, mean, config=config)
+        blend = Blend(tuned.prior, counts, exposure, None, None, tuned.calibration, maybe_new, config=config)
         if tuned.prior.strength < PRIOR_ALONE:
             with _stage("experts", liked, seconds):
-                blend = _with_experts(replace(blend, collaborative=tuned.collaborative), liked, vectors)
+                mean = mean_clicks(counts, exposure)
+                blend = replace(blend, collaborative=tuned.collaborative, mean_clicks=mean)
+                blend = _with_experts(blend, liked, vectors)
             with _stage("old stock", liked, seconds):
                 blend = self._bounded(blend, liked, tastes)
         return blend
