@@ -71,7 +71,7 @@ class FittedExperts:
     density : ndarray of shape (n_text,)
         How near the warm items are that are nearest to one that is scored by its text.
     regression : KernelRidge or None
-        Where the weights come from; None where neighbours are averaged.
+        Where the weights come from; None where neighbours are averaged, or later items will be.
     config : HybridConfig
     """
 
@@ -112,7 +112,8 @@ class FittedExperts:
         weights = np.empty((len(warm), len(by_text)), dtype=np.float32, order="F")
         weights[:, clicked] = regression.leave_one_out(own)
         weights[:, ~clicked] = regression.weights(vectors[by_text[~clicked]])
-        return cls(warm, by_text, model, of_warm, weights, crowd, regression, config)
+        kept = regression if len(warm) <= config.most_placed else None  # as large as the weights to come
+        return cls(warm, by_text, model, of_warm, weights, crowd, kept, config)
 
     def scores(self, history: Csr) -> tuple[FloatArray, FloatArray]:
         """Return exact scores (m, n_warm) and (m, n_text) of histories (m, n)."""
@@ -141,7 +142,7 @@ class FittedExperts:
             columns[:, block] = self._boosted(self.model, own[:, block])
         collaborative = dense_scorer(weights)
         placing = None
-        if self.regression is not None and n_warm <= self.config.most_placed:
+        if self.regression is not None:
             placing = dense_scorer(self._boosted(self.model, self.regression.inverse).T)
         fold_in = ItemFoldIn.of(self.model)
         content = dense_scorer(columns)
