@@ -25,8 +25,10 @@ BOUNDS = [(0.05, None), (0.05, None), (None, 0.0), *[(None, None)] * 4]
 """A higher score never means fewer clicks, and a denser neighbourhood never more."""
 
 START = np.eye(7)[:2].sum(axis=0)
+"""Slopes of 1, and nothing else: scores as they are."""
 
 NO_DENSITY = [*BOUNDS[:2], (0.0, 0.0), *BOUNDS[3:]]
+"""The same without an effect of the density."""
 
 PROOF = 3.0
 """Standard errors that the effect of the density must be away from none, or it does not count."""

@@ -54,11 +54,11 @@ ALIKE = 4_000
 SHARE_USERS = 500
 """Users by whose lists the share of old stock without clicks is measured."""
 
-
 MOST_SCORES = 100_000_000
 """Users times items that are scored at once."""
 
 LEAST_OFFSET = -20.0
+"""Log-odds of old stock below which nothing of its text is left."""
 
 
 class Tuned(NamedTuple):
