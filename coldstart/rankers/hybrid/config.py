@@ -64,7 +64,7 @@ class HybridConfig(Component):
         citeulike do best with none.
     text_clicks : float
         Clicks with which the text of a new item has half of its weight. After ten clicks films do best where it has 0.3
-        of it, 4 % better than with all; after one or two it hardly matters, there and in office.
+        of it, 3 to 4 % better than with all; after one or two it hardly matters, there and in office.
     maybe_new : float
         Chance that an item without clicks is new, where nothing is said of any item. At 0.2 such items take 15 % of the
         first 20 places in office and 2 % in films, for 6 % and 1 % of the NDCG@20 of items with clicks.
