@@ -59,8 +59,6 @@ class Users:
         Weights of liked and of disliked items.
     query, profile : Features of m rows
         The texts in the space of the items; zero rows where a request has none.
-    strangers : ndarray of shape (m,), bool, or None
-        Who is no known user, only what the request tells; None when all are known.
     avoided : Features of m rows, or None
         What a request does not want, in words; None when no request says so.
     """
@@ -69,7 +67,6 @@ class Users:
     disliked: Csr
     query: Features
     profile: Features
-    strangers: BoolArray | None = None
     avoided: Features | None = None
 
     def __len__(self) -> int:
@@ -77,9 +74,8 @@ class Users:
 
     def __getitem__(self, rows: Any) -> "Users":
         """Return some users: positions, a mask or a slice."""
-        strangers = None if self.strangers is None else self.strangers[rows]
         avoided = None if self.avoided is None else self.avoided[rows]
-        return Users(self.history[rows], self.disliked[rows], self.query[rows], self.profile[rows], strangers, avoided)
+        return Users(self.history[rows], self.disliked[rows], self.query[rows], self.profile[rows], avoided)
 
 
 class Hits(NamedTuple):

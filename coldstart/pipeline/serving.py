@@ -124,7 +124,6 @@ def read_users(fitted: Fitted, requests: Sequence[Request]) -> Users:
         disliked=csr_array(_membership(fitted, [r.disliked for r in requests], "disliked").maximum(disliked)),
         query=_place_texts(fitted, [one.wanted for one in said]),
         profile=_place_texts(fitted, [cast("str | None", r.profile) for r in requests]),
-        strangers=np.array([r.user is None for r in requests], dtype=bool),
         avoided=_place_texts(fitted, avoided) if any(avoided) else None,
     )
 

@@ -65,10 +65,11 @@ def found(scores: FloatArray, history: Csr, wanted: Csr) -> float:
 
 def ndcg_of(scores: FloatArray, history: Csr, wanted: Csr) -> AnyArray:
     """Return the NDCG@20 of each user, (m,), the history left out; NaN where nothing is wanted."""
-    unseen = np.where(history.toarray() > 0, -np.inf, scores)
-    k = min(K, unseen.shape[1])
-    top = np.argpartition(-unseen, k - 1, axis=1)[:, :k]
-    order = np.take_along_axis(top, np.argsort(-np.take_along_axis(unseen, top, axis=1), axis=1, kind="stable"), axis=1)
+    last = -scores  # ascending, as numpy sorts
+    last[history.nonzero()] = np.inf
+    k = min(K, last.shape[1])
+    top = np.argpartition(last, k - 1, axis=1)[:, :k]
+    order = np.take_along_axis(top, np.argsort(np.take_along_axis(last, top, axis=1), axis=1, kind="stable"), axis=1)
     relevant = [row.tolist() for row in np.split(wanted.indices, wanted.indptr[1:-1])]
     return np.asarray(ndcg(order, relevant, K))
 

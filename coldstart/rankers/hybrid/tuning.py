@@ -104,13 +104,13 @@ def tune(
     if ndcgs:
         report["lexical_weight"] = ndcgs
         lexical_weight = max(ndcgs, key=lambda weight: ndcgs[weight])
-    prior, of_prior = _prior(model, fold, warm, tastes, exposure, prior, config)
+    rates = log_base_rates(np.asarray(fold.train.sum(axis=0), dtype=np.float32), exposure, config.prior_clicks)
+    prior, of_prior = _prior(model, fold, warm, tastes, rates, prior, config)
     report |= of_prior
     calibration = Calibration()
     if prior.strength < PRIOR_ALONE:
         cold = np.flatnonzero(fold.cold)
         experts = FittedExperts.of(fold.train, placed[lexical_weight], cold, collaborative, config, model)
-        rates = log_base_rates(np.asarray(fold.train.sum(axis=0), dtype=np.float32), exposure, config.prior_clicks)
         calibration = _calibration(experts, fold, prior, tastes, rates)
     return Tuned(lexical_weight, collaborative, prior, calibration), report
 
@@ -225,7 +225,7 @@ def _prior(
     fold: Fold,
     warm: IntArray,
     tastes: FloatArray,
-    exposure: FloatArray,
+    rates: FloatArray,
     prior: TastePrior,
     config: HybridConfig,
 ) -> tuple[TastePrior, Report]:
@@ -245,14 +245,13 @@ def _prior(
         if parts[0][0].shape[0] >= FEWEST:
             history, relevant = (csr_array(vstack(part, format="csr")) for part in zip(*parts, strict=True))
             asked.append((history, relevant))
-    rates = log_base_rates(np.asarray(fold.train.sum(axis=0), dtype=np.float32), exposure, config.prior_clicks)[warm]
     scores = [np.maximum(model.scores(history), 0.0) for history, _ in asked]
 
     def values(one: TastePrior) -> list[AnyArray]:
         """NDCG of each user of each group, (n_strengths, m)."""
         found = []
         for by_clicks, (history, relevant) in zip(scores, asked, strict=True):
-            odds = prior_odds(replace(one, strength=1.0), history, tastes[warm], rates)
+            odds = prior_odds(replace(one, strength=1.0), history, tastes[warm], rates[warm])
             strengths = map(np.float32, sorted(config.prior_strength))
             found.append(np.array([ndcg_of(by_clicks + s * odds, history, relevant) for s in strengths]))
         return found

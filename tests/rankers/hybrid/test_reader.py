@@ -37,7 +37,7 @@ def users(query, profile=None, history=(), avoided=None):
     liked[:, list(history)] = 1.0
     nothing = Features(np.zeros((len(query), 6), dtype=np.float32))
     nobody = csr_array((len(query), len(TEXTS)), dtype=np.float32)
-    return Users(csr_array(liked), nobody, query, nothing if profile is None else profile, None, avoided)
+    return Users(csr_array(liked), nobody, query, nothing if profile is None else profile, avoided)
 
 
 class TestReadTexts:
