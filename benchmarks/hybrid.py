@@ -21,6 +21,7 @@ from variants import VARIANTS, ContentAlone
 
 import coldstart as cs
 from coldstart import baselines
+from coldstart.evaluation.protocol import fit_options
 
 PLACE = CACHE / "hybrid"
 SETS = ("ml-latest-small", "amazon-office-2014", "citeulike-a")
@@ -50,17 +51,14 @@ def seeds_of(name: str) -> Sequence[int]:
 
 
 class Kept:
-    """A recommender that is fitted once for the same clicks, and asked with its dials set anew."""
+    """Recommenders that are fitted already, one for each training part, asked with their dials set anew."""
 
-    def __init__(self, make: Callable[[], cs.Recommender], fitted: dict[str, cs.Recommender], **dials: float) -> None:
-        self.make, self.fitted, self.dials = make, fitted, dials
+    def __init__(self, fitted: Mapping[str, cs.Recommender], **dials: float) -> None:
+        self.fitted, self.dials = fitted, dials
 
     def fit(self, catalog: cs.Catalog, interactions: cs.Interactions) -> "Kept":
-        """Fit, or take what was fitted."""
-        key = hashlib.md5(interactions.item_index.tobytes() + interactions.user_index.tobytes()).hexdigest()
-        if key not in self.fitted:
-            self.fitted[key] = self.make().fit(catalog, interactions, check=False)
-        self.recommender = self.fitted[key]
+        """Take what was fitted."""
+        self.recommender = self.fitted[_key(interactions)]
         for name, value in self.dials.items():
             setattr(self.recommender.ranker_, name, value)
         return self
@@ -68,6 +66,20 @@ class Kept:
     def recommend_many(self, requests: Sequence[cs.Request], **options: Any) -> cs.Recommendations:
         """Ask."""
         return self.recommender.recommend_many(requests, **options)
+
+
+def _fit_all(
+    make: Callable[[], cs.Recommender], splits: Sequence[cs.splits.Split], fitted: dict[str, cs.Recommender]
+) -> dict[str, cs.Recommender]:
+    """Fit on the training parts that are not there yet, told which items are new."""
+    for split in splits:
+        if _key(split.train) not in fitted:
+            fitted[_key(split.train)] = make().fit(split.catalog, split.train, **fit_options(split))
+    return fitted
+
+
+def _key(clicks: cs.Interactions) -> str:
+    return hashlib.md5(clicks.item_index.tobytes() + clicks.user_index.tobytes()).hexdigest()
 
 
 def ablation() -> str:
@@ -92,10 +104,11 @@ def dials() -> str:
     """Return the curves of ``novelty`` and of ``popularity``."""
     curves: dict[str, list[list[str]]] = {"novelty": [], "popularity": []}
     for name in chosen():
-        splits, fitted = splits_of(name), {}
+        splits = splits_of(name)
+        fitted = _fit_all(_hybrid, splits, {})
         for dial, values in (("novelty", NOVELTIES), ("popularity", POPULARITIES)):
             reports = [
-                _evaluated(Kept(_hybrid, fitted, **{"novelty": 0.0, "popularity": 1.0, dial: v}), splits, "overall")
+                _evaluated(Kept(fitted, **{"novelty": 0.0, "popularity": 1.0, dial: v}), splits, "overall")
                 for v in values
             ]
             curves[dial].append(
@@ -137,7 +150,8 @@ def users() -> str:
                 cs.splits.k_click(catalog, clicks, k=k, test=0.2, validation=0.0, rng=seed) for seed in seeds_of(name)
             ]
             for row, (method, make) in zip(rows, _user_methods(name).items(), strict=True):
-                report = _evaluated(Kept(make, kept.setdefault(method, {})), splits, "overall")
+                fitted = _fit_all(make, splits, kept.setdefault(method, {}))
+                report = _evaluated(Kept(fitted), splits, "overall")
                 row.append(_cell(report, "overall"))
         print(name, rows, flush=True)
         sections.append(
@@ -152,6 +166,7 @@ def _user_methods(name: str) -> Mapping[str, Callable[[], cs.Recommender]]:
         "popularity": baselines.popularity,
         "text": partial(ours, ranker=cs.CosineRanker()),
         "EASE": partial(baselines.ease, EASE_L2[name]),
+        "iALS": baselines.ials,
         "HybridRanker": _hybrid,
     }
 
