@@ -19,7 +19,7 @@ import torch
 from common import circumstances, data_folder, read_rows, table, write_section
 
 import coldstart as cs
-from coldstart.encoders.weights import find_weights
+from coldstart.encoders.transformer.weights import find_weights
 
 Encode = Callable[[list[str]], np.ndarray]
 ROUNDS = 3

@@ -13,7 +13,7 @@ from typing_extensions import Self
 
 import coldstart as cs
 from coldstart._arrays import BoolArray, FloatArray, IntArray, blocks
-from coldstart.encoders.weights import find_weights
+from coldstart.encoders.transformer.weights import find_weights
 from coldstart.index.topk import BLOCK_BYTES, top_k
 
 if TYPE_CHECKING:

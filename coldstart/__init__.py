@@ -34,19 +34,19 @@ if TYPE_CHECKING:
     from coldstart.evaluation.protocol import evaluate as evaluate
     from coldstart.evaluation.report import Report as Report
     from coldstart.evaluation.tuning import tune as tune
+    from coldstart.finetuning.pretraining import pretrain as pretrain
+    from coldstart.finetuning.supervised import finetune as finetune
     from coldstart.fusers.attention import AttentionFuser as AttentionFuser
     from coldstart.fusers.concat import ConcatFuser as ConcatFuser
     from coldstart.fusers.weighted import WeightedFuser as WeightedFuser
     from coldstart.index.exact import ExactIndex as ExactIndex
     from coldstart.index.faiss import FaissIndex as FaissIndex
-    from coldstart.loading import load as load
     from coldstart.rankers.cosine import CosineRanker as CosineRanker
     from coldstart.rankers.hybrid.config import HybridConfig as HybridConfig
     from coldstart.rankers.hybrid.ranker import HybridRanker as HybridRanker
     from coldstart.rankers.mlp.ranker import MLPRanker as MLPRanker
     from coldstart.recommender import Recommender as Recommender
-    from coldstart.training.finetuning import finetune as finetune
-    from coldstart.training.pretraining import pretrain as pretrain
+    from coldstart.recommender import load as load
 
 __version__ = "0.1.0"
 
@@ -81,10 +81,10 @@ _HOME = {
     "baselines": "coldstart.baselines",
     "datasets": "coldstart.data.datasets",
     "evaluate": "coldstart.evaluation.protocol",
-    "finetune": "coldstart.training.finetuning",
-    "load": "coldstart.loading",
+    "finetune": "coldstart.finetuning.supervised",
+    "load": "coldstart.recommender",
     "metrics": "coldstart.metrics",
-    "pretrain": "coldstart.training.pretraining",
+    "pretrain": "coldstart.finetuning.pretraining",
     "splits": "coldstart.data.splits",
     "testing": "coldstart.testing",
     "tune": "coldstart.evaluation.tuning",

@@ -11,6 +11,9 @@ from typing_extensions import Self
 
 from coldstart.errors import NotFittedError
 
+SAVED: dict[str, type["Component"]] = {}
+"""Classes that a saved folder may name: those declared with ``saved=True``. No others are built from a folder."""
+
 
 class Component:
     """A part whose parameters are the arguments of its constructor.
@@ -25,6 +28,12 @@ class Component:
     >>> Scale(2.0).get_params()
     {'factor': 2.0}
     """
+
+    def __init_subclass__(cls, saved: bool = False, **options: Any) -> None:
+        """Note a class of this library that saved folders may name."""
+        super().__init_subclass__(**options)
+        if saved:
+            SAVED[cls.__name__] = cls
 
     retired: ClassVar[frozenset[str]] = frozenset()
     """Parameters that saved parts of earlier versions may have, and that mean nothing any more."""

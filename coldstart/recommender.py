@@ -3,6 +3,7 @@
 import html
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from typing_extensions import Self
 
@@ -19,6 +20,7 @@ from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.encoders.reduced import Method, reduced
 from coldstart.errors import NotFittedError
 from coldstart.pipeline.arrivals import arrivals_of
+from coldstart.pipeline.baseline_check import Honesty, check_honesty
 from coldstart.pipeline.checks import (
     Asked,
     checked_batch,
@@ -28,8 +30,6 @@ from coldstart.pipeline.checks import (
     encoder_per_field,
     made_clicks,
 )
-from coldstart.pipeline.fitted import Fitted, Parts, fit_parts
-from coldstart.pipeline.honesty import Honesty, check_honesty
 from coldstart.pipeline.parts import (
     FuserName,
     RankerName,
@@ -39,8 +39,9 @@ from coldstart.pipeline.parts import (
     checked_lexical,
     checked_ranker,
 )
-from coldstart.pipeline.saving import save_fitted
-from coldstart.pipeline.serving import Filters, answer, answers
+from coldstart.pipeline.persistence import load_fitted, save_fitted
+from coldstart.pipeline.ranking import Filters, answer, answers
+from coldstart.pipeline.state import Fitted, Parts, fit_parts
 from coldstart.pipeline.summary import as_line, as_table
 
 
@@ -442,3 +443,45 @@ class Recommender(Component):
 
     def _repr_html_(self) -> str:
         return as_table(self._fitted) if "_fitted" in vars(self) else f"<p>{html.escape(repr(self))}</p>"
+
+
+def load(
+    folder: str | Path,
+    *,
+    encoder: Encoder | Mapping[str, Encoder] | None = None,
+    fuser: Fuser | None = None,
+    ranker: Ranker | VectorRanker | None = None,
+    index: Index | None = None,
+    verify: bool | Literal["auto"] = "auto",
+) -> Recommender:
+    """Load what ``Recommender.save`` wrote; needs no training data, and no network when the weights are local.
+
+    Arrays are mapped into memory: read where they are touched, and shared by all processes that load the folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+    encoder, fuser, ranker, index
+        Parts of classes that are not of this library, as they were fitted; the folder only names them. Encoders of
+        several classes are given per field.
+    verify : bool or "auto"
+        Compare every file with its SHA-256, which reads it whole; "auto": only files up to 64 MB, of larger ones the
+        size and the layout.
+
+    Raises
+    ------
+    SavedFolderError
+        When the folder is incomplete, altered or of a newer format, or a part of yours is not given.
+
+    Examples
+    --------
+    >>> import coldstart as cs
+    >>> cs.load("no/such/folder")
+    Traceback (most recent call last):
+    coldstart.errors.SavedFolderError: 'no/such/folder' must be a folder written by save; it has no config.json.
+    """
+    yours = {"encoder": encoder, "fuser": fuser, "ranker": ranker, "index": index}
+    fitted = load_fitted(Path(folder), yours, verify)
+    parts = fitted.parts
+    roles = (dict(parts.encoders), parts.fuser, parts.ranker, parts.lexical, parts.sentences, parts.index)
+    return Recommender(*roles).with_fitted(fitted)

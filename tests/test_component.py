@@ -4,7 +4,7 @@ import pytest
 
 import coldstart as cs
 from coldstart.encoders.reduced import ReducedEncoder
-from coldstart.pipeline.saving import _PARTS
+from coldstart.pipeline.persistence import registry
 from coldstart.rankers.als import ALSRanker
 from coldstart.rankers.ease import EASERanker
 from coldstart.testing import HashEncoder
@@ -54,5 +54,5 @@ def test_a_clone_is_not_fitted():
 
 
 def test_every_part_of_ours_takes_what_scikit_learn_asks():
-    for part in _PARTS:
+    for part in registry().values():
         assert "deep" in part.get_params.__annotations__

@@ -27,20 +27,20 @@ FLOORS = {
     "_linalg": 3,
     "_svd": 3,
     "base": 3,
-    "data": 3,
-    "encoders": 4,
-    "index": 4,
-    "metrics": 4,
-    "reranking": 4,
-    "storage": 4,
-    "training": 5,
-    "fusers": 6,
+    "metrics": 3,
+    "data": 4,
+    "training": 4,
+    "encoders": 5,
+    "fusers": 5,
+    "index": 5,
+    "reranking": 5,
+    "storage": 5,
+    "finetuning": 6,
     "rankers": 6,
     "pipeline": 7,
     "recommender": 8,
     "baselines": 9,
     "evaluation": 9,
-    "loading": 9,
     "testing": 9,
 }
 """Files of one folder may import each other."""
@@ -77,15 +77,6 @@ def test_imports_go_down_or_stay_in_the_folder(path):
 def test_imports_name_the_file_never_a_package(path):
     for imported in own_imports(path):
         assert (ROOT / Path(*imported.split("."))).with_suffix(".py").is_file(), imported
-
-
-LINES = {"recommender": 450}
-"""Of the one file that users read whole: its arguments are documented one by one."""
-
-
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_file_has_one_idea_in_at_most_400_lines(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= LINES.get(name_of(path), 400)
 
 
 def test_every_room_has_a_floor():

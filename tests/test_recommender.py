@@ -310,7 +310,7 @@ class TestRecommend:
         rec = cs.Recommender(encoder=HashEncoder()).fit(catalog)
         made = []
         monkeypatch.setattr(
-            "coldstart.pipeline.fitted.diverse_cover", lambda *args: made.append(args[1]) or cover(*args)
+            "coldstart.pipeline.state.diverse_cover", lambda *args: made.append(args[1]) or cover(*args)
         )
         few, many = rec.recommend(k=2), rec.recommend(k=8)
         assert made == [10]
@@ -327,7 +327,7 @@ class TestRecommend:
         rec = cs.Recommender(encoder=HashEncoder()).fit(films, id="id", fields=["title"])
         ten, twenty = rec.recommend(k=10), rec.recommend(k=20)
         assert ids_of(twenty)[:10] == ids_of(ten)
-        monkeypatch.setattr("coldstart.pipeline.fitted.diverse_cover", None)
+        monkeypatch.setattr("coldstart.pipeline.state.diverse_cover", None)
         assert ids_of(rec.recommend(k=15)) == ids_of(twenty)[:15]
 
     def test_filters_have_a_cover_of_their_own(self, catalog):

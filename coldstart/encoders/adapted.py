@@ -13,7 +13,7 @@ from coldstart.encoders.cached import CachedEncoder
 from coldstart.errors import InvalidInputError
 
 
-class AdaptedEncoder(Around):
+class AdaptedEncoder(Around, saved=True):
     """Centre the vectors of another encoder and move them by a small map, as ``coldstart.finetune`` learns it.
 
     ``encode`` returns ``y + f(y)`` at length one. Here y is the other encoder's vector minus the mean of the

@@ -18,7 +18,7 @@ BLOCK = 2048
 """Values encoded between two commits: what a kill can lose."""
 
 
-class CachedEncoder(Around):
+class CachedEncoder(Around, saved=True):
     """Keep the vectors of another encoder in a folder, by content.
 
     The key of a vector is the identity of the encoder (its weights and settings) and the hash of the value, so that a

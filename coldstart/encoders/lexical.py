@@ -48,7 +48,7 @@ _GRAMS = (2, 3)
 """Lengths of those runs: a wrong letter breaks five of them."""
 
 
-class LexicalEncoder(Component):
+class LexicalEncoder(Component, saved=True):
     """Encode text by its exact words, as sparse rows; learned from the catalogue.
 
     The dot product of a query's row with a text's row is sqrt(I) c: I is the information of the query's words, the

@@ -9,7 +9,7 @@ from coldstart._arrays import FloatArray
 from coldstart._component import Component
 
 
-class NoEncoder(Component):
+class NoEncoder(Component, saved=True):
     """Read nothing: every value gets the row of zeros that says "nothing known".
 
     Saves a collaborative filter the time to encode texts it does not look at.

@@ -16,7 +16,7 @@ Method = Literal["pca", "truncate"]
 METHODS = ("pca", "truncate")
 
 
-class ReducedEncoder(Around):
+class ReducedEncoder(Around, saved=True):
     """Bring the vectors of another encoder to ``dim`` numbers of length one.
 
     "pca" turns them to the axes along which the catalogue's vectors are longest and keeps the first ``dim``: the turn

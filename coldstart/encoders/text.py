@@ -12,8 +12,8 @@ from coldstart._component import Component
 from coldstart._progress import progress_bar
 from coldstart.encoders._recent import RecentVectors
 from coldstart.encoders._texts import checked_texts
-from coldstart.encoders.language_model import LanguageModel
-from coldstart.encoders.weights import copy_weights, find_weights, weights_sha256
+from coldstart.encoders.transformer.language_model import LanguageModel
+from coldstart.encoders.transformer.weights import copy_weights, find_weights, weights_sha256
 from coldstart.errors import InvalidInputError, SavedFolderError
 
 Pooling: TypeAlias = Literal["auto", "mean", "cls", "last"]
@@ -29,7 +29,7 @@ QUERIES = 1024
 """Queries whose vectors are kept in memory."""
 
 
-class TextEncoder(Component):
+class TextEncoder(Component, saved=True):
     """Encode text with a pretrained language model: BERT-like, decoder-only (GPT, Qwen) or the encoder of a T5.
 
     The model is loaded at the first use. Repeated texts are encoded once; texts of like length share a batch. On
@@ -181,7 +181,7 @@ class TextEncoder(Component):
                     f"The encoder's weights must have SHA-256 {self.sha256}; those in {str(folder)!r} have "
                     f"{self._weights_sha256()}. Other weights give other vectors: get the ones it was fitted with."
                 )
-            from coldstart.encoders.faster import load_fast
+            from coldstart.encoders.transformer.fast_loading import load_fast
 
             self._language_model = load_fast(
                 folder, pooling=self.pooling, max_length=self.max_length, dtype=self.dtype, device=self.device

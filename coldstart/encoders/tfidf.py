@@ -18,7 +18,7 @@ from coldstart.errors import InvalidInputError
 _WORD = re.compile(r"\w\w+")
 
 
-class TfidfEncoder(Component):
+class TfidfEncoder(Component, saved=True):
     """Encode text by its words, learned from the catalogue: the baseline that needs no download.
 
     Term weights are ``(1 + log tf) * (1 + log((1 + n) / (1 + df)))``, rows of length one, projected on the

@@ -15,7 +15,7 @@ PRIOR_ROWS = 10
 """Rows of zeros that a mean is blended with: matters for small catalogues only."""
 
 
-class AttentionFuser(Component):
+class AttentionFuser(Component, saved=True):
     """Average the fields of an item by attention: those nearest to the query count most.
 
     Without a query the fields attend to the item's own centre (the mean of its fields), which

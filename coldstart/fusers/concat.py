@@ -10,7 +10,7 @@ from coldstart._component import Component
 from coldstart.fusers._fields import Weights, check_fields, settle_weights, shares
 
 
-class ConcatFuser(Component):
+class ConcatFuser(Component, saved=True):
     """Put the field vectors side by side, so that a dot product is a weighted mean of field cosines.
 
     Field f of item i is scaled by the square root of its share ``w_f / sum of w over the fields i has``:

@@ -9,7 +9,7 @@ from coldstart._component import Component
 from coldstart.fusers._fields import Weights, check_fields, check_one_space, settle_weights, shares, sum_weighted
 
 
-class WeightedFuser(Component):
+class WeightedFuser(Component, saved=True):
     """Average the field vectors of an item, each of length one, over the fields it has.
 
     All fields must come from one space (the same encoder). The result is as wide as one field.

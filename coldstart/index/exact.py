@@ -34,7 +34,7 @@ LIMIT = 4096
 DTYPES = ("auto", "float32", "int8")
 
 
-class ExactIndex(Component):
+class ExactIndex(Component, saved=True):
     """Compare every query with every vector; no approximation, nothing to tune.
 
     A score is the dot product added up in double precision and rounded to float32 once, so that it does not depend

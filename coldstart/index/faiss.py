@@ -20,7 +20,7 @@ KINDS = ("flat", "hnsw", "ivf")
 SAMPLE = 100
 
 
-class FaissIndex(Component):
+class FaissIndex(Component, saved=True):
     """Search with FAISS: exact ("flat"), in a graph ("hnsw") or in the nearest of some lists ("ivf").
 
     "hnsw" and "ivf" may miss vectors: ``recall_`` says how many, on a sample of the vectors themselves. What they

@@ -11,7 +11,7 @@ from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions
 from coldstart.data.tables import id_tuple
 from coldstart.errors import ColdstartWarning
-from coldstart.pipeline.fitted import Fitted
+from coldstart.pipeline.state import Fitted
 
 
 def arrivals_of(

@@ -3,7 +3,7 @@
 from textwrap import shorten
 
 from coldstart._tables import as_html
-from coldstart.pipeline.fitted import Fitted
+from coldstart.pipeline.state import Fitted
 
 MOST = 160
 """Letters of the line."""

@@ -15,7 +15,7 @@ from coldstart.encoders.lexical import LexicalEncoder, has_words
 
 
 @dataclass(frozen=True, eq=False)
-class Reading(Component):
+class Reading(Component, saved=True):
     """How the vectors of the text fields become the row that a text is compared with.
 
     Two views of an item answer different questions. *Apart*, the fields centred one by one and averaged, knows that a
@@ -70,7 +70,7 @@ class Reading(Component):
 
 
 @dataclass(frozen=True, eq=False)
-class Texts(Component):
+class Texts(Component, saved=True):
     """Every item as what a text is compared with.
 
     Attributes

@@ -47,7 +47,7 @@ class TextMap:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PriorALS(Component):
+class PriorALS(Component, saved=True):
     """Factors of users u and items y, and a map T from texts f to factors, learned together.
 
     They minimise sum over clicks of (1 - u.y)^2 + a * sum over all pairs of (u.y)^2 + sum over users of q |u|^2 + sum

@@ -7,7 +7,7 @@ from coldstart.rankers._als import solved_rows
 from coldstart.rankers._columns import ClickRanker, moved
 
 
-class ALSRanker(ClickRanker):
+class ALSRanker(ClickRanker, saved=True):
     """Factors of users and items for clicks (Hu, Koren and Volinsky 2008), in the form of Rendle et al. (2022).
 
     Minimises sum over clicks of w (1 - u.i)^2 + unobserved * sum over all pairs of (u.i)^2

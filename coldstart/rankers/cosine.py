@@ -11,7 +11,7 @@ PRIOR_ROWS = 10
 """How many rows of the wider mean a group's mean is blended with: matters for small groups only."""
 
 
-class CosineRanker(Component):
+class CosineRanker(Component, saved=True):
     """Score an item by its cosine to the user: texts, wanted or not, liked and disliked items in one vector.
 
     Liked and disliked items have length one each before they are weighed, texts the length the fuser gave them

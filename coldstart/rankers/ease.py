@@ -11,7 +11,7 @@ MAX_SIDE = 20_000
 """Users or items, whichever are fewer: the inverse takes 3.2 GB there."""
 
 
-class EASERanker(ClickRanker):
+class EASERanker(ClickRanker, saved=True):
     """Embarrassingly shallow autoencoder (Steck 2019): scores x B, B = argmin |X - XB|^2 + l2 |B|^2, diag B = 0.
 
     With P = (X'X + l2 I)^-1, B = I - P diag(1 / P_jj). When users are fewer than items, the same scores come from an

@@ -7,7 +7,7 @@ from coldstart._arrays import Csr, FloatArray, IntArray, blocks, check_between
 from coldstart.rankers._columns import ClickRanker, moved_columns
 
 
-class ItemKNNRanker(ClickRanker):
+class ItemKNNRanker(ClickRanker, saved=True):
     """Score an item by its similarity to the items of a history, counting the nearest neighbours only.
 
     The cosine of the items' columns of clicks, shrunk for items with few:

@@ -8,7 +8,7 @@ from coldstart._arrays import Csr, FloatArray, IntArray, Rng, generator
 from coldstart.rankers._columns import ClickRanker
 
 
-class PopularityRanker(ClickRanker):
+class PopularityRanker(ClickRanker, saved=True):
     """The same list for everyone: items by the sum of their clicks' weights.
 
     Attributes
@@ -33,7 +33,7 @@ class PopularityRanker(ClickRanker):
         self._learn(clicks)
 
 
-class RandomRanker(ClickRanker):
+class RandomRanker(ClickRanker, saved=True):
     """A random order, the same each time for the same history.
 
     Parameters

@@ -1,1 +1,1 @@
-"""Training: one loop, losses, negatives, and tuning of encoders on clicks."""
+"""One training loop, losses, negatives, towers and adapters: arrays and tensors only."""

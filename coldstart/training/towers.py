@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, embedding_bag, normalize
 
 from coldstart._arrays import Csr, FloatArray, IntArray, blocks, unit_rows
+from coldstart.training.adapters import ResidualMap
 from coldstart.training.losses import bce, bpr, sampled_softmax
-from coldstart.training.maps import ResidualMap
 from coldstart.training.negatives import false_negatives, log_q
 
 SCALE = 20.0

@@ -182,10 +182,10 @@ def test_auto_dtype_is_near_float32(make_model):
 
 
 def test_auto_dtype_falls_back_when_the_probe_fails(make_model, monkeypatch):
-    from coldstart.encoders import faster
+    from coldstart.encoders.transformer import fast_loading
 
-    monkeypatch.setattr(faster, "has_bfloat16", lambda device: True)
-    monkeypatch.setattr(faster, "FIDELITY", 2.0)
+    monkeypatch.setattr(fast_loading, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(fast_loading, "FIDELITY", 2.0)
     encoder = cs.TextEncoder(make_model("bert"))
     assert "float32" in encoder.identity()
     exact = cs.TextEncoder(encoder.model, dtype="float32").encode(TEXTS)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from coldstart.training.maps import ResidualMap
+from coldstart.training.adapters import ResidualMap
 from coldstart.training.towers import SCALE, Batch, Towers, batches, trainable
 
 N_USERS, N_ITEMS, DIM = 6, 9, 4

@@ -30,7 +30,7 @@ TINY = np.float32(1e-30)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Blend(Component):
+class Blend(Component, saved=True):
     """Log-odds of a click on every item, for a catalogue as it is now.
 
     Attributes

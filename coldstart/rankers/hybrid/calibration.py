@@ -68,7 +68,7 @@ def user_scale(scores: FloatArray, history: Csr) -> FloatArray:
 
 
 @dataclass(frozen=True, repr=False)
-class Calibration(Component):
+class Calibration(Component, saved=True):
     """What texts say of new items, on the scale of the odds of those with clicks.
 
     An item with clicks has the odds of the blend, divided by the user's scale. What its text adds for a new one:

@@ -20,7 +20,7 @@ LEAST = {
 
 
 @dataclass(frozen=True, repr=False)
-class HybridConfig(Component):
+class HybridConfig(Component, saved=True):
     """The numbers that ``HybridRanker`` works with; those in tuples are chosen by ``fit``.
 
     "Films", "office" and "citeulike" are ml-latest-small, amazon-office-2014 and citeulike-a.

@@ -24,7 +24,7 @@ Model: TypeAlias = PriorEASE | PriorALS
 
 
 @dataclass(frozen=True, repr=False)
-class Collaborative(Component):
+class Collaborative(Component, saved=True):
     """Which collaborative expert, and its settings; see ``HybridConfig``.
 
     Attributes
@@ -166,7 +166,7 @@ class FittedExperts:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ItemFoldIn(Component):
+class ItemFoldIn(Component, saved=True):
     """The column that ``PriorEASE`` would have for an item whose first clicks came after the fit.
 
     b = P (X'x + r l2 C_new), P = (X'X + l2 I)^-1. P is not kept: B = I + r l2 P C - P diag(d) is, and gives each column
@@ -218,7 +218,7 @@ class ItemFoldIn(Component):
         return BlockScorer((np.ascontiguousarray(solved.T, dtype=scorer.blocks[0].dtype),))
 
 
-class FactorFoldIn(Component):
+class FactorFoldIn(Component, saved=True):
     """The factors that ``PriorALS`` would have for an item whose first clicks came after the fit."""
 
     def columns(self, scorer: Any, clicks: Csr, new: Csr, vectors: FloatArray) -> FactorScorer:
@@ -228,7 +228,7 @@ class FactorFoldIn(Component):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Experts(Component):
+class Experts(Component, saved=True):
     """Both experts as linear maps of a history, for a catalogue that changes.
 
     Attributes

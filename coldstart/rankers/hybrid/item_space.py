@@ -18,7 +18,7 @@ LEAST_TEXTS = 2
 """Texts that must share a word or a piece of one before it says that items are alike."""
 
 
-class ItemSpace(Component):
+class ItemSpace(Component, saved=True):
     """Place items on the unit sphere so that their dot product is a mean of two cosines.
 
     One is that of the fused vectors, centred as in ``CosineRanker``; the other that of the lexical rows, projected on

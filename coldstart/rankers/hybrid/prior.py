@@ -33,7 +33,7 @@ LIKES = 10
 
 
 @dataclass(frozen=True, repr=False)
-class TastePrior(Component):
+class TastePrior(Component, saved=True):
     """Log-odds by taste and base rate.
 
     Attributes

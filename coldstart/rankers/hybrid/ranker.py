@@ -16,6 +16,7 @@ from typing_extensions import Self
 from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, Rng, check_between, generator
 from coldstart._component import Component
 from coldstart.base import Features, Users
+from coldstart.data.holdout import cut
 from coldstart.errors import ColdstartWarning, InvalidInputError
 from coldstart.rankers.hybrid.blend import Blend, text_weights
 from coldstart.rankers.hybrid.config import PRIOR_ALONE, HybridConfig
@@ -26,7 +27,6 @@ from coldstart.rankers.hybrid.items import Items, Placed
 from coldstart.rankers.hybrid.prior import TastePrior, mean_clicks
 from coldstart.rankers.hybrid.reader import says_something
 from coldstart.rankers.hybrid.tuning import Report, auto_cold_share, cold_offset, tune
-from coldstart.training.folds import cut
 
 log = logging.getLogger("coldstart")
 
@@ -34,7 +34,7 @@ MATTERS = 0.05
 """Share of the first 20 places that old stock without clicks loses, from which on ``fit`` warns."""
 
 
-class HybridRanker(Component):
+class HybridRanker(Component, saved=True):
     """Answer with text where there is only text, and with clicks where there are clicks.
 
     Who is known by likes gets a sum of odds (``Blend``). A *prior* says how near an item's text is to the user's taste

@@ -55,7 +55,7 @@ def dense_scorer(weights: FloatArray) -> "BlockScorer":
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BlockScorer(LinearScorer):
+class BlockScorer(LinearScorer, saved=True):
     """history @ weights, the weights in blocks of columns.
 
     New columns make a new block, and a block is merged with the one before it when that is not twice as wide: a column
@@ -122,7 +122,7 @@ class BlockScorer(LinearScorer):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FactorScorer(LinearScorer):
+class FactorScorer(LinearScorer, saved=True):
     """fold_in(history) @ factors + history @ weights, for catalogues whose weights would not fit.
 
     Attributes

@@ -13,6 +13,7 @@ from scipy.sparse import csr_array, vstack
 from scipy.stats import gmean
 
 from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray, largest, parted
+from coldstart.data.holdout import ASKED, Fold, K, found, ndcg_of, some_of
 from coldstart.rankers._ease import PriorEASE
 from coldstart.rankers.hybrid.blend import Blend, prior_odds
 from coldstart.rankers.hybrid.calibration import TOP, Calibration, user_scale
@@ -20,7 +21,6 @@ from coldstart.rankers.hybrid.config import PRIOR_ALONE, HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, FittedExperts, Model
 from coldstart.rankers.hybrid.kernel import KernelRidge
 from coldstart.rankers.hybrid.prior import TastePrior, clicks_of, log_base_rates
-from coldstart.training.folds import ASKED, Fold, K, found, ndcg_of, some_of
 
 Report: TypeAlias = dict[str, Any]
 

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, blocks
-from coldstart.training.folds import found
+from coldstart.data.holdout import found
 from coldstart.training.loop import History, Loop, run
 from coldstart.training.losses import sampled_softmax
 

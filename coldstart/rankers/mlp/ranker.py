@@ -38,7 +38,7 @@ PAIR_EPOCHS, PAIR_USERS, FEWEST = 8, 3_000, 100
 """Passes of the second stage over hidden clicks, the most users it learns from, and the fewest."""
 
 
-class MLPRanker(Component):
+class MLPRanker(Component, saved=True):
     """Learn from clicks what makes a user and an item fit.
 
     The first stage gives every item a vector: that of its text, moved by a map that all items share, and what clicks
@@ -227,7 +227,7 @@ class MLPRanker(Component):
 
     def _learn(self, texts: FloatArray, liked: Csr, rng: np.random.Generator) -> None:
         """Find how long to train, and the second stage, on a fold; then train the first stage on all clicks."""
-        from coldstart.training.folds import cut
+        from coldstart.data.holdout import cut
 
         seed, epochs, second = int(rng.integers(2**31)), self.epochs, {}
         if liked.nnz >= ENOUGH_CLICKS:
@@ -248,9 +248,9 @@ class MLPRanker(Component):
         self, texts: FloatArray, liked: Csr, epochs: int, seed: int, hidden: "Hidden | None" = None
     ) -> "tuple[Towers, History]":
         """Train the first stage; where clicks are hidden, for as long as it finds more of them."""
-        from coldstart.training.folds import found
+        from coldstart.data.holdout import found
+        from coldstart.training.adapters import ResidualMap
         from coldstart.training.loop import run
-        from coldstart.training.maps import ResidualMap
         from coldstart.training.towers import Towers, batches, trainable
 
         residual = ResidualMap(texts.shape[1], "linear", 0, np.random.default_rng(seed))

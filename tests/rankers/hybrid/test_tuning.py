@@ -5,6 +5,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from coldstart._arrays import unit_rows
+from coldstart.data.holdout import Fold, cut
 from coldstart.rankers.hybrid.blend import Blend
 from coldstart.rankers.hybrid.calibration import Calibration
 from coldstart.rankers.hybrid.config import PRIOR_ALONE, HybridConfig
@@ -20,7 +21,6 @@ from coldstart.rankers.hybrid.tuning import (
     cold_offset,
     tune,
 )
-from coldstart.training.folds import Fold, cut
 
 CONFIG = HybridConfig()
 

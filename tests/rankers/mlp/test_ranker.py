@@ -8,12 +8,12 @@ from scipy.sparse import csr_array
 import coldstart as cs
 from coldstart._device import best_device
 from coldstart.base import Features, Users
+from coldstart.data.holdout import found
 from coldstart.errors import InvalidInputError, NotFittedError
 from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.mlp.pairs import Lists, PairNetwork, known_of
 from coldstart.rankers.mlp.ranker import SCALE, MLPRanker
 from coldstart.testing import HashEncoder, check_ranker
-from coldstart.training.folds import found
 
 N_ITEMS = 24
 GROUP = np.arange(N_ITEMS) % 2

@@ -13,9 +13,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import embedding, gelu
 
-from coldstart.encoders.language_model import LanguageModel, read_json, reads_up_to, saved_pooling, saved_prompts
-from coldstart.encoders.packed import Block, attended
-from coldstart.encoders.wordpiece import WordPieces, has_word_pieces
+from coldstart.encoders.transformer.language_model import (
+    LanguageModel,
+    read_json,
+    reads_up_to,
+    saved_pooling,
+    saved_prompts,
+)
+from coldstart.encoders.transformer.packed import Block, attended
+from coldstart.encoders.transformer.wordpiece import WordPieces, has_word_pieces
 
 PLAIN = {"model_type": "bert", "hidden_act": "gelu"}
 SIZES = (

@@ -9,8 +9,8 @@ from scipy.sparse import csr_array
 import coldstart as cs
 from coldstart._component import Component
 from coldstart.errors import ColdstartWarning, InvalidInputError
-from coldstart.pipeline import honesty
-from coldstart.pipeline.honesty import Finding, Honesty, _hide, _some_users
+from coldstart.pipeline import baseline_check
+from coldstart.pipeline.baseline_check import Finding, Honesty, _hide, _some_users
 from coldstart.rankers.als import ALSRanker
 from coldstart.rankers.ease import EASERanker
 from coldstart.rankers.popularity import RandomRanker
@@ -176,12 +176,12 @@ class TestWhen:
 
     @pytest.mark.parametrize(("least", "checked"), [(N_CLICKS, True), (N_CLICKS + 1, False)])
     def test_with_too_few_clicks_nothing_is_said(self, monkeypatch, least, checked):
-        monkeypatch.setattr(honesty, "MIN_CLICKS", least)
+        monkeypatch.setattr(baseline_check, "MIN_CLICKS", least)
         rec = recommender(Knowing()).fit(catalog_of(), clicks_of())
         assert (rec.check_ is not None) == checked
 
     def test_a_thousand_clicks_are_enough(self):
-        assert honesty.MIN_CLICKS == 1_000
+        assert baseline_check.MIN_CLICKS == 1_000
 
     def test_clicks_of_users_with_one_click_say_nothing(self):
         rows = [{"u": at, "i": str(at % 72)} for at in range(1_500)]
@@ -197,7 +197,7 @@ class TestWhen:
     def test_when_nobody_asked_has_clicked_a_hidden_item_nothing_is_said_of_them(self):
         rarely = np.random.default_rng(0).permutation(20)[:3]
         popular = np.setdiff1d(np.arange(20), rarely)
-        not_asked = np.random.default_rng(0).permutation(600)[honesty.ASKED_USERS]
+        not_asked = np.random.default_rng(0).permutation(600)[baseline_check.ASKED_USERS]
         rows = [{"u": user, "i": int(popular[(user + step) % 17])} for user in range(600) for step in (1, 2, 3)]
         rows += [{"u": int(not_asked), "i": int(item)} for item in rarely]
         catalog = cs.Catalog.from_frame(
@@ -266,8 +266,8 @@ class TestSideEffects:
         assert not (less > everything).nnz
 
     def test_many_users_are_a_matter_of_seconds(self, monkeypatch):
-        monkeypatch.setattr(honesty, "MAX_USERS", 110)
-        monkeypatch.setattr(honesty, "ASKED_USERS", 30)
+        monkeypatch.setattr(baseline_check, "MAX_USERS", 110)
+        monkeypatch.setattr(baseline_check, "ASKED_USERS", 30)
         recommender(Knowing()).fit(catalog_of(), clicks_of())
         assert Recording.fits[1].shape == (110, 72)
         assert sum(history.shape[0] for history in Recording.asked) == 2 * 30

@@ -14,10 +14,10 @@ from torch import nn
 
 from coldstart._arrays import FloatArray, unit_rows
 from coldstart._device import checked_device
-from coldstart.encoders.bert import load_bert
-from coldstart.encoders.language_model import LanguageModel, has_bfloat16, load_language_model
-from coldstart.encoders.packed import NAME, register
-from coldstart.encoders.prepacked import can_prepack, prepack
+from coldstart.encoders.transformer.bert import load_bert
+from coldstart.encoders.transformer.language_model import LanguageModel, has_bfloat16, load_language_model
+from coldstart.encoders.transformer.packed import NAME, register
+from coldstart.encoders.transformer.prepacked import can_prepack, prepack
 
 FIDELITY = 0.999
 """Smallest cosine to float32 that ``dtype="auto"`` accepts."""

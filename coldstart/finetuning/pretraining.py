@@ -10,16 +10,16 @@ import numpy as np
 from coldstart._arrays import Rng, blocks, check_between, generator
 from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
-from coldstart.encoders.language_model import has_bfloat16
 from coldstart.encoders.text import TextEncoder
+from coldstart.encoders.transformer.language_model import has_bfloat16
 from coldstart.errors import InvalidInputError
-from coldstart.training.augmentation import Augment
+from coldstart.finetuning.augmentation import Augment
 from coldstart.training.tracking import Tracker
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from coldstart.training.language import Moving
+    from coldstart.finetuning.trained_model import Moving
 
 
 def pretrain(
@@ -60,7 +60,7 @@ def pretrain(
         What is a view: two fields of the item, drawn anew each time, where it has two; else, and with "dropout", one
         text read twice under other dropout (SimCSE, Gao et al. 2021).
     augment : callable, optional
-        From texts and a generator to other words for them, see ``coldstart.training.augmentation``; the second view
+        From texts and a generator to other words for them, see ``coldstart.finetuning.augmentation``; the second view
         goes through it.
     method, layers, rank
         What moves, as in ``finetune``.
@@ -81,7 +81,7 @@ def pretrain(
     TrainingError
         When the loss is not a number.
     """
-    from coldstart.training.language import TrainedModel
+    from coldstart.finetuning.trained_model import TrainedModel
     from coldstart.training.loop import Loop, run
     from coldstart.training.losses import info_nce
 

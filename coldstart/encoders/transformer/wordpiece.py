@@ -6,7 +6,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from coldstart.encoders.language_model import read_json
+from coldstart.encoders.transformer.language_model import read_json
 
 CLASSES = ("BertTokenizer", "BertTokenizerFast")
 

@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import coldstart as cs
-from coldstart.encoders.weights import find_weights
+from coldstart.encoders.transformer.weights import find_weights
 from coldstart.errors import InvalidInputError
+from coldstart.finetuning import trained_model
+from coldstart.finetuning.trained_model import LowRank, TrainedModel, text_encoder
 from coldstart.testing import HashEncoder
-from coldstart.training import language
-from coldstart.training.language import LowRank, TrainedModel, text_encoder
 
 TEXTS = ["a quiet film", "the red rose of the garden", "moon", "a quiet film", "very very very green tulip", ""]
 WORDS = ["a", "the", "space", "garden", "film", "moon", "star", "rose"]
@@ -89,11 +89,11 @@ def tiny_bert(make_model):
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(st.sampled_from(WORDS), max_size=9).map(" ".join), min_size=1, max_size=9), st.integers(1, 60))
 def test_each_row_is_of_its_text_whatever_the_lengths_and_the_chunks(tiny_bert, texts, tokens):
-    before, language.CHUNK_TOKENS = language.CHUNK_TOKENS, tokens
+    before, trained_model.CHUNK_TOKENS = trained_model.CHUNK_TOKENS, tokens
     try:
         found = vectors_of(tiny_bert, texts)
     finally:
-        language.CHUNK_TOKENS = before
+        trained_model.CHUNK_TOKENS = before
     alone = np.vstack([vectors_of(tiny_bert, [text]) for text in texts])
     np.testing.assert_allclose(found, alone, atol=1e-5)
 
@@ -183,7 +183,7 @@ def test_gradients_of_many_chunks_are_those_of_one(make_model, monkeypatch, movi
     encoder = encoder_of(make_model)
 
     def gradients(tokens):
-        monkeypatch.setattr(language, "CHUNK_TOKENS", tokens)
+        monkeypatch.setattr(trained_model, "CHUNK_TOKENS", tokens)
         model = shaken(TrainedModel(encoder, moving)).eval()
         toward = torch.randn(len(TEXTS), 16, generator=torch.Generator().manual_seed(1))
         (model(TEXTS) * toward).sum().backward()
@@ -195,7 +195,7 @@ def test_gradients_of_many_chunks_are_those_of_one(make_model, monkeypatch, movi
 
 
 def test_chunks_stay_within_the_budget_of_tokens(make_model, monkeypatch):
-    monkeypatch.setattr(language, "CHUNK_TOKENS", 20)
+    monkeypatch.setattr(trained_model, "CHUNK_TOKENS", 20)
     model, sizes = TrainedModel(encoder_of(make_model), "full"), []
     through = TrainedModel._through
 
@@ -212,7 +212,7 @@ def test_chunks_stay_within_the_budget_of_tokens(make_model, monkeypatch):
 def test_a_text_longer_than_the_budget_is_a_chunk_of_its_own(make_model, monkeypatch):
     encoder = encoder_of(make_model)
     expected = encoder.encode(TEXTS)
-    monkeypatch.setattr(language, "CHUNK_TOKENS", 1)
+    monkeypatch.setattr(trained_model, "CHUNK_TOKENS", 1)
     np.testing.assert_allclose(vectors_of(TrainedModel(encoder, "full")), expected, atol=1e-5)
 
 

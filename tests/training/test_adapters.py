@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldstart.encoders.adapted import moved
-from coldstart.training.maps import ResidualMap
+from coldstart.training.adapters import ResidualMap
 
 KINDS = ["linear", "low-rank", "mlp"]
 SHAPES = {

@@ -18,8 +18,8 @@ from coldstart.data.where import Where, matching
 from coldstart.errors import UnknownIdError
 from coldstart.index.topk import top_k
 from coldstart.pipeline.encoding import encode_queries
-from coldstart.pipeline.fitted import Fitted
 from coldstart.pipeline.sentences import Said, has_cues, understand
+from coldstart.pipeline.state import Fitted
 from coldstart.reranking import diverse_cover
 
 DEFAULT_K = 10

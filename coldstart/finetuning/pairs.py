@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array, eye_array, hstack
 
 from coldstart._arrays import Csr, FloatArray, IntArray
-from coldstart.training.folds import Fold
+from coldstart.data.holdout import Fold
 from coldstart.training.towers import trainable
 
 

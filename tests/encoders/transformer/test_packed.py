@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import coldstart as cs
-from coldstart.encoders.packed import Run, blocks_of, runs_of
+from coldstart.encoders.transformer.packed import Run, blocks_of, runs_of
 
 torch = pytest.importorskip("torch")
 
@@ -17,7 +17,7 @@ texts = st.lists(st.lists(st.sampled_from(WORDS), max_size=40).map(" ".join), mi
 @pytest.fixture(scope="module", params=["mean", "cls", "last"])
 def both(request, make_model):
     """One network, packed and as it is."""
-    from coldstart.encoders.language_model import load_language_model
+    from coldstart.encoders.transformer.language_model import load_language_model
 
     folder = make_model("bert")
     plain = load_language_model(folder, pooling=request.param, max_length=None, dtype="float32", device="cpu")
@@ -55,7 +55,7 @@ def test_models_with_other_attention_are_padded(make_model, kind):
 
 def test_positions_that_start_after_the_padding_are_found(make_model, tmp_path):
     transformers = pytest.importorskip("transformers")
-    from coldstart.encoders.language_model import load_language_model
+    from coldstart.encoders.transformer.language_model import load_language_model
 
     folder = make_model("bert")
     size = {"vocab_size": 320, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}

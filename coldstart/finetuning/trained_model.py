@@ -10,9 +10,9 @@ from torch.nn.functional import normalize
 from torch.utils.checkpoint import checkpoint
 
 from coldstart.encoders.cached import CachedEncoder
-from coldstart.encoders.language_model import LanguageModel, load_language_model, quiet
 from coldstart.encoders.text import TextEncoder
-from coldstart.encoders.weights import copy_weights, find_weights
+from coldstart.encoders.transformer.language_model import LanguageModel, load_language_model, quiet
+from coldstart.encoders.transformer.weights import copy_weights, find_weights
 from coldstart.errors import InvalidInputError
 
 Moving: TypeAlias = Literal["last-layers", "lora", "full"]

@@ -9,7 +9,7 @@ import pytest
 import coldstart as cs
 
 pytest.importorskip("torch")
-from coldstart.encoders import faster, packed  # noqa: E402
+from coldstart.encoders.transformer import fast_loading, packed  # noqa: E402
 
 TEXTS = ["a quiet film", "the red rose of the garden", "moon", "", "moon " * 100]
 
@@ -31,7 +31,7 @@ def test_texts_are_padded_where_packing_changes_the_vectors(make_model, monkeypa
 
 
 def test_a_failing_probe_leaves_the_attention_of_the_model(make_model, monkeypatch):
-    monkeypatch.setattr(faster, "SAME", -1.0)
+    monkeypatch.setattr(fast_loading, "SAME", -1.0)
     model = cs.TextEncoder(make_model("bert"), dtype="float32", device="cpu")._loaded()
     assert model.network.config._attn_implementation != packed.NAME
 
@@ -39,7 +39,7 @@ def test_a_failing_probe_leaves_the_attention_of_the_model(make_model, monkeypat
 def test_bfloat16_is_named_with_the_way_of_the_texts(make_model, monkeypatch):
     folder = make_model("bert")
     assert "bfloat16 packed" in cs.TextEncoder(folder, dtype="bfloat16", device="cpu").identity()
-    monkeypatch.setattr(faster, "SAME", -1.0)
+    monkeypatch.setattr(fast_loading, "SAME", -1.0)
     assert "packed" not in cs.TextEncoder(folder, dtype="bfloat16", device="cpu").identity()
 
 

@@ -11,16 +11,16 @@ from scipy.sparse import csr_array
 from coldstart._arrays import Csr, FloatArray, Rng, as_matrix, check_between, generator, unit_rows
 from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
+from coldstart.data.holdout import Fold, cut
 from coldstart.data.interactions import Interactions
 from coldstart.encoders.adapted import AdaptedEncoder
-from coldstart.encoders.language_model import has_bfloat16
+from coldstart.encoders.transformer.language_model import has_bfloat16
 from coldstart.errors import InvalidInputError
-from coldstart.training.folds import Fold, cut
 from coldstart.training.tracking import Tracker
 
 if TYPE_CHECKING:
+    from coldstart.training.adapters import Kind, ResidualMap
     from coldstart.training.loop import History
-    from coldstart.training.maps import Kind, ResidualMap
 
 Method = Literal["adapter", "last-layers", "lora", "full"]
 
@@ -133,10 +133,10 @@ def finetune(
     >>> encoder.encode(["tea"]).shape
     (1, 64)
     """
-    from coldstart.training.language import TrainedModel
+    from coldstart.finetuning.objectives import teach_map, teach_model
+    from coldstart.finetuning.task import Items, Task
+    from coldstart.finetuning.trained_model import TrainedModel
     from coldstart.training.loop import Loop
-    from coldstart.training.task import Items, Task
-    from coldstart.training.teaching import teach_map, teach_model
 
     if pairs is not None and objective == "classification":
         raise InvalidInputError('objective="classification" tells what one user liked; with `pairs` use "softmax".')

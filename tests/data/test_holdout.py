@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
+from coldstart.data import holdout
+from coldstart.data.holdout import cut, found, some_of
 from coldstart.metrics.accuracy import ndcg
-from coldstart.training import folds
-from coldstart.training.folds import cut, found, some_of
 
 
 def drawn(seed=0, shape=(60, 40)):
@@ -35,7 +35,7 @@ def test_nothing_is_lost_nothing_is_twice_and_hidden_items_have_no_click(seed, n
 def test_the_shares_are_those_that_are_told():
     clicks = drawn(shape=(1000, 200))
     fold = cut(clicks, np.random.default_rng(0))
-    assert fold.cold.sum() == round(folds.COLD * 200)
+    assert fold.cold.sum() == round(holdout.COLD * 200)
     assert fold.strangers.shape == (100, 200)
     assert fold.held[:, ~fold.cold].nnz / fold.train.nnz == pytest.approx(0.1 / 0.9, rel=0.1)
 
@@ -47,7 +47,7 @@ def test_items_that_nobody_clicked_are_not_spent_on_the_fold():
 
 def test_of_many_users_only_some_are_taken_away():
     clicks = csr_array(np.ones((6_000, 2), dtype=np.float32))
-    assert cut(clicks, np.random.default_rng(0)).strangers.shape[0] == folds.MOST_STRANGERS == 500
+    assert cut(clicks, np.random.default_rng(0)).strangers.shape[0] == holdout.MOST_STRANGERS == 500
 
 
 def test_the_same_rng_hides_the_same_and_another_something_else():

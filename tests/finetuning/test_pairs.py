@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from coldstart.training.folds import cut
-from coldstart.training.positives import Positives
+from coldstart.data.holdout import cut
+from coldstart.finetuning.pairs import Positives
 
 DIM = 3
 

@@ -251,7 +251,7 @@ def test_a_killed_save_leaves_a_folder_that_loads(tmp_path, delay):
 
 def test_a_failed_save_leaves_the_old_folder(tmp_path, rec, monkeypatch):
     rec.save(tmp_path / "model")
-    monkeypatch.setattr("coldstart.pipeline.saving.write_tensors", lambda tensors, path: 1 / 0)
+    monkeypatch.setattr("coldstart.pipeline.persistence.write_tensors", lambda tensors, path: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         fitted().save(tmp_path / "model")
     assert cs.load(tmp_path / "model", encoder=HashEncoder()).recommend(query="moon") == rec.recommend(query="moon")

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from coldstart.encoders import weights
-from coldstart.encoders.weights import PACKAGED, Packaged, copy_weights, find_weights, weights_sha256
+from coldstart.encoders.transformer import weights
+from coldstart.encoders.transformer.weights import PACKAGED, Packaged, copy_weights, find_weights, weights_sha256
 from coldstart.errors import InvalidInputError, SavedFolderError, WeightsNotFoundError
 
 

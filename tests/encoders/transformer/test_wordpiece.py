@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
-from coldstart.encoders.wordpiece import WordPieces, has_word_pieces  # noqa: E402
+from coldstart.encoders.transformer.wordpiece import WordPieces, has_word_pieces  # noqa: E402
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "film", "moon", "##light", "star", "a", "naive", "na", "防"]
 TEXTS = ["a film", "", "moonlight " * 9, "A STAR", "naïve", "a防film", "na\x00ive", "[MASK] [SEP]", "<extra> film"]

@@ -8,8 +8,9 @@ import coldstart as cs
 from coldstart._component import Component
 from coldstart.encoders.adapted import AdaptedEncoder
 from coldstart.errors import InvalidInputError, TrainingError, UnknownIdError
+from coldstart.finetuning import objectives
 from coldstart.testing import HashEncoder, tiny_catalog, tiny_clicks
-from coldstart.training import loop, teaching
+from coldstart.training import loop
 
 N_ITEMS, N_USERS, GROUPS, STYLES, DIM = 240, 80, 4, 16, 24
 TITLES = [f"item {at}" for at in range(N_ITEMS)]
@@ -447,7 +448,7 @@ def test_training_that_fails_writes_no_folder(encoder, tmp_path, monkeypatch):
             raise TrainingError("no number")
         return loop.run(*args, name=name, **settings)
 
-    monkeypatch.setattr(teaching, "run", fails)
+    monkeypatch.setattr(objectives, "run", fails)
     with pytest.raises(TrainingError):
         cs.finetune(encoder, tiny_catalog(), tiny_clicks(), "full", folder=tmp_path / "new", progress=False)
     assert not (tmp_path / "new").exists()

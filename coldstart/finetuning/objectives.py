@@ -11,12 +11,12 @@ from torch.nn.functional import cross_entropy, normalize
 from torch.nn.utils import skip_init
 
 from coldstart._arrays import IntArray, unit_rows
-from coldstart.training.language import TrainedModel
+from coldstart.finetuning.task import Task, means
+from coldstart.finetuning.trained_model import TrainedModel
+from coldstart.training.adapters import Kind, ResidualMap
 from coldstart.training.loop import History, Loop, run
 from coldstart.training.losses import bce
-from coldstart.training.maps import Kind, ResidualMap
 from coldstart.training.negatives import uniform
-from coldstart.training.task import Task, means
 from coldstart.training.towers import Batch
 
 

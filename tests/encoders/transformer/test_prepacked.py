@@ -3,7 +3,7 @@
 import pytest
 
 torch = pytest.importorskip("torch")
-from coldstart.encoders import prepacked  # noqa: E402
+from coldstart.encoders.transformer import prepacked  # noqa: E402
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 import coldstart as cs
+from coldstart.data.holdout import cut
 from coldstart.errors import InvalidInputError
+from coldstart.finetuning.task import FEWEST, STEPS, Items, Task, means
 from coldstart.testing import HashEncoder
-from coldstart.training.folds import cut
-from coldstart.training.task import FEWEST, STEPS, Items, Task, means
 
 ROWS = {
     "id": ["a", "b", "c", "d"],

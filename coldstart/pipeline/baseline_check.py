@@ -14,8 +14,8 @@ from coldstart.errors import ColdstartWarning
 from coldstart.fusers.concat import ConcatFuser
 from coldstart.metrics.accuracy import ndcg
 from coldstart.metrics.significance import Values, paired_bootstrap
-from coldstart.pipeline.fitted import Fitted, Parts
-from coldstart.pipeline.serving import scored
+from coldstart.pipeline.ranking import scored
+from coldstart.pipeline.state import Fitted, Parts
 from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.popularity import PopularityRanker
 

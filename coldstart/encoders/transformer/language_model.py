@@ -67,7 +67,7 @@ class LanguageModel:
     def _packed(self, ids: Sequence[Sequence[int]], first_position: int) -> "torch.Tensor":
         import torch
 
-        from coldstart.encoders.packed import hidden_states
+        from coldstart.encoders.transformer.packed import hidden_states
 
         pool = {"cls": lambda run: run[:, 0], "last": lambda run: run[:, -1], "mean": lambda run: run.mean(dim=1)}
         runs = hidden_states(self.network, ids, first_position)

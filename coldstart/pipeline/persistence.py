@@ -1,10 +1,13 @@
 """A fitted recommender to a folder and back."""
 
 import hashlib
+import pkgutil
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coldstart._arrays import Csr
-from coldstart._component import Component
+from coldstart._component import SAVED, Component
 from coldstart._rows import Rows
 from coldstart._tensors import read_tensors, write_tensors
 from coldstart.base import Encoder
@@ -21,35 +24,10 @@ from coldstart.data.cells import Cells
 from coldstart.data.ids import Ids
 from coldstart.encoders.adapted import AdaptedEncoder
 from coldstart.encoders.cached import CachedEncoder
-from coldstart.encoders.lexical import LexicalEncoder
-from coldstart.encoders.none import NoEncoder
 from coldstart.encoders.reduced import ReducedEncoder
-from coldstart.encoders.text import TextEncoder
-from coldstart.encoders.tfidf import TfidfEncoder
 from coldstart.errors import ColdstartWarning, InvalidInputError, SavedFolderError
-from coldstart.fusers.attention import AttentionFuser
-from coldstart.fusers.concat import ConcatFuser
-from coldstart.fusers.weighted import WeightedFuser
-from coldstart.index.exact import ExactIndex
-from coldstart.index.faiss import FaissIndex
-from coldstart.pipeline.fitted import Fitted, Parts
-from coldstart.pipeline.texts import Reading, Texts
+from coldstart.pipeline.state import Fitted, Parts
 from coldstart.pipeline.vectors import ItemVectors
-from coldstart.rankers._prior_als import PriorALS
-from coldstart.rankers.als import ALSRanker
-from coldstart.rankers.cosine import CosineRanker
-from coldstart.rankers.ease import EASERanker
-from coldstart.rankers.hybrid.blend import Blend
-from coldstart.rankers.hybrid.calibration import Calibration
-from coldstart.rankers.hybrid.config import HybridConfig
-from coldstart.rankers.hybrid.experts import Collaborative, Experts, FactorFoldIn, ItemFoldIn
-from coldstart.rankers.hybrid.item_space import ItemSpace
-from coldstart.rankers.hybrid.prior import TastePrior
-from coldstart.rankers.hybrid.ranker import HybridRanker
-from coldstart.rankers.hybrid.scorers import BlockScorer, FactorScorer
-from coldstart.rankers.itemknn import ItemKNNRanker
-from coldstart.rankers.mlp.ranker import MLPRanker
-from coldstart.rankers.popularity import PopularityRanker, RandomRanker
 from coldstart.storage import (
     Json,
     Tensors,
@@ -62,44 +40,21 @@ from coldstart.storage import (
     write_json,
 )
 
-_PARTS: tuple[type[Component], ...] = (
-    TextEncoder,
-    TfidfEncoder,
-    LexicalEncoder,
-    CachedEncoder,
-    AdaptedEncoder,
-    ReducedEncoder,
-    NoEncoder,
-    Reading,
-    Texts,
-    ConcatFuser,
-    WeightedFuser,
-    AttentionFuser,
-    CosineRanker,
-    MLPRanker,
-    HybridRanker,
-    Blend,
-    Calibration,
-    Collaborative,
-    Experts,
-    HybridConfig,
-    FactorFoldIn,
-    ItemFoldIn,
-    ItemSpace,
-    TastePrior,
-    PriorALS,
-    BlockScorer,
-    FactorScorer,
-    PopularityRanker,
-    RandomRanker,
-    ItemKNNRanker,
-    EASERanker,
-    ALSRanker,
-    ExactIndex,
-    FaissIndex,
-)
-REGISTRY = {part.__name__: part for part in _PARTS}
-"""The classes a saved folder may name; parts of your own are handed to ``load`` instead."""
+PARTS = ("encoders", "fusers", "index", "rankers")
+"""Folders whose modules define the parts that a saved folder may name; those of your own are handed to ``load``."""
+
+
+@cache
+def registry() -> Mapping[str, type[Component]]:
+    """Load every module that defines parts, and return the classes that a saved folder may name."""
+    for folder in PARTS:
+        package = import_module(f"coldstart.{folder}")
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            if not module.ispkg:
+                import_module(module.name)
+            elif folder == "rankers":
+                import_module(f"{module.name}.ranker")
+    return SAVED
 
 
 def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool, compact: bool = False) -> None:
@@ -174,7 +129,7 @@ def load_fitted(folder: Path, yours: Mapping[str, Any], verify: Verify) -> Fitte
     if items is not None:
         vectors = ItemVectors.restored(items, built)
     by_field = {name: encoders[at] for name, at in config["fields"].items()}
-    lexical, sentences = unpack(config.get("lexical"), tensors, REGISTRY), config.get("sentences", True)
+    lexical, sentences = unpack(config.get("lexical"), tensors, registry()), config.get("sentences", True)
     clicks = unpack(config["clicks"], tensors, {})
     arrived, clock = _load_arrivals(config.get("arrivals"), tensors, clicks)
     fitted = Fitted(
@@ -185,7 +140,7 @@ def load_fitted(folder: Path, yours: Mapping[str, Any], verify: Verify) -> Fitte
         clicks=clicks,
         arrived=arrived,
         clock=clock,
-        texts=unpack(config.get("texts"), tensors, REGISTRY),
+        texts=unpack(config.get("texts"), tensors, registry()),
         vectors=vectors,
     )
     return _with_whole_ranker(fitted, earlier).ready()
@@ -275,7 +230,7 @@ def _pack_part(part: Any, tensors: Tensors, name: str) -> Json:
 
 
 def _is_ours(part: Any) -> bool:
-    ours = REGISTRY.get(type(part).__name__) is type(part)
+    ours = registry().get(type(part).__name__) is type(part)
     return ours and (not isinstance(part, CachedEncoder | AdaptedEncoder | ReducedEncoder) or _is_ours(part.encoder))
 
 
@@ -285,7 +240,7 @@ def _unpack_part(packed: Json, tensors: Tensors, role: str, given: Any) -> Any:
             raise InvalidInputError(
                 f"`{role}` of load must be None: the folder holds the {role}, {packed['class']}; got {given!r}."
             )
-        return unpack(packed, tensors, REGISTRY)
+        return unpack(packed, tensors, registry())
     name = packed["yours"]
     if given is None or type(given).__name__ != name:
         raise SavedFolderError(

@@ -13,10 +13,10 @@ from torch import Tensor
 from coldstart._arrays import FloatArray, IntArray, as_matrix, check_between, unit_rows
 from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
+from coldstart.data.holdout import Fold, found
 from coldstart.errors import InvalidInputError
-from coldstart.training.folds import Fold, found
-from coldstart.training.maps import ResidualMap
-from coldstart.training.positives import Positives
+from coldstart.finetuning.pairs import Positives
+from coldstart.training.adapters import ResidualMap
 from coldstart.training.towers import Batch, Towers, batches
 
 STEPS = 30
