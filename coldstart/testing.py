@@ -14,15 +14,28 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, unit_rows
-from coldstart._component import Component
-from coldstart.base import Encoder, Features, Fuser, Index, Ranker, Users, VectorRanker
+from coldstart.base import (
+    BaseEncoder,
+    BaseFuser,
+    BaseIndex,
+    BaseRanker,
+    Encoder,
+    Features,
+    Fuser,
+    Index,
+    Ranker,
+    Users,
+    VectorRanker,
+    scores_of,
+    with_defaults,
+)
 from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions
 from coldstart.errors import ColdstartError
 from coldstart.recommender import Recommender
 
 
-class HashEncoder(Component):
+class HashEncoder(BaseEncoder):
     """Texts that share words get similar vectors: each word adds its own pseudo-random direction.
 
     Deterministic, offline, instant. Not for use on real items.
@@ -89,16 +102,16 @@ def check_encoder(encoder: Encoder, values: Sequence[Any] = ("a red apple", "a g
         Saying what the encoder does not do.
     """
     values = list(values)
-    if hasattr(encoder, "fit"):
-        _expect(encoder.fit(values) is encoder, "fit returns the encoder itself")
+    if with_defaults(encoder, BaseEncoder).learns:
+        _expect(with_defaults(encoder, BaseEncoder).fit(values) is encoder, "fit returns the encoder itself")
     vectors = encoder.encode(values)
     _expect_matrix(vectors, len(values), "encode(values)")
     again = encoder.encode([*values[::-1], values[0]])
     _expect(np.allclose(again[:-1][::-1], vectors, atol=1e-5), "a value's row does not depend on the other values")
     _expect(np.allclose(again[-1], vectors[0], atol=1e-5), "a repeated value gets the same row")
     _expect(encoder.encode([]).shape == (0, vectors.shape[1]), "encode([]) returns shape (0, dim)")
-    if hasattr(encoder, "encode_query"):
-        _expect(encoder.encode_query(values).shape == vectors.shape, "encode_query returns rows of the same width")
+    queries = with_defaults(encoder, BaseEncoder).encode_query(values)
+    _expect(queries.shape == vectors.shape, "encode_query returns rows of the same width")
 
 
 def check_fuser(fuser: Fuser) -> None:
@@ -122,8 +135,12 @@ def check_fuser(fuser: Fuser) -> None:
     _expect(not fused[missing.all(axis=1)].any(), "an item without any field is a row of zeros")
     part = fuser.fuse({n: v[:3] for n, v in fields.items()}, missing[:3])
     _expect(np.allclose(part, fused[:3], atol=1e-6), "an item's row does not depend on the other items")
-    if hasattr(fuser, "attend"):
-        _expect_matrix(fuser.attend(fields["a"][0], fields, missing), len(missing), "attend(query, fields, missing)")
+    if with_defaults(fuser, BaseFuser).attends:
+        _expect_matrix(
+            with_defaults(fuser, BaseFuser).attend(fields["a"][0], fields, missing),
+            len(missing),
+            "attend(query, fields, missing)",
+        )
 
 
 def check_ranker(ranker: Ranker | VectorRanker) -> None:
@@ -140,27 +157,27 @@ def check_ranker(ranker: Ranker | VectorRanker) -> None:
     _expect(ranker.fit(features, None) is ranker, "fit(features, None) works without clicks and returns the ranker")
     ranker.fit(features, clicks)
     likes, both, none = _users(liked=[0]), _users(liked=[0, 4]), _users(liked=[])
-    scores = _score(ranker, likes, features)
+    scores = scores_of(ranker, likes, features)
     _expect_matrix(scores, 1, "the scores")
     _expect(scores.shape == (1, len(features)), "there is one score per user and item")
     _expect(scores[0, 1:4].min() > scores[0, 4:8].max(), "who likes an item prefers items like it to others")
-    disliking = _score(ranker, _users(liked=[0], disliked=[1]), features)
+    disliking = scores_of(ranker, _users(liked=[0], disliked=[1]), features)
     _expect(disliking[0, 1] < scores[0, 1], "a dislike lowers the item's score")
-    together = _score(ranker, _join(likes, both, none), features)
+    together = scores_of(ranker, _join(likes, both, none), features)
     _expect(np.allclose(together[0], scores[0], atol=1e-4), "a user's scores do not depend on the other users")
     _expect(bool(np.isfinite(together).all()), "a user of whom nothing is known gets finite scores")
-    if isinstance(ranker, VectorRanker) and not hasattr(ranker, "refreshed"):
+    if isinstance(ranker, VectorRanker) and not with_defaults(ranker, BaseRanker).knows_positions:
         part, whole = ranker.item_vectors(features[:3]), ranker.item_vectors(features)
         _expect(np.allclose(part, whole[:3], atol=1e-6), "an item's vector does not depend on the other items")
     fewer = Features(features.dense[:6], None, features.missing[:6])  # type: ignore[index]
     there: Any = ranker
-    if hasattr(ranker, "refreshed"):
-        there = ranker.refreshed(fewer, csr_array(clicks[:, :6]), np.arange(6))
-        _expect(np.allclose(_score(ranker, likes, features), scores), "refreshed leaves the ranker as it was")
-    shape = _score(there, _users(liked=[0], n_items=6), fewer).shape
+    if with_defaults(ranker, BaseRanker).knows_positions:
+        there = with_defaults(ranker, BaseRanker).refreshed(fewer, csr_array(clicks[:, :6]), np.arange(6))
+        _expect(np.allclose(scores_of(ranker, likes, features), scores), "refreshed leaves the ranker as it was")
+    shape = scores_of(there, _users(liked=[0], n_items=6), fewer).shape
     _expect(shape == (1, 6), "other items than those of fit are scored")
     told = replace(features, exposure=np.array([1, 1, 1, 0, 1, 1, 1, 0.5], dtype=np.float32))
-    some = _score(ranker.fit(told, clicks), _users(liked=[0]), told)
+    some = scores_of(ranker.fit(told, clicks), _users(liked=[0]), told)
     _expect(bool(np.isfinite(some).all()), "items that came later, as their exposure says, get finite scores")
 
 
@@ -185,8 +202,8 @@ def check_index(index: Index) -> None:
     _expect(all(max(row) < 10 for row in allowed.positions), "only allowed positions come back")
     short = index.search(queries, 5, allow=np.arange(5), exclude=[np.array([0, 1])] * 4)
     _expect(all(sorted(row) == [2, 3, 4] for row in short.positions), "rows are short when filters leave fewer than k")
-    if hasattr(index, "extended"):
-        longer = index.build(vectors[:30]).extended(vectors[30:])
+    longer = with_defaults(index.build(vectors[:30]), BaseIndex).extended(vectors[30:])
+    if longer is not None:
         _expect(np.array_equal(longer.search(queries, 5).positions, expected), "extended adds vectors after the others")
         _expect(max(map(max, index.search(queries, 5).positions)) < 30, "extended leaves the index as it was")
     twins = index.build(np.ones((6, 8), dtype=np.float32)).search(np.ones((1, 8), dtype=np.float32), 3)
@@ -276,11 +293,3 @@ def _join(*users: Users) -> Users:
     )
     nothing = Features(np.zeros((len(users), 8), dtype=np.float32))
     return Users(history, disliked, nothing, nothing)
-
-
-def _score(ranker: Ranker | VectorRanker, users: Users, features: Features) -> FloatArray:
-    if isinstance(ranker, VectorRanker):
-        items = ranker.item_vectors(features)
-        dots: FloatArray = ranker.user_vectors(users, items) @ items.T
-        return dots
-    return ranker.score(users, features)

@@ -480,53 +480,55 @@ class TestExperts:
     @pytest.mark.parametrize("said", REQUESTS, ids=str)
     def test_shares_of_each_item_sum_to_1(self, hybrid, said):
         found = hybrid.recommend(**said, k=6)
-        assert [len(row) for row in found.experts] == [len(row) for row in found.item_ids]
-        for shares in found.experts[0]:
+        assert [len(row) for row in found.contributions] == [len(row) for row in found.item_ids]
+        for shares in found.contributions[0]:
             assert set(shares) <= {"lexical", "content", "collaborative", "popularity"}
             assert all(type(share) is float and 0.0 <= share <= 1.0 + 1e-6 for share in shares.values())
             assert sum(shares.values()) == pytest.approx(1.0, abs=1e-5)
 
     def test_a_batch_says_what_single_requests_say(self, hybrid):
         requests = [cs.Request(**said) for said in self.REQUESTS]
-        many = hybrid.recommend_many(requests, k=4).experts
+        many = hybrid.recommend_many(requests, k=4).contributions
         for row, said in zip(many, self.REQUESTS, strict=True):
-            for one, other in zip(row, hybrid.recommend(**said, k=4).experts[0], strict=True):
+            for one, other in zip(row, hybrid.recommend(**said, k=4).contributions[0], strict=True):
                 assert one == pytest.approx(other, abs=1e-4)
 
     def test_a_new_item_is_recommended_by_its_content(self, hybrid):
         found = hybrid.recommend(user="v0", candidates=["new"])
-        assert found.experts == [[{"lexical": 0.0, "content": 1.0, "collaborative": 0.0, "popularity": 0.0}]]
+        assert found.contributions == [[{"lexical": 0.0, "content": 1.0, "collaborative": 0.0, "popularity": 0.0}]]
 
     def test_words_of_a_query_have_a_share_where_they_match(self, hybrid):
         found = hybrid.recommend(query="tulip", k=9)
-        lexical = {item: shares["lexical"] for item, shares in zip(found.item_ids[0], found.experts[0], strict=True)}
+        lexical = {
+            item: shares["lexical"] for item, shares in zip(found.item_ids[0], found.contributions[0], strict=True)
+        }
         assert lexical["g1"] > 0.1
         assert max(lexical, key=lexical.get) == "g1"
 
     def test_of_someone_unknown_it_is_popularity_and_without_clicks_content(self, hybrid, rec, catalog):
         for made in (hybrid, rec):
-            assert made.recommend(k=2).experts == [[{"popularity": 1.0}, {"popularity": 1.0}]]
+            assert made.recommend(k=2).contributions == [[{"popularity": 1.0}, {"popularity": 1.0}]]
         alone = cs.Recommender(encoder=HashEncoder(), ranker=cs.HybridRanker()).fit(catalog)
-        assert alone.recommend(k=2).experts == [[{"content": 1.0}, {"content": 1.0}]]
+        assert alone.recommend(k=2).contributions == [[{"content": 1.0}, {"content": 1.0}]]
 
     @pytest.mark.parametrize("ranker", [cs.CosineRanker, cs.MLPRanker])
     def test_rankers_that_do_not_tell_have_none(self, catalog, clicks, ranker):
         rec = cs.Recommender(encoder=HashEncoder(), ranker=ranker()).fit(catalog, clicks)
-        assert rec.recommend(query="rose", k=3).experts == [[{}, {}, {}]]
+        assert rec.recommend(query="rose", k=3).contributions == [[{}, {}, {}]]
 
     def test_they_are_those_of_the_items_as_they_were_when_asked(self, hybrid):
         rec = copy.copy(hybrid)
         found = rec.recommend(user="u0", k=3)
-        before = copy.deepcopy(hybrid.recommend(user="u0", k=3).experts)
+        before = copy.deepcopy(hybrid.recommend(user="u0", k=3).contributions)
         rec.remove_items(found.item_ids[0])
-        assert found.experts == before
+        assert found.contributions == before
 
     def test_a_pickled_answer_leaves_the_model_behind(self, hybrid):
         found = hybrid.recommend(user="u0", k=3)
-        assert found.experts != [[{}, {}, {}]]
+        assert found.contributions != [[{}, {}, {}]]
         again = pickle.loads(pickle.dumps(found))
         assert again == found
-        assert again.experts == [[{}, {}, {}]]
+        assert again.contributions == [[{}, {}, {}]]
         assert len(pickle.dumps(found)) < 2_000
 
     @pytest.mark.parametrize("fuser", FUSERS)
@@ -534,7 +536,7 @@ class TestExperts:
         rec = cs.Recommender(encoder=HashEncoder(), fuser=FUSERS[fuser](), ranker=cs.HybridRanker()).fit(
             catalog, clicks
         )
-        for shares in rec.recommend(query="rose", user="u0", k=5).experts[0]:
+        for shares in rec.recommend(query="rose", user="u0", k=5).contributions[0]:
             assert sum(shares.values()) == pytest.approx(1.0, abs=1e-5)
 
 
@@ -545,7 +547,7 @@ class TestWords:
         return cs.Recommender(encoder=HashEncoder(), ranker=cs.HybridRanker(), **params).fit(catalog, clicks)
 
     def shares(self, rec, **said):
-        return [shares["lexical"] for shares in rec.recommend(**said, k=8).experts[0]]
+        return [shares["lexical"] for shares in rec.recommend(**said, k=8).contributions[0]]
 
     def test_an_item_of_which_nothing_is_said_owes_nothing_to_words(self, catalog):
         """Without clicks, and with the words of other items or none at all."""
@@ -567,7 +569,7 @@ class TestWords:
 
     def test_a_slip_of_the_pen_is_forgiven(self, catalog):
         found = self.hybrid(catalog).recommend(query="garden tullip", k=4)
-        lexical = {item: shares["lexical"] for item, shares in zip(ids_of(found), found.experts[0], strict=True)}
+        lexical = {item: shares["lexical"] for item, shares in zip(ids_of(found), found.contributions[0], strict=True)}
         assert all(item[0] == "g" for item in lexical)
         assert max(lexical, key=lexical.get) == "g1"
 

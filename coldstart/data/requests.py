@@ -1,6 +1,7 @@
 """What is asked of a recommender and what comes back."""
 
 import html
+import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
@@ -64,7 +65,8 @@ class Request:
         return f"Request({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
 
 
-Experts: TypeAlias = list[list[dict[str, float]]]
+Shares: TypeAlias = list[list[dict[str, float]]]
+"""Of each item of each row: the share of each source, by its name."""
 
 
 class Recommendation(NamedTuple):
@@ -86,8 +88,8 @@ class Recommendations:
         Comparable within a row.
     titles : mapping of item id to str
         A text to show beside an id.
-    voices, fitting : callable or None
-        Make ``experts`` and ``fits``, when they are asked for.
+    sharing, fitting : callable or None
+        Make ``contributions`` and ``fits``, when they are asked for.
 
     Examples
     --------
@@ -102,7 +104,7 @@ class Recommendations:
     item_ids: list[list[Hashable]]
     scores: list[list[float]]
     titles: Mapping[Hashable, str]
-    voices: Callable[[], Experts] | None = field(default=None, compare=False)
+    sharing: Callable[[], Shares] | None = field(default=None, compare=False)
     fitting: Callable[[], list[bool]] | None = field(default=None, compare=False)
 
     @property
@@ -115,13 +117,19 @@ class Recommendations:
         return [True] * len(self) if self.fitting is None else self.fitting()
 
     @property
-    def experts(self) -> Experts:
-        """How much each expert has said of each item: a dict of shares that sum to 1, empty where a ranker has none.
+    def contributions(self) -> Shares:
+        """How much each source brought to each item's score: shares that sum to 1, none where a ranker cannot tell.
 
         "lexical": exact words of the query or profile; "content": text, of the query or of items that are liked;
         "collaborative": clicks; "popularity".
         """
-        return [[{} for _ in row] for row in self.item_ids] if self.voices is None else self.voices()
+        return [[{} for _ in row] for row in self.item_ids] if self.sharing is None else self.sharing()
+
+    @property
+    def experts(self) -> Shares:
+        """The former name of ``contributions``."""
+        warnings.warn("Recommendations.experts is now `contributions`.", DeprecationWarning, stacklevel=2)
+        return self.contributions
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.item_ids, self.scores, self.titles)  # a copy elsewhere leaves the model behind

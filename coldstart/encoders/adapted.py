@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from coldstart._arrays import FloatArray, unit_rows
-from coldstart.base import Encoder
+from coldstart.base import BaseEncoder, Encoder, with_defaults
 from coldstart.encoders._around import Around
 from coldstart.encoders.cached import CachedEncoder
 from coldstart.errors import InvalidInputError
@@ -54,12 +54,13 @@ class AdaptedEncoder(Around, saved=True):
 
     def encode_query(self, values: Sequence[Any], /) -> FloatArray:
         """Return one row per query, moved as items are."""
-        return self._moved(getattr(self.encoder, "encode_query", self.encoder.encode)(values))
+        return self._moved(with_defaults(self.encoder, BaseEncoder).encode_query(values))
 
     def identity(self) -> str:
         """Name everything a vector depends on."""
-        inner: Any = self.encoder.encoder if isinstance(self.encoder, CachedEncoder) else self.encoder
-        if not hasattr(inner, "identity"):
+        inner = self.encoder.encoder if isinstance(self.encoder, CachedEncoder) else self.encoder
+        identity = with_defaults(inner, BaseEncoder).identity
+        if identity is None:
             raise InvalidInputError(
                 f"`encoder` of AdaptedEncoder must have an identity() method to be cached; got {inner!r}. "
                 "Give the cache a name: CachedEncoder(..., identity='a name that changes when the vectors do')."
@@ -67,7 +68,7 @@ class AdaptedEncoder(Around, saved=True):
         weights = hashlib.sha256()
         for part in (getattr(self, "mean_", np.zeros(0)), *getattr(self, "map_", {}).values()):
             weights.update(np.ascontiguousarray(part).tobytes())
-        return f"AdaptedEncoder {weights.hexdigest()} of {inner.identity()}"
+        return f"AdaptedEncoder {weights.hexdigest()} of {identity()}"
 
     def _moved(self, vectors: FloatArray) -> FloatArray:
         if not hasattr(self, "map_"):

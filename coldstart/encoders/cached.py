@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from coldstart._arrays import FloatArray, as_matrix, blocks
-from coldstart.base import Encoder
+from coldstart.base import BaseEncoder, Encoder, with_defaults
 from coldstart.encoders._around import Around
 from coldstart.errors import InvalidInputError, SavedFolderError
 
@@ -75,7 +75,7 @@ class CachedEncoder(Around, saved=True):
 
     def encode_query(self, values: Sequence[Any], /) -> FloatArray:
         """Encode queries with the encoder itself."""
-        return getattr(self.encoder, "encode_query", self.encoder.encode)(values)
+        return with_defaults(self.encoder, BaseEncoder).encode_query(values)
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
@@ -92,19 +92,20 @@ class CachedEncoder(Around, saved=True):
             ) from error
 
     def _identity(self) -> str:
-        if hasattr(self.encoder, "fit"):
+        encoder = with_defaults(self.encoder, BaseEncoder)
+        if encoder.learns:
             raise InvalidInputError(
                 f"`encoder` of CachedEncoder must not learn from the catalogue; got {self.encoder!r}, which has a fit. "
                 "Use it without a cache."
             )
         if self.identity is not None:
-            return self.identity
-        if not hasattr(self.encoder, "identity"):
+            return str(self.identity)
+        if encoder.identity is None:
             raise InvalidInputError(
                 f"`encoder` of CachedEncoder must have an identity() method; got {self.encoder!r}. "
                 "Pass identity='a name that changes when the vectors do'."
             )
-        return str(self.encoder.identity())
+        return str(encoder.identity())
 
 
 def _key(value: Any, row: int) -> bytes:

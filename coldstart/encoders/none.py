@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from coldstart._arrays import FloatArray
-from coldstart._component import Component
+from coldstart.base import BaseEncoder
 
 
-class NoEncoder(Component, saved=True):
+class NoEncoder(BaseEncoder, saved=True):
     """Read nothing: every value gets the row of zeros that says "nothing known".
 
     Saves a collaborative filter the time to encode texts it does not look at.

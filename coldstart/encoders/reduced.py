@@ -8,7 +8,7 @@ import numpy as np
 from typing_extensions import Self
 
 from coldstart._arrays import FloatArray, blocks, check_between, unit_rows
-from coldstart.base import Encoder
+from coldstart.base import BaseEncoder, Encoder, with_defaults
 from coldstart.encoders._around import Around
 from coldstart.errors import InvalidInputError, NotFittedError
 
@@ -66,9 +66,10 @@ class ReducedEncoder(Around, saved=True):
                 f"`method` of ReducedEncoder must be one of {', '.join(METHODS)}; got {self.method!r}."
             )
         check_between("dim", self.dim, 1, 1_000_000)
-        learner: Any = copy.deepcopy(self.encoder) if hasattr(self.encoder, "fit") else self.encoder
-        if learner is not self.encoder:
-            learner.fit(values)
+        learner = self.encoder
+        if with_defaults(self.encoder, BaseEncoder).learns:
+            learner = copy.deepcopy(self.encoder)
+            with_defaults(learner, BaseEncoder).fit(values)
         vectors = unit_rows(learner.encode(values))
         self._check_width(vectors)
         parts = (vectors[block].astype(np.float64) for block in blocks(len(vectors), 8192))
@@ -96,8 +97,7 @@ class ReducedEncoder(Around, saved=True):
 
     def encode_query(self, values: Sequence[Any], /) -> FloatArray:
         """Return one row per query, reduced as items are."""
-        inner = self._inner
-        return self._reduced(getattr(inner, "encode_query", inner.encode)(values))
+        return self._reduced(with_defaults(self._inner, BaseEncoder).encode_query(values))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ReducedEncoder":
         return self.around(self.encoder)  # its weights are large, and fit does not change it

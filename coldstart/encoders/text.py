@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from coldstart._arrays import FloatArray, IntArray, check_between, unit_rows
-from coldstart._component import Component
 from coldstart._progress import progress_bar
+from coldstart.base import BaseEncoder
 from coldstart.encoders._recent import RecentVectors
 from coldstart.encoders._texts import checked_texts
 from coldstart.encoders.transformer.language_model import LanguageModel
@@ -29,7 +29,7 @@ QUERIES = 1024
 """Queries whose vectors are kept in memory."""
 
 
-class TextEncoder(Component, saved=True):
+class TextEncoder(BaseEncoder, saved=True):
     """Encode text with a pretrained language model: BERT-like, decoder-only (GPT, Qwen) or the encoder of a T5.
 
     The model is loaded at the first use. Repeated texts are encoded once; texts of like length share a batch. On

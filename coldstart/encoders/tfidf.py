@@ -10,15 +10,15 @@ from scipy.sparse.linalg import norm
 from typing_extensions import Self
 
 from coldstart._arrays import Csr, FloatArray, check_between, unit_rows
-from coldstart._component import Component
 from coldstart._svd import right_singular_vectors
+from coldstart.base import BaseEncoder
 from coldstart.encoders._texts import checked_texts
 from coldstart.errors import InvalidInputError
 
 _WORD = re.compile(r"\w\w+")
 
 
-class TfidfEncoder(Component, saved=True):
+class TfidfEncoder(BaseEncoder, saved=True):
     """Encode text by its words, learned from the catalogue: the baseline that needs no download.
 
     Term weights are ``(1 + log tf) * (1 + log((1 + n) / (1 + df)))``, rows of length one, projected on the

@@ -7,7 +7,7 @@ import numpy as np
 
 from coldstart._arrays import FloatArray
 from coldstart._component import Component
-from coldstart.base import Encoder
+from coldstart.base import BaseEncoder, Encoder, with_defaults
 from coldstart.pipeline.parts import checked_encoder, named_part
 from coldstart.recommender import Recommender
 
@@ -30,14 +30,14 @@ class Remembered(Component):
 
     def encode_query(self, values: Sequence[Any], /) -> FloatArray:
         """Encode queries with the encoder itself."""
-        return getattr(self.encoder, "encode_query", self.encoder.encode)(values)
+        return with_defaults(self.encoder, BaseEncoder).encode_query(values)
 
 
 def remembering(recommender: Recommender, known: dict[int, Remembered]) -> Recommender:
     """The same recommender, its encoders sharing what they encoded; one that learns does so anew."""
 
     def wrap(encoder: Any) -> Any:
-        if hasattr(encoder, "fit") or isinstance(encoder, Remembered):
+        if isinstance(encoder, Remembered) or with_defaults(encoder, BaseEncoder).learns:
             return encoder
         return known.setdefault(id(encoder), Remembered(encoder))  # which keeps the encoder, and so its id, alive
 

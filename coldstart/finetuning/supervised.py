@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from coldstart._arrays import Csr, FloatArray, Rng, as_matrix, check_between, generator, unit_rows
-from coldstart.base import Encoder
+from coldstart.base import BaseEncoder, Encoder, with_defaults
 from coldstart.data.catalog import Catalog
 from coldstart.data.holdout import Fold, cut
 from coldstart.data.interactions import Interactions
@@ -193,7 +193,7 @@ def _nothing_hidden(clicks: Csr) -> Fold:
 
 
 def _centred(encoder: Any, queries: Sequence[str], mean: FloatArray) -> FloatArray:
-    encoded = getattr(encoder, "encode_query", encoder.encode)(list(queries))
+    encoded = with_defaults(encoder, BaseEncoder).encode_query(list(queries))
     return unit_rows(unit_rows(as_matrix(encoded, "vectors of the encoder")) - mean)
 
 

@@ -7,7 +7,7 @@ from scipy.special import softmax
 from typing_extensions import Self
 
 from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, check_between, unit_rows
-from coldstart._component import Component
+from coldstart.base import BaseFuser
 from coldstart.fusers._attention import learn_attention
 from coldstart.fusers._fields import centred_fields, check_fields, check_one_space, shares, sum_weighted
 
@@ -15,7 +15,7 @@ PRIOR_ROWS = 10
 """Rows of zeros that a mean is blended with: matters for small catalogues only."""
 
 
-class AttentionFuser(Component, saved=True):
+class AttentionFuser(BaseFuser, saved=True):
     """Average the fields of an item by attention: those nearest to the query count most.
 
     Without a query the fields attend to the item's own centre (the mean of its fields), which

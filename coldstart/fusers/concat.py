@@ -6,11 +6,11 @@ import numpy as np
 from typing_extensions import Self
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, unit_rows
-from coldstart._component import Component
+from coldstart.base import BaseFuser
 from coldstart.fusers._fields import Weights, check_fields, settle_weights, shares
 
 
-class ConcatFuser(Component, saved=True):
+class ConcatFuser(BaseFuser, saved=True):
     """Put the field vectors side by side, so that a dot product is a weighted mean of field cosines.
 
     Field f of item i is scaled by the square root of its share ``w_f / sum of w over the fields i has``:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing_extensions import Self
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, unit_rows
-from coldstart._component import Component
+from coldstart.base import BaseFuser
 from coldstart.fusers._fields import Weights, check_fields, check_one_space, settle_weights, shares, sum_weighted
 
 
-class WeightedFuser(Component, saved=True):
+class WeightedFuser(BaseFuser, saved=True):
     """Average the field vectors of an item, each of length one, over the fields it has.
 
     All fields must come from one space (the same encoder). The result is as wide as one field.

@@ -7,9 +7,8 @@ import numpy as np
 from typing_extensions import Self
 
 from coldstart._arrays import BoolArray, FloatArray, IntArray, as_matrix, blocks
-from coldstart._component import Component
 from coldstart._rows import Rows
-from coldstart.base import Hits
+from coldstart.base import BaseIndex, Hits
 from coldstart.errors import InvalidInputError
 from coldstart.index.codes import Codes, agrees, as_arrays, grown, of_arrays
 from coldstart.index.plain import longest, plain_search
@@ -34,7 +33,7 @@ LIMIT = 4096
 DTYPES = ("auto", "float32", "int8")
 
 
-class ExactIndex(Component, saved=True):
+class ExactIndex(BaseIndex, saved=True):
     """Compare every query with every vector; no approximation, nothing to tune.
 
     A score is the dot product added up in double precision and rounded to float32 once, so that it does not depend

@@ -7,10 +7,9 @@ import numpy as np
 from typing_extensions import Self
 
 from coldstart._arrays import BoolArray, FloatArray, IntArray, as_matrix, check_between
-from coldstart._component import Component
 from coldstart._extras import require
 from coldstart._rows import Rows
-from coldstart.base import Hits
+from coldstart.base import BaseIndex, Hits
 from coldstart.errors import InvalidInputError
 from coldstart.index.dots import best_of, pair_dots
 from coldstart.index.plain import SPARE, longest, plain_search
@@ -20,7 +19,7 @@ KINDS = ("flat", "hnsw", "ivf")
 SAMPLE = 100
 
 
-class FaissIndex(Component, saved=True):
+class FaissIndex(BaseIndex, saved=True):
     """Search with FAISS: exact ("flat"), in a graph ("hnsw") or in the nearest of some lists ("ivf").
 
     "hnsw" and "ivf" may miss vectors: ``recall_`` says how many, on a sample of the vectors themselves. What they

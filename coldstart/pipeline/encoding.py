@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from coldstart._arrays import FloatArray, IntArray, as_matrix
-from coldstart.base import Encoder
+from coldstart.base import BaseEncoder, Encoder, with_defaults
 from coldstart.data.catalog import Catalog
 from coldstart.errors import InvalidInputError
 
@@ -16,10 +16,11 @@ def fit_encoders(catalog: Catalog, encoders: Mapping[str, Encoder]) -> dict[str,
     """Fit copies of the encoders that learn, each once on all its fields; others are used as they are."""
     fitted: dict[int, Encoder] = {}
     for encoder, names in _fields_of(encoders):
-        learner: Any = copy.deepcopy(encoder) if hasattr(encoder, "fit") else encoder
-        if learner is not encoder:
-            learner.fit([value for name in names for value in _present(catalog, name)[1]])
-        fitted[id(encoder)] = learner
+        fitted[id(encoder)] = encoder
+        if with_defaults(encoder, BaseEncoder).learns:
+            values = [value for name in names for value in _present(catalog, name)[1]]
+            fitted[id(encoder)] = learner = copy.deepcopy(encoder)
+            with_defaults(learner, BaseEncoder).fit(values)
     return {name: fitted[id(encoder)] for name, encoder in encoders.items()}
 
 
@@ -41,8 +42,8 @@ def encode_queries(texts: Sequence[str], encoders: Mapping[str, Encoder]) -> dic
     """Encode texts as every field would say them, {field: (m, d)}."""
     fields: dict[str, FloatArray] = {}
     for encoder, names in _fields_of(encoders):
-        encode = getattr(encoder, "encode_query", encoder.encode)
-        fields |= dict.fromkeys(names, checked_vectors(encode(list(texts)), len(texts), encoder))
+        vectors = with_defaults(encoder, BaseEncoder).encode_query(list(texts))
+        fields |= dict.fromkeys(names, checked_vectors(vectors, len(texts), encoder))
     return {name: fields[name] for name in encoders}
 
 

@@ -18,13 +18,15 @@ from coldstart._arrays import Csr
 from coldstart._component import SAVED, Component
 from coldstart._rows import Rows
 from coldstart._tensors import read_tensors, write_tensors
-from coldstart.base import Encoder
+from coldstart.base import BaseEncoder, BaseRanker, Encoder, with_defaults
 from coldstart.data.catalog import Catalog
 from coldstart.data.cells import Cells
 from coldstart.data.ids import Ids
+from coldstart.encoders._around import innermost
 from coldstart.encoders.adapted import AdaptedEncoder
 from coldstart.encoders.cached import CachedEncoder
 from coldstart.encoders.reduced import ReducedEncoder
+from coldstart.encoders.text import TextEncoder
 from coldstart.errors import ColdstartWarning, InvalidInputError, SavedFolderError
 from coldstart.pipeline.state import Fitted, Parts
 from coldstart.pipeline.vectors import ItemVectors
@@ -61,9 +63,7 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool, compact:
     """Write a folder of readable files; see ``Recommender.save``."""
     tensors: Tensors = {}
     fitted = fitted.compacted()
-    ranker: Any = fitted.parts.ranker
-    if compact and hasattr(ranker, "compacted"):
-        ranker = ranker.compacted()
+    ranker = with_defaults(fitted.parts.ranker, BaseRanker).compacted() if compact else fitted.parts.ranker
     encoders = _distinct(fitted.parts.encoders)
     inside = [f"encoder_{at}" if include_encoder or _lies_in(e, folder) else None for at, e in enumerate(encoders)]
     parts = fitted.parts
@@ -94,8 +94,8 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool, compact:
         "added": catalog.added,
         "columns": {"is": "dict", "items": columns},
     }
-    whole = {"items": catalog.item_ids.rows.whole(), "users": fitted.people.rows.whole()}
-    ids = {name: _packed(value, tensors, f"ids of {name}") for name, value in whole.items()}
+    both = {"items": catalog.item_ids.rows.whole(), "users": fitted.people.rows.whole()}
+    ids = {name: _packed(value, tensors, f"ids of {name}") for name, value in both.items()}
     files: dict[str, Any] = {
         "weights.safetensors": lambda path: write_tensors(tensors, path),
         "ids.json": lambda path: write_json(ids, path),
@@ -117,7 +117,7 @@ def load_fitted(folder: Path, yours: Mapping[str, Any], verify: Verify) -> Fitte
         at: _unpack_part(config["encoders"][at], tensors, "encoder", given.get(name))
         for name, at in config["fields"].items()
     }
-    encoders = {at: e.opened(place) if hasattr(e, "opened") else e for at, e in encoders.items()}
+    encoders = {at: with_defaults(encoder, BaseEncoder).opened(place) for at, encoder in encoders.items()}
     earlier = _of_earlier_form(config["ranker"])
     if earlier:
         config["ranker"] = {**config["ranker"], "state": pack({}, {}, "")}
@@ -143,7 +143,7 @@ def load_fitted(folder: Path, yours: Mapping[str, Any], verify: Verify) -> Fitte
         texts=unpack(config.get("texts"), tensors, registry()),
         vectors=vectors,
     )
-    return _with_whole_ranker(fitted, earlier).ready()
+    return _with_ranker(fitted, earlier).ready()
 
 
 def _of_earlier_form(ranker: Json) -> bool:
@@ -151,7 +151,7 @@ def _of_earlier_form(ranker: Json) -> bool:
     return ranker.get("class") == "HybridRanker" and "settings_" in dict(ranker["state"]["items"])
 
 
-def _with_whole_ranker(fitted: Fitted, earlier: bool) -> Fitted:
+def _with_ranker(fitted: Fitted, earlier: bool) -> Fitted:
     """Fit again what a folder does not hold: weights that were left out to save room, or all of an earlier form."""
     ranker: Any = fitted.parts.ranker
     if earlier:
@@ -161,12 +161,12 @@ def _with_whole_ranker(fitted: Fitted, earlier: bool) -> Fitted:
             ColdstartWarning,
             stacklevel=4,
         )
-        whole = ranker.fit(fitted.features, fitted.clicks)
-    elif hasattr(ranker, "restored"):
-        whole = ranker.restored(fitted.features, fitted.clicks)
+        again = ranker.fit(fitted.features, fitted.clicks)
+    elif with_defaults(ranker, BaseRanker).restores:
+        again = ranker.restored(fitted.features, fitted.clicks)
     else:
         return fitted
-    return replace(fitted, parts=replace(fitted.parts, ranker=whole))
+    return replace(fitted, parts=replace(fitted.parts, ranker=again))
 
 
 def _load_catalog(place: Path, tensors: Tensors) -> tuple[Catalog, Ids]:
@@ -204,20 +204,15 @@ def _distinct(encoders: Mapping[str, Encoder]) -> list[Any]:
 
 def _has_weights(encoder: Any) -> bool:
     """Whether it is an encoder of ours with weights of its own, to be referred to or copied."""
-    return _is_ours(encoder) and hasattr(_innermost(encoder), "copy_weights")
-
-
-def _innermost(encoder: Any) -> Any:
-    """The encoder that others are around."""
-    while hasattr(encoder, "encoder"):
-        encoder = encoder.encoder
-    return encoder
+    return _is_ours(encoder) and with_defaults(innermost(encoder), BaseEncoder).has_weights
 
 
 def _lies_in(encoder: Any, folder: Path) -> bool:
     """Whether its weights are in the folder, which will be replaced: then they are copied again."""
-    model = getattr(_innermost(encoder), "model", None)
-    return isinstance(model, str) and Path(model).resolve().is_relative_to(folder.resolve()) and Path(model).is_dir()
+    inner = innermost(encoder)
+    if not isinstance(inner, TextEncoder) or not isinstance(inner.model, str):
+        return False
+    return Path(inner.model).resolve().is_relative_to(folder.resolve()) and Path(inner.model).is_dir()
 
 
 def _as_saved(encoder: Any, inside: str | None) -> Any:

@@ -11,8 +11,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from coldstart._arrays import Csr, FloatArray, IntArray, check_between
-from coldstart.base import Features, Hits, Ranker, Users, VectorRanker
-from coldstart.data.requests import Experts, Recommendations, Request
+from coldstart.base import BaseFuser, BaseRanker, Features, Hits, Ranker, Users, VectorRanker, scores_of, with_defaults
+from coldstart.data.requests import Recommendations, Request, Shares
 from coldstart.data.tables import id_tuple, some
 from coldstart.data.where import Where, matching
 from coldstart.errors import UnknownIdError
@@ -72,39 +72,38 @@ def _answer(
         [[ids[at] for at in positions.tolist()] for positions in found],
         [scores.tolist() for _, scores in rows],
         {item_id: str(title) for item_id, title in titles if title is not None},
-        cache(partial(_experts, fitted, requests, found)),
+        cache(partial(_contributions, fitted, requests, found)),
         cache(partial(_fits, fitted, requests)),
     )
 
 
 def _fits(fitted: Fitted, requests: Sequence[Request]) -> list[bool]:
     """Whether some item answers the texts of each request; users are read again, as below."""
-    ranker: Any = fitted.parts.ranker
-    if not hasattr(ranker, "answers"):
-        return [True] * len(requests)
+    ranker = with_defaults(fitted.parts.ranker, BaseRanker)
     answered: list[bool] = ranker.answers(read_users(fitted, requests), fitted.features).tolist()
     return answered
 
 
-def _experts(fitted: Fitted, requests: Sequence[Request], rows: Sequence[IntArray]) -> Experts:
-    """What ``experts_of`` says; users are read again, which an answer need not keep until then."""
-    return experts_of(fitted, read_users(fitted, requests), rows)
+def _contributions(fitted: Fitted, requests: Sequence[Request], rows: Sequence[IntArray]) -> Shares:
+    """What ``shares_of`` says; users are read again, which an answer need not keep until then."""
+    return shares_of(fitted, read_users(fitted, requests), rows)
 
 
-def experts_of(fitted: Fitted, users: Users, rows: Sequence[IntArray]) -> Experts:
-    """Return how much each expert of the ranker has said of the items of each row, shares that sum to 1."""
-    ranker: Any = fitted.parts.ranker
-    found: Experts = []
+def shares_of(fitted: Fitted, users: Users, rows: Sequence[IntArray]) -> Shares:
+    """Return how much each source brought to the scores of the items of each row, shares that sum to 1."""
+    ranker = with_defaults(fitted.parts.ranker, BaseRanker)
+    shares: Shares = []
     for row, positions in enumerate(rows):
-        if not (getattr(ranker, "answers_nobody", False) or _is_known(users, row)):
-            shares = {"popularity" if fitted.clicks.nnz else "content": 1.0}
-            found.append([dict(shares) for _ in positions])
-        elif hasattr(ranker, "voices"):
-            said = ranker.voices(users[[row]], fitted.features)[:, 0, positions]
-            found.append([dict(zip(ranker.experts, column, strict=True)) for column in said.T.tolist()])
+        if not (ranker.answers_nobody or _is_known(users, row)):
+            shares.append([{"popularity" if fitted.clicks.nnz else "content": 1.0} for _ in positions])
+            continue
+        brought = ranker.contributions(users[[row]], fitted.features)  # one user at a time: all items have shares
+        if brought is None:
+            shares.append([{} for _ in positions])
         else:
-            found.append([{} for _ in positions])
-    return found
+            by_item = brought.shares[:, 0, positions].T.tolist()
+            shares.append([dict(zip(brought.sources, of_item, strict=True)) for of_item in by_item])
+    return shares
 
 
 def read_users(fitted: Fitted, requests: Sequence[Request]) -> Users:
@@ -171,9 +170,7 @@ def _place_texts(fitted: Fitted, texts: Sequence[str | None]) -> Features:
         return Features(np.broadcast_to(np.float32(0.0), (len(texts), fitted.dim)))
     said = [cast(str, texts[row]) for row in told]
     fields = encode_queries(said, fitted.parts.encoders)
-    fuser: Any = fitted.parts.fuser
-    present = np.zeros((len(told), len(fields)), dtype=bool)
-    dense = fuser.fuse_query(fields) if hasattr(fuser, "fuse_query") else fuser.fuse(fields, present)
+    dense = with_defaults(fitted.parts.fuser, BaseFuser).fuse_query(fields)
     sparse, read = (None, None) if fitted.texts is None else fitted.texts.asked(said, fields)
     if len(told) == len(texts):
         return Features(dense, sparse, None, read)
@@ -216,8 +213,8 @@ def _rank(
     excluded: list[IntArray],
 ) -> list[tuple[IntArray, FloatArray]]:
     """Positions and scores of each request, by what is known of it."""
-    attends = hasattr(fitted.parts.fuser, "attend")
-    for_nobody = getattr(fitted.parts.ranker, "answers_nobody", False)
+    attends = with_defaults(fitted.parts.fuser, BaseFuser).attends
+    for_nobody = with_defaults(fitted.parts.ranker, BaseRanker).answers_nobody
     rows: list[Any] = [None] * len(requests)
     together = []
     for row, request in enumerate(requests):
@@ -238,8 +235,7 @@ def _ranked(fitted: Fitted, users: Users, k: int, allow: IntArray | None, exclud
     ranker = fitted.parts.ranker
     if fitted.vectors is not None:
         return fitted.vectors.search(cast(VectorRanker, ranker), users, k, allow, excluded)
-    best: Any = getattr(ranker, "best", None)
-    found: Hits | None = best and best(users, fitted.features, k, allow, excluded)
+    found = with_defaults(ranker, BaseRanker).best(users, fitted.features, k, allow, excluded)
     return found or scored(ranker, users, fitted.features, k, allow, excluded)
 
 
@@ -253,20 +249,12 @@ def scored(
 ) -> Hits:
     """Rank by the scores of given features, one block of users at a time."""
 
-    def scores_of(block: slice) -> FloatArray:
-        scores = _scores(ranker, users[block], features)
+    def of_block(block: slice) -> FloatArray:
+        scores = scores_of(ranker, users[block], features)
         return np.array(scores if allow is None else scores[:, allow], dtype=np.float32)
 
-    workers = (os.cpu_count() or 1) if getattr(ranker, "scores_in_threads", False) else 1
-    return top_k(scores_of, len(users), len(features), k, allow, excluded, workers)
-
-
-def _scores(ranker: Ranker | VectorRanker, users: Users, features: Features) -> FloatArray:
-    if not isinstance(ranker, VectorRanker):
-        return ranker.score(users, features)
-    items = ranker.item_vectors(features)
-    scores: FloatArray = ranker.user_vectors(users, items) @ items.T
-    return scores
+    workers = (os.cpu_count() or 1) if with_defaults(ranker, BaseRanker).scores_in_threads else 1
+    return top_k(of_block, len(users), len(features), k, allow, excluded, workers)
 
 
 def _attended(
@@ -275,8 +263,7 @@ def _attended(
     """Rank for one request with the items as its query sees them."""
     encoded = encode_queries([query], fitted.parts.encoders)
     focus = next(iter(encoded.values()))[0]
-    fuser: Any = fitted.parts.fuser
-    missing = fitted.catalog.missing
+    fuser, missing = with_defaults(fitted.parts.fuser, BaseFuser), fitted.catalog.missing
     dense = fuser.attend(focus, {name: rows.whole() for name, rows in fitted.fields.items()}, missing)
     features = fitted.features_of(dense, missing)
     positions, scores = scored(fitted.parts.ranker, user, features, k, allow, [excluded])

@@ -8,7 +8,7 @@ import copy
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,18 @@ from scipy.sparse import csr_array
 
 from coldstart._arrays import BLOCK_ROWS, BoolArray, Csr, FloatArray, IntArray, as_matrix, in_blocks
 from coldstart._rows import Rows
-from coldstart.base import Encoder, Features, Fuser, Hits, Index, Ranker, VectorRanker
+from coldstart.base import (
+    BaseFuser,
+    BaseRanker,
+    Encoder,
+    Features,
+    Fuser,
+    Hits,
+    Index,
+    Ranker,
+    VectorRanker,
+    with_defaults,
+)
 from coldstart.data.catalog import Catalog
 from coldstart.data.ids import Ids
 from coldstart.data.interactions import Interactions
@@ -150,10 +161,11 @@ class Fitted:
     @cached_property
     def by_likeness(self) -> "Fitted":
         """The same with a ranker that leaves popularity out."""
-        ranker: Any = self.parts.ranker
-        if not hasattr(ranker, "by_likeness"):
+        ranker = self.parts.ranker
+        like = with_defaults(ranker, BaseRanker).by_likeness()
+        if like is ranker:
             return self
-        return replace(self, parts=replace(self.parts, ranker=ranker.by_likeness()), known=self.features)
+        return replace(self, parts=replace(self.parts, ranker=like), known=self.features)
 
     @cached_property
     def titles(self) -> Titles:
@@ -167,7 +179,7 @@ class Fitted:
         ranker, features = self.parts.ranker, self.features
         if not isinstance(ranker, VectorRanker):
             return replace(self, known=features)
-        size = len(features) if hasattr(ranker, "refreshed") else BLOCK_ROWS
+        size = len(features) if with_defaults(ranker, BaseRanker).knows_positions else BLOCK_ROWS
         made = in_blocks(lambda block: ranker.item_vectors(features[block]), len(features), size)
         return replace(self, vectors=ItemVectors.of(made, self.parts.index), known=None)
 
@@ -229,7 +241,7 @@ class Fitted:
         changed = replace(changed, fields=fields, vectors=None, known=None)
         fresh = changed.features_at(rows) if len(rows) else None
         ranker, index = self.parts.ranker, self.parts.index
-        if self.vectors is not None and not hasattr(ranker, "refreshed"):
+        if self.vectors is not None and not with_defaults(ranker, BaseRanker).knows_positions:
             made = self.vectors.rows.take(rows) if fresh is None else cast(VectorRanker, ranker).item_vectors(fresh)
             return replace(changed, vectors=self.vectors.edited(edit, made, index))
         dense = self.features.dense
@@ -239,8 +251,8 @@ class Fitted:
 
     def _refreshed(self, origin: Callable[[], IntArray]) -> "Fitted":
         """Tell a ranker that knows items by position where they are now: ``origin`` is where they were, -1 new."""
-        ranker: Any = self.parts.ranker
-        if not hasattr(ranker, "refreshed"):
+        ranker = with_defaults(self.parts.ranker, BaseRanker)
+        if not ranker.knows_positions:
             return self.ready()
         parts = replace(self.parts, ranker=ranker.refreshed(self.features, self.clicks, origin()))
         return replace(self, parts=parts, vectors=None, known=self.features).ready()
@@ -262,9 +274,9 @@ def fit_parts(
     learn_from = clicks if clicks.nnz else None
     fuser = copy.deepcopy(parts.fuser).fit(fields, catalog.missing, learn_from)
     ranker = copy.deepcopy(parts.ranker)
-    reads_words = getattr(ranker, "reads_words", False)
-    weights = getattr(fuser, "query_weights_", None)
-    texts = Texts.of(catalog, fields, encoders, parts.lexical, weights) if reads_words else None
+    texts = None
+    if with_defaults(ranker, BaseRanker).reads_words:
+        texts = Texts.of(catalog, fields, encoders, parts.lexical, with_defaults(fuser, BaseFuser).query_weights_)
     parts = replace(parts, encoders=encoders, fuser=fuser, ranker=ranker)
     rows = {name: Rows.of(vectors) for name, vectors in fields.items()}
     clock = 0.0 if interactions is None else float(len(interactions))

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from coldstart._arrays import Csr, FloatArray, IntArray
 from coldstart._rows import Rows
-from coldstart.base import Hits, Index, Users, VectorRanker
+from coldstart.base import BaseIndex, Hits, Index, Users, VectorRanker, with_defaults
 
 Edit: TypeAlias = Callable[[Rows, FloatArray], Rows]
 """What a change of the catalogue does to rows, given what is new in it."""
@@ -43,19 +43,15 @@ class ItemVectors:
     @classmethod
     def restored(cls, vectors: FloatArray, index: Any) -> "ItemVectors":
         """Put vectors into an index that knew them before they were saved; one that cannot tell is built anew."""
-        if hasattr(index, "restored"):
-            return cls(Rows.of(vectors), index.restored(vectors))
-        return cls.of(vectors, index)
+        return cls(Rows.of(vectors), with_defaults(index, BaseIndex).restored(vectors))
 
     def edited(self, edit: Edit, new: FloatArray, index: Index) -> "ItemVectors":
         """Return these vectors changed; ``index`` is an empty one, for when the old cannot be extended."""
         rows, old = edit(self.rows, new), self.rows
         if rows.blocks is old.blocks:
             return ItemVectors(rows, self.index)
-        extensible: Any = self.index
-        if rows.stored == old.stored + len(new) and hasattr(extensible, "extended"):
-            return ItemVectors(rows, extensible.extended(new))
-        return ItemVectors.of(rows.whole(), index)
+        longer = with_defaults(self.index, BaseIndex).extended(new) if rows.stored == old.stored + len(new) else None
+        return ItemVectors.of(rows.whole(), index) if longer is None else ItemVectors(rows, longer)
 
     def search(
         self, ranker: VectorRanker, users: Users, k: int, allow: IntArray | None, excluded: list[IntArray]

@@ -8,12 +8,11 @@ from scipy.sparse import csr_array
 from typing_extensions import Self
 
 from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray
-from coldstart._component import Component
-from coldstart.base import Features, Users
+from coldstart.base import BaseRanker, Features, Users
 from coldstart.errors import InvalidInputError
 
 
-class ClickRanker(Component):
+class ClickRanker(BaseRanker):
     """A ranker of clicks alone; items without clicks get the score 0, dislikes never raise a score.
 
     Attributes

@@ -4,14 +4,13 @@ import numpy as np
 from typing_extensions import Self
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, as_matrix, check_between, unit_rows
-from coldstart._component import Component
-from coldstart.base import Features, Users
+from coldstart.base import BaseRanker, Features, Users
 
 PRIOR_ROWS = 10
 """How many rows of the wider mean a group's mean is blended with: matters for small groups only."""
 
 
-class CosineRanker(Component, saved=True):
+class CosineRanker(BaseRanker, saved=True):
     """Score an item by its cosine to the user: texts, wanted or not, liked and disliked items in one vector.
 
     Liked and disliked items have length one each before they are weighed, texts the length the fuser gave them

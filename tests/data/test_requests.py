@@ -196,11 +196,11 @@ class TestExperts:
         return Recommendations(rows.item_ids, rows.scores, rows.titles, lambda: [list(row) for row in self.SHARES])
 
     def test_they_are_made_when_they_are_asked_for(self):
-        assert self.told().experts == [list(row) for row in self.SHARES]
+        assert self.told().contributions == [list(row) for row in self.SHARES]
 
     def test_without_any_there_is_an_empty_one_per_item(self):
-        assert two_rows().experts == [[{}, {}], [{}]]
-        assert Recommendations([[]], [[]], {}).experts == [[]]
+        assert two_rows().contributions == [[{}, {}], [{}]]
+        assert Recommendations([[]], [[]], {}).contributions == [[]]
 
     def test_they_are_no_part_of_what_is_compared(self):
         assert self.told() == two_rows()
@@ -213,4 +213,9 @@ class TestExperts:
     def test_a_copy_elsewhere_leaves_them_behind(self, elsewhere):
         again = elsewhere(self.told())
         assert again == self.told()
-        assert again.experts == [[{}, {}], [{}]]
+        assert again.contributions == [[{}, {}], [{}]]
+
+
+def test_the_former_name_of_contributions_still_works_and_warns():
+    with pytest.warns(DeprecationWarning, match="is now `contributions`"):
+        assert two_rows().experts == two_rows().contributions

@@ -63,7 +63,7 @@ def test_words_are_saved_too(tmp_path, lexical, clicks):
     again = cs.load(tmp_path / "model")
     asked = WORDED if clicks else WORDED[:2]
     assert again.recommend_many(asked, k=8) == rec.recommend_many(asked, k=8)
-    assert again.recommend_many(asked, k=8).experts == rec.recommend_many(asked, k=8).experts
+    assert again.recommend_many(asked, k=8).contributions == rec.recommend_many(asked, k=8).contributions
     later = [{"id": "n2", "title": "tulip tulips", "plot": "a story of lily", "price": 1}]
     assert again.add_items(later).recommend_many(asked, k=8) == rec.add_items(later).recommend_many(asked, k=8)
     assert repr(again.fitted.parts.lexical) == repr(rec.fitted.parts.lexical)

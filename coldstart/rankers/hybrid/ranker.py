@@ -14,8 +14,7 @@ from scipy.sparse import csr_array
 from typing_extensions import Self
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, Rng, check_between, generator
-from coldstart._component import Component
-from coldstart.base import Features, Users
+from coldstart.base import BaseRanker, Contributions, Features, Users
 from coldstart.data.holdout import cut
 from coldstart.errors import ColdstartWarning, InvalidInputError
 from coldstart.rankers.hybrid.blend import Blend, text_weights
@@ -34,7 +33,7 @@ MATTERS = 0.05
 """Share of the first 20 places that old stock without clicks loses, from which on ``fit`` warns."""
 
 
-class HybridRanker(Component, saved=True):
+class HybridRanker(BaseRanker, saved=True):
     """Answer with text where there is only text, and with clicks where there are clicks.
 
     Who is known by likes gets a sum of odds (``Blend``). A *prior* says how near an item's text is to the user's taste
@@ -106,8 +105,6 @@ class HybridRanker(Component, saved=True):
 
     reads_words = True
     scores_in_threads = True
-    experts = SOURCES
-    """Who may have a share in a recommendation."""
     retired = frozenset({"few", "rate", "l2", "prior", "kernel_width", "kernel_l2", "boost", "words"})
 
     blend_: Blend
@@ -170,14 +167,14 @@ class HybridRanker(Component, saved=True):
         scores[~asks] = self._by_history(users[~asks], placed)
         return scores
 
-    def voices(self, users: Users, features: Features) -> FloatArray:
-        """Return how much each of ``experts`` has said of each item in ``score``, shape (4, m, n), sums of 1."""
+    def contributions(self, users: Users, features: Features) -> Contributions:
+        """Return how much words, meaning, clicks and popularity have each brought to the scores."""
         placed, asks = self._place(features), says_something(users)
-        shares = np.zeros((len(self.experts), len(users), len(features)), dtype=np.float32)
+        shares = np.zeros((len(SOURCES), len(users), len(features)), dtype=np.float32)
         shares[1:] = self.blend_.shares(_liked(users.history), placed.tastes, self.popularity)
         if asks.any():
             shares[:, asks] = self._by_text(users[asks], placed).shares()
-        return shares
+        return Contributions(SOURCES, shares)
 
     def answers(self, users: Users, features: Features) -> BoolArray:
         """Mark the users whose text some item answers, or who have none, shape (m,)."""

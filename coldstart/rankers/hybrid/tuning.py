@@ -4,7 +4,7 @@ Some items lose all their clicks, as new ones have none; some of the other click
 and come back as strangers with a few likes. Each number is chosen on the part of the fold that it is for.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -231,8 +231,8 @@ def _prior(
 ) -> tuple[TastePrior, Report]:
     """The prior with its best strength and share of taste, by known users and by strangers with few likes.
 
-    The prior speaks until clicks have proved that they say more: of the values that are not surely worse than the best
-    that with the most taste is taken, and of these the strongest.
+    The prior speaks until clicks have proved that they say more: of the strengths that are not surely worse than the
+    best the largest is taken, and with it the best share of taste.
     """
     rng = np.random.default_rng(0)
     held = csr_array(fold.held[:, warm])
@@ -256,35 +256,34 @@ def _prior(
             found.append(np.array([ndcg_of(by_clicks + s * odds, history, relevant) for s in strengths]))
         return found
 
-    tried = [(share, strength) for share in sorted(config.taste_share) for strength in sorted(config.prior_strength)]
-    by_share = [values(replace(prior, taste=share * prior.taste)) for share in sorted(config.taste_share)]
-    chosen, means = _last_of_the_best([np.vstack(group) for group in zip(*by_share, strict=True)])
-    share, strength = tried[chosen]
-    of_strength = {strength: mean for (other, strength), mean in zip(tried, means, strict=True) if other == share}
-    of_share = {share: mean for (share, other), mean in zip(tried, means, strict=True) if other == strength}
-    chosen_prior = replace(prior, taste=share * prior.taste, strength=strength)
-    return chosen_prior, {"prior_strength": of_strength, "taste_share": of_share}
+    shares, strengths = sorted(config.taste_share), sorted(config.prior_strength)
+    by_share = [values(replace(prior, taste=share * prior.taste)) for share in shares]
+    means, proven = _means(np.stack(group) for group in zip(*by_share, strict=True))
+    strength = int(np.flatnonzero(proven.any(axis=0)).max())
+    share = int(means[:, strength].argmax())
+    chosen = replace(prior, taste=shares[share] * prior.taste, strength=strengths[strength])
+    return chosen, {
+        "prior_strength": dict(zip(strengths, means[share].tolist(), strict=True)),
+        "taste_share": dict(zip(shares, means[:, strength].tolist(), strict=True)),
+    }
 
 
-def _last_of_the_best(groups: Sequence[AnyArray]) -> tuple[int, list[float]]:
-    """Return the last of the values that are within ``ERRORS`` of the best one, and what each comes to.
+def _means(groups: Iterable[AnyArray]) -> tuple[AnyArray, BoolArray]:
+    """Return what each value comes to, (n_shares, n_strengths), and which are within ``ERRORS`` of the best.
 
-    ``groups`` have the NDCG of each value and user, (n_tried, m). Groups count alike, in the geometric mean: a value
-    that pays in one and costs in another is judged by the shares that it gains and loses.
+    ``groups`` have the NDCG of each value and user, (n_shares, n_strengths, m). Groups count alike, in the geometric
+    mean: a value that pays in one and costs in another is judged by the shares that it gains and loses.
     """
-    means, users = [], []
-    for group in groups:
-        values = group[:, ~np.isnan(group[0])]  # without users for whom nothing is relevant
-        means.append(np.maximum(values.mean(axis=1), 1e-6))
-        users.append(values)
+    of_groups = [group[:, :, ~np.isnan(group[0, 0])] for group in groups]  # without users for whom nothing is relevant
+    means = [np.maximum(group.mean(axis=2), 1e-6) for group in of_groups]
     mean = np.asarray(gmean(means, axis=0))
-    best = int(mean.argmax())
+    best = np.unravel_index(mean.argmax(), mean.shape)
     errors = [
-        (values - values[best]).std(axis=1) / np.sqrt(values.shape[1]) / of_group[best]
-        for values, of_group in zip(users, means, strict=True)
+        (group - group[best]).std(axis=2) / np.sqrt(group.shape[2]) / of_group[best]
+        for group, of_group in zip(of_groups, means, strict=True)
     ]
-    error = np.sqrt(np.square(errors).sum(axis=0)) / len(groups)
-    return int(np.flatnonzero(mean >= (1.0 - ERRORS * error) * mean[best]).max()), mean.tolist()
+    error = np.sqrt(np.square(errors).sum(axis=0)) / len(of_groups)
+    return mean, mean >= (1.0 - ERRORS * error) * mean[best]
 
 
 def _given(clicks: Csr, likes: int, rng: np.random.Generator) -> tuple[Csr, Csr]:

@@ -11,9 +11,8 @@ from scipy.sparse import csr_array
 from typing_extensions import Self
 
 from coldstart._arrays import Csr, FloatArray, IntArray, Rng, check_between, generator
-from coldstart._component import Component
 from coldstart._device import best_device
-from coldstart.base import Features, Users
+from coldstart.base import BaseRanker, Features, Users
 from coldstart.errors import InvalidInputError
 from coldstart.rankers.cosine import CosineRanker
 
@@ -38,7 +37,7 @@ PAIR_EPOCHS, PAIR_USERS, FEWEST = 8, 3_000, 100
 """Passes of the second stage over hidden clicks, the most users it learns from, and the fewest."""
 
 
-class MLPRanker(Component, saved=True):
+class MLPRanker(BaseRanker, saved=True):
     """Learn from clicks what makes a user and an item fit.
 
     The first stage gives every item a vector: that of its text, moved by a map that all items share, and what clicks

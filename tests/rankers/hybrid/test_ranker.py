@@ -752,20 +752,25 @@ class TestPopularity:
         assert not np.array_equal(made.score(users, world.features), expected)
 
 
-class TestVoices:
-    def voices(self, ranker, world, users):
-        found = ranker.voices(users, world.features)
+class TestContributions:
+    def shares(self, ranker, world, users):
+        sources, found = ranker.contributions(users, world.features)
         assert found.shape == (4, len(users), world.n_items)
         assert found.min() >= -1e-6
         assert found.max() <= 1.0 + 1e-6
         np.testing.assert_allclose(found.sum(axis=0), 1.0, atol=1e-5)
-        return dict(zip(ranker.experts, found, strict=True))
+        return dict(zip(sources, found, strict=True))
 
-    def test_the_experts_are_named_in_order(self, ranker):
-        assert ranker.experts == ("lexical", "content", "collaborative", "popularity")
+    def test_the_sources_are_named_in_order(self, world, ranker):
+        assert ranker.contributions(world.ask(world.only(0)), world.features).sources == (
+            "lexical",
+            "content",
+            "collaborative",
+            "popularity",
+        )
 
     def test_texts_speak_for_items_without_clicks_and_clicks_for_the_others(self, world, ranker):
-        found = self.voices(ranker, world, world.ask(world.clicks.toarray()[:5]))
+        found = self.shares(ranker, world, world.ask(world.clicks.toarray()[:5]))
         assert found["content"][:, world.cold].min() > 0.95
         assert not found["collaborative"][:, world.cold].any()
         mine = world.kinds == world.likes[:5, None]
@@ -775,7 +780,7 @@ class TestVoices:
     def test_a_word_that_matches_has_a_share_and_where_none_does_it_has_next_to_none(self, worded, of_words):
         world, titles = worded.world, titles_of(worded.world)
         for history in (None, world.clicks.toarray()[0]):
-            found = self.voices(of_words, world, worded.asked("rose", kind=1, history=history))["lexical"][0]
+            found = self.shares(of_words, world, worded.asked("rose", kind=1, history=history))["lexical"][0]
             holding = np.array(["rose" in title.split() for title in titles])
             assert found[holding].min() > 0.01
             assert found[~holding].max() < found[holding].min()
@@ -784,11 +789,11 @@ class TestVoices:
     def test_without_popularity_it_has_no_share(self, request, of):
         world = request.getfixturevalue(of)
         users = world.ask(np.stack([world.only(at) for at in range(5)]))
-        assert self.voices(fitted(world), world, users)["popularity"].any()
-        assert not self.voices(fitted(world, popularity=0.0), world, users)["popularity"].any()
+        assert self.shares(fitted(world), world, users)["popularity"].any()
+        assert not self.shares(fitted(world, popularity=0.0), world, users)["popularity"].any()
 
     def test_popular_items_owe_it_more(self, small, of_small):
-        said = self.voices(of_small, small, small.ask(small.only(0, 1)))["popularity"][0]
+        said = self.shares(of_small, small, small.ask(small.only(0, 1)))["popularity"][0]
         counts, same = small.clicks.sum(axis=0), (small.kinds == 0) & ~small.cold
         assert np.corrcoef(said[same], counts[same])[0, 1] > 0.6
         assert not said[small.cold].any()
@@ -796,40 +801,40 @@ class TestVoices:
     def test_without_clicks_content_says_all_but_what_words_say(self, worded):
         world = worded.world
         made = HybridRanker().fit(world.features)
-        found = self.voices(made, world, world.ask(world.clicks.toarray()[:3]))
+        found = self.shares(made, world, world.ask(world.clicks.toarray()[:3]))
         np.testing.assert_allclose(found["content"], 1.0, atol=1e-5)
-        asked = self.voices(made, world, worded.asked("rose", kind=1))
+        asked = self.shares(made, world, worded.asked("rose", kind=1))
         assert asked["lexical"].max() > 0.1
         assert not (asked["collaborative"] + asked["popularity"]).any()
 
     def test_they_are_those_of_each_user_whoever_is_asked_beside_them(self, world, ranker):
         histories, texts = world.clicks.toarray()[:4].copy(), np.zeros((4, 8))
         histories[1], texts[1], texts[2] = 0.0, world.text_of(2), world.text_of(0)
-        together = ranker.voices(world.ask(histories, query=texts), world.features)
+        together = ranker.contributions(world.ask(histories, query=texts), world.features).shares
         for at in range(4):
-            alone = ranker.voices(world.ask(histories[at], query=texts[at]), world.features)
+            alone = ranker.contributions(world.ask(histories[at], query=texts[at]), world.features).shares
             np.testing.assert_allclose(alone[:, 0], together[:, at], atol=1e-3)
 
     @pytest.mark.parametrize("params", [{"method": "als"}, {"novelty": 5.0}, {"popularity": 0.5}, {"rng": 7}], ids=str)
     def test_they_are_shares_whatever_the_settings(self, worded, params):
         world = worded.world
         made = fitted(world, config=HybridConfig(prior_strength=(0.1, 1e6)), **params)
-        self.voices(made, world, world.ask(world.clicks.toarray()[:3]))
-        self.voices(made, world, worded.asked("song tune", kind=2, history=world.only(1, 2)))
-        self.voices(made, world, world.ask(world.only()))
-        self.voices(made, world, world.ask(world.only(), disliked=world.only(3)))
+        self.shares(made, world, world.ask(world.clicks.toarray()[:3]))
+        self.shares(made, world, worded.asked("song tune", kind=2, history=world.only(1, 2)))
+        self.shares(made, world, world.ask(world.only()))
+        self.shares(made, world, world.ask(world.only(), disliked=world.only(3)))
 
     def test_also_of_an_item_that_nothing_speaks_for(self, world):
         """The weakest prior there is, and a user of whom nothing is known."""
         made = fitted(world)
         least = HybridConfig().prior_strength[0]
         made.blend_ = replace(made.blend_, prior=replace(made.blend_.prior, strength=least))
-        self.voices(made, world, world.ask(np.stack([world.only(), world.only(0)])))
+        self.shares(made, world, world.ask(np.stack([world.only(), world.only(0)])))
 
     def test_other_items_than_those_of_fit_are_refused(self, small, of_small):
         users = small.ask(small.only(0))
         with pytest.raises(InvalidInputError, match="Call refreshed"):
-            of_small.voices(users, small.features[:5])
+            of_small.contributions(users, small.features[:5])
 
 
 class TestTexts:
@@ -936,15 +941,15 @@ class TestTextAlone:
     def test_of_an_item_without_clicks_clicks_and_of_0_popularity_say_nothing(self, worded):
         world = worded.world
         made = fitted(world, popularity=0.0)
-        voices = dict(zip(made.experts, made.voices(worded.asked("rose", kind=1), world.features), strict=True))
-        assert not voices["popularity"].any()
-        assert not voices["collaborative"][:, world.cold].any()
-        np.testing.assert_allclose(sum(voices.values()), 1.0, atol=1e-5)
+        shares = dict(zip(*made.contributions(worded.asked("rose", kind=1), world.features), strict=True))
+        assert not shares["popularity"].any()
+        assert not shares["collaborative"][:, world.cold].any()
+        np.testing.assert_allclose(sum(shares.values()), 1.0, atol=1e-5)
 
     def test_popularity_has_a_say_of_items_that_are_more_popular_than_the_mean(self, worded, of_words):
         world = worded.world
         counts = np.log(np.asarray(world.clicks.sum(axis=0)) + 0.5)
-        found = of_words.voices(worded.asked("rose", kind=1), world.features)[3, 0]
+        found = of_words.contributions(worded.asked("rose", kind=1), world.features).shares[3, 0]
         np.testing.assert_array_equal(found > 0.0, counts > counts.mean())
 
     def test_an_item_that_came_later_is_taken_for_an_average_one(self, world, ranker):
@@ -1519,7 +1524,7 @@ class TestWhatIsRefused:
         with pytest.raises(NotFittedError, match="HybridRanker must be fitted before it is used"):
             HybridRanker().refreshed(small.features, small.clicks, np.arange(small.n_items))
         with pytest.raises(NotFittedError, match="HybridRanker must be fitted before it is used"):
-            HybridRanker().voices(small.ask(small.only(0)), small.features)
+            HybridRanker().contributions(small.ask(small.only(0)), small.features)
 
     def test_vectors_that_are_not_finite(self, small):
         dense = small.features.dense.copy()
