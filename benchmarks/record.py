@@ -173,7 +173,9 @@ def curve_section(title: str, note: str, names: Sequence[str], group: str) -> st
     reports = {(name, method): cs.Report.load(folder(name, method)) for name in names for method in methods}
     counts = [name.split()[1].removesuffix("-click") for name in names]
     rows = [[method, *(_cell(reports[name, method], group) for name in names)] for method in methods]
-    return "\n\n".join([f"### {title}", note, table(["method", *(f"{count} click{'s' * (count != '1')}" for count in counts)], rows)])
+    return "\n\n".join(
+        [f"### {title}", note, table(["method", *(f"{count} click{'s' * (count != '1')}" for count in counts)], rows)]
+    )
 
 
 def _cell(report: cs.Report, group: str) -> str:

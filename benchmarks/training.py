@@ -99,7 +99,9 @@ def mlp() -> str:
                 ranker=cs.MLPRanker(rng=seed, progress=False), fuser=cs.WeightedFuser()
             )
         parts.append(f"**{name}**\n\n{table(*compared(methods, splits, 'CosineRanker', f'mlp {name}'))}")
-    lead = f"N@{K}; both with learned field weights. Differences with paired 95 % intervals; s: seconds to fit one split."
+    lead = (
+        f"N@{K}; both with learned field weights. Differences with paired 95 % intervals; s: seconds to fit one split."
+    )
     return "\n\n".join(["### MLPRanker", lead, *parts])
 
 
