@@ -26,7 +26,7 @@ docs: $(VENV)/.dev
 
 # Measures everything and writes docs/benchmarks.md, in hours; needs COLDSTART_DATA, see docs/data-sets.md.
 # One chapter alone: make benchmark CHAPTERS=record
-CHAPTERS ?= record first_clicks queries million hybrid training scale encoding search
+CHAPTERS ?= record first_clicks queries million hybrid training scale encoding search summary
 benchmark: $(VENV)/.bench
 	set -e; for chapter in $(CHAPTERS); do $(BIN)/python benchmarks/$$chapter.py --write; done
 

@@ -53,9 +53,10 @@ def section(count: int) -> str:
         [
             "## Encoding",
             circumstances(["ml-latest-small", "citeulike-a"]),
-            f"all-MiniLM-L6-v2 on the processor, {torch.get_num_threads()} threads, the ways in turn, medians of {ROUNDS} "
-            "rounds. sentence-transformers and onnxruntime (int8, weights quantized by `quantize_dynamic`) as they come: "
-            f"batches of {BATCH} texts of like length. The cosines are to sentence-transformers in float32.",
+            f"all-MiniLM-L6-v2 on a CPU with {torch.get_num_threads()} threads; the methods take turns, and times are medians "
+            f"of {ROUNDS} rounds. sentence-transformers and onnxruntime (int8, weights quantized by `quantize_dynamic`) run "
+            f"with their defaults, in batches of {BATCH} texts of similar length. Cosines are to the float32 vectors of "
+            "sentence-transformers.",
             *parts,
             first_answer(),
         ]
@@ -79,7 +80,7 @@ def compared(ways: dict[str, Encode], texts: list[str]) -> str:
         cosines = (unit(found) * unit(vectors[EXACT])).sum(axis=1)
         ratio = f"{speed[name] / speed[EXACT]:.2f}"
         rows.append([name, f"{speed[name]:,.0f}", ratio, f"{cosines.min():.5f}", f"{cosines.mean():.5f}"])
-    head = ["way", "texts a second", "ratio", "smallest cosine", "mean cosine"]
+    head = ["method", "texts a second", "ratio", "smallest cosine", "mean cosine"]
     return f"{table(head, rows)}\n\n{share_of_rate(texts, speed, statistics.median(rate))}"
 
 
@@ -91,8 +92,8 @@ def share_of_rate(texts: list[str], speed: dict[str, float], rate: float) -> str
     flop = 2 * sum(weight.numel() for weight in layers if weight.dim() == 2) * tokens
     done = speed[OURS] * flop / 1e9
     return (
-        f"{tokens:.1f} tokens a text. PyTorch multiplies bfloat16 matrices of these shapes with {rate:,.0f} GFLOP/s; "
-        f'`dtype="auto"` reaches {done:,.0f}, {done / rate:.0%} of it, counting linear maps only.'
+        f"{tokens:.1f} tokens per text. PyTorch multiplies bfloat16 matrices of these shapes at {rate:,.0f} GFLOP/s; "
+        f'`dtype="auto"` reaches {done:,.0f}, {done / rate:.0%} of that, counting linear layers only.'
     )
 
 

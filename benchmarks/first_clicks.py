@@ -217,28 +217,31 @@ SECTIONS = {
     "strangers": (
         strangers,
         COUNTS,
-        f"N@{K} of people with {LIKES} likes, of whom nothing else is known, by the clicks of others; {DRAWS} draws of "
-        f"{STRANGERS} people, all items are candidates. Two lines: 5 cos + log((clicks + 1) / (mean + 1)).",
+        f"N@{K} of new users who give {LIKES} likes and nothing else, by the number of clicks of other users; {DRAWS} draws "
+        f'of {STRANGERS} users; all items are candidates. "Two lines" is 5 cos + log((clicks + 1) / (mean + 1)).',
     ),
     "samples": (
         samples,
         SAMPLES,
-        f"N@{K} of known users after so many clicks drawn at random, their others relevant, among items with clicks; "
-        f"{DRAWS} draws (citeulike-a 2) of {ASKED} users.",
+        f"N@{K} of known users after training on so many randomly drawn clicks, with their other clicks relevant, among "
+        f"items with clicks; {DRAWS} draws (citeulike-a 2) of {ASKED} users.",
     ),
     "old stock": (
         old_stock,
         ("warm, every item a candidate", "overall, every item a candidate", "cold", "warm"),
-        f"N@{K} where a fifth of the items have lost all clicks, and old stock that never had one is there, too; 3 splits.",
+        f"N@{K} where a fifth of the items have lost all clicks, beside old stock that never had any; 3 splits.",
     ),
 }
+
+
+TITLES = {"strangers": "new users", "samples": "known users", "old stock": "old stock"}
 
 
 def sections(only: Sequence[str], sets: Sequence[str]) -> Iterator[str]:
     """Return the tables."""
     for section in only:
         measure, head, lead = SECTIONS[section]
-        yield f"### First clicks: {section}\n\n{lead}"
+        yield f"### First clicks: {TITLES[section]}\n\n{lead}"
         for name in sets:
             rows = measure(name)
             print(name, *rows, sep="\n", flush=True)

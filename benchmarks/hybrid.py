@@ -96,7 +96,10 @@ def ablation() -> str:
         groups = full.groups
         head = ["variant", *groups, *(f"{group}: difference" for group in groups)]
         sections.append(f"**{name}**, {len(splits)} split{'s' * (len(splits) > 1)}\n\n{table(head, rows)}")
-    lead = f"N@{K}, item-cold, clean candidates; differences to the first row (paired user bootstrap, * p < .05, Holm)."
+    lead = (
+        f"N@{K}, item-cold, clean candidates; the differences are to the first row (paired user bootstrap; * where p < .05 "
+        "after Holm's correction)."
+    )
     return "\n\n".join(["### What each part is worth", lead, *sections])
 
 
@@ -122,9 +125,9 @@ def dials() -> str:
     return "\n\n".join(
         [
             "### What the dials do",
-            f"Overall N@{K} with clean candidates, and in brackets the share of new items in the lists, by `novelty`:",
+            f"Overall N@{K} with clean candidates by `novelty`, and in brackets the share of new items in the lists:",
             parts[0],
-            "By `popularity`:",
+            "The same by `popularity`:",
             parts[1],
         ]
     )
@@ -155,9 +158,12 @@ def users() -> str:
                 row.append(_cell(report, "overall"))
         print(name, rows, flush=True)
         sections.append(
-            f"**{name}**, {len(seeds_of(name))} split{'s' * (name != LARGE)}\n\n{table(['method', *(f'{k} clicks' for k in counts)], rows)}"
+            f"**{name}**, {len(seeds_of(name))} split{'s' * (name != LARGE)}\n\n{table(['method', *(_clicks(k) for k in counts)], rows)}"
         )
-    lead = f"20 % of the users are taken away whole; k of their clicks are told in the request. N@{K} of the rest, all items ranked."
+    lead = (
+        f"20 % of the users are held out completely; k of their clicks are given in the request. N@{K} of their other clicks, "
+        "with all items ranked."
+    )
     return "\n\n".join(["### New users", lead, *sections])
 
 
@@ -184,11 +190,11 @@ def items() -> str:
                 row.append(_cell(cs.evaluate(make, splits, K, ["cold"], progress=False), "cold"))
         print(name, rows, flush=True)
         sections.append(
-            f"**{name}**, {len(seeds_of(name))} split{'s' * (name != LARGE)}\n\n{table(['method', *(f'{k} clicks' for k in counts)], rows)}"
+            f"**{name}**, {len(seeds_of(name))} split{'s' * (name != LARGE)}\n\n{table(['method', *(_clicks(k) for k in counts)], rows)}"
         )
     lead = (
-        f'10 % of the items with at least 15 clicks keep k of them. N@{K} among these items. "Content alone" is the '
-        'regression on texts, as if no item had a click of its own; "text" is the cosine.'
+        f'10 % of the items with at least 15 clicks keep only k of them. N@{K} among these items. "Content alone" is the '
+        'regression on text, as if no item had clicks of its own; "text" is the cosine.'
     )
     return "\n\n".join(["### New items with their first clicks", lead, *sections])
 
@@ -209,8 +215,12 @@ def updates() -> str:
             overlap = np.mean([len(set(one) & set(other)) / K for one, other in zip(*lists, strict=True)])
             rows.append([name, f"{share:.0%}", f"{overlap:.3f}"])
             print(rows[-1], flush=True)
-    lead = f"Share of the {K} items that an updated recommender and one fitted anew on all clicks have in common."
+    lead = f"Share of the {K} items that lists of an updated recommender and of one fitted again on all clicks have in common."
     return "\n\n".join(["### Updates without a fit", lead, table(["set", "new clicks", f"overlap@{K}"], rows)])
+
+
+def _clicks(count: int) -> str:
+    return f"{count} click{'s' * (count != 1)}"
 
 
 def _cell(report: cs.Report, group: str) -> str:

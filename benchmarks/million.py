@@ -158,7 +158,7 @@ def _peak() -> float:
 
 def section(sizes: list[int]) -> str:
     """Return the table with its circumstances."""
-    head = ["clicks", "users", "items", "rung", "fit s", "answers/s", "peak MB", "MB before fit"]
+    head = ["clicks", "users", "items", "model", "fit s", "answers/s", "peak MB", "MB before fit"]
     rows = []
     for n_clicks in sizes:
         found = {name: in_own_process(n_clicks, name) for name in RANKERS}
@@ -173,10 +173,10 @@ def section(sizes: list[int]) -> str:
     return "\n\n".join(
         [
             "## A million clicks",
-            f"Synthetic: a taste of {TRUE_DIM} dimensions, log-normal popularity, texts of {TEXT_DIM} numbers that are a random "
-            f"map of the taste with as much noise. {HELD:.0%} of the clicks are held out. N@{K} of up to {ASKED:,} users, "
-            "ranking all items / only those with clicks to learn from; the truth ranks by the "
-            "log-odds that the clicks were drawn from. Written by `python benchmarks/million.py --write`.",
+            f"Synthetic data: tastes of {TRUE_DIM} dimensions, log-normal popularity, and text vectors of {TEXT_DIM} numbers that "
+            f"are a random map of the taste plus as much noise. {HELD:.0%} of the clicks are held out. N@{K} of up to {ASKED:,} "
+            'users, ranking all items / only items with training clicks; "truth" ranks by the log-odds from which the clicks '
+            "were drawn. Written by `python benchmarks/million.py --write`.",
             circumstances([]).strip(),
             table([*head, *(f"{name} N@{K}" for name in RANKERS), f"truth N@{K}"], rows),
         ]

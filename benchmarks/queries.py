@@ -410,7 +410,7 @@ def timed() -> str:
                 times.append(1e3 * (time.perf_counter() - start))
             cells.append(f"{np.median(times):.1f} ({min(times):.1f} to {max(times):.1f})")
         rows.append(cells)
-    return table(["items", "a sentence, ms", "with two slips", "with a title and a negation"], rows)
+    return table(["items", "a sentence, ms", "with two typos", "with a title and a negation"], rows)
 
 
 def section() -> str:
@@ -429,7 +429,7 @@ def section() -> str:
         ]
     steps = [(less, more, *_step(found[less], found[more])) for less, others in INFORMED.items() for more in others]
     chapters += [
-        "### More is known",
+        "### What more information adds",
         STEPS,
         table(["known", "more", "gain"], [[less, more, text] for less, more, _, text in steps]),
     ]
@@ -458,7 +458,7 @@ def _cell(values: np.ndarray | None) -> str:
 
 
 GROUPS = {
-    "A wish in words, no clicks": (
+    "Requests in words, no clicks": (
         "films by genre",
         "films without a genre",
         "tags",
@@ -466,14 +466,14 @@ GROUPS = {
         "ReDial",
         "ReDial, likes",
     ),
-    "The same with clicks of others": (
+    "Requests in words, with clicks of other users": (
         "tags, clicks",
         "tags in sentences, clicks",
         "ReDial, clicks",
         "ReDial, likes and clicks",
     ),
-    "A film by its title": ("two words of a title", "one letter wrong", '"the movie called .."'),
-    "Goods of a shop by their titles and codes": (
+    "Finding a film by its title": ("two words of a title", "one letter wrong", '"the movie called .."'),
+    "Finding a product by its title or code": (
         "shop: other words",
         "shop: 1 of 8 letters wrong",
         "shop: other order",
@@ -482,17 +482,23 @@ GROUPS = {
     ),
 }
 INTRODUCTION = (
-    "Mean [95 % bootstrap interval over requests]; the number of requests in brackets. *Films by genre*: plain requests to the bundled "
-    'films (`benchmarks/film_requests.csv`), share of the first five of a genre that was asked for; *without a genre*: "a funny film, no musicals", of the one and not of the other. *Tags* (N@20): typed by MovieLens '
-    'users, all 9,742 films ranked; *in sentences*: inside five frames such as "I am in the mood for a movie about ..". *ReDial* (N@20): what '
-    "people asked of a person for, and what that person recommended; *likes*: the films they named are given as `history`. Titles "
-    "and goods: mean reciprocal rank of the one right item. Reporting halves (MD5 odd); the constants of "
-    "`rankers/hybrid/reader.py` were chosen on the other halves of these tracks, by the geometric mean of their ratios to the best rival. "
-    "Popular films get more tags, so popularity is no small baseline where clicks are known. Written by "
+    "Each cell is a mean with its 95 % bootstrap interval over requests; the column heads give the number of requests. "
+    "*Films by genre*: plain requests to the bundled films (`benchmarks/film_requests.csv`), measured by the share of the "
+    "first five films that have the requested genre; *without a genre*: requests such as "
+    '"a funny film, no musicals", measured by the share that have the one genre and not the other. *Tags* (N@20): tags '
+    "typed by MovieLens users, with all 9,742 films ranked; *in sentences*: the same tags inside five frames such as "
+    '"I am in the mood for a movie about ..". *ReDial* (N@20): what people asked another person for, and what that person '
+    "recommended; *likes*: the films they named are given as `history`. Titles and products: mean reciprocal rank of the "
+    "one right item. All numbers come from the reporting halves (odd MD5); the constants of `rankers/hybrid/reader.py` were "
+    "chosen on the other halves of the same tracks, by the geometric mean of their ratios to the best rival. Popular films "
+    "get more tags, so popularity is a strong baseline where clicks are known. Written by "
     "`python benchmarks/queries.py --write`."
 )
-STEPS = "`Recommender()` with more that is true; the run fails when a mean falls."
-TIMES = "One thread, median of 25 (least to most), without encoding the query: vectors of 384 numbers are drawn, for two fields."
+STEPS = "`Recommender()` given more true information; the script fails if a mean falls."
+TIMES = (
+    "One thread; median of 25 requests (fastest to slowest). Encoding the query is not included: the vectors, 384 numbers "
+    "for each of two fields, are drawn at random."
+)
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)

@@ -147,7 +147,7 @@ def track_section(name: str) -> str:
     return "\n\n".join(
         [
             f"### {track.title}",
-            f"{track.note} Users asked: {users}.",
+            f"{track.note} Evaluation users: {users}.",
             table(head, rows),
             f"HybridRanker minus each method, N@{K} (paired user bootstrap; * where p < .05 after Holm's correction):",
             table(["method", *groups], differences),
@@ -163,7 +163,7 @@ def _reproduced(reports: dict[str, cs.Report]) -> str:
         gap = max(abs(one - other) for one, other in zip(measured, expected, strict=True))
         shown = [" / ".join(f"{value:.4f}" for value in values) for values in (measured, expected)]
         rows.append([method, *shown, f"{gap:.4f}"])
-    lead = f"Beside independent measurements (N@{K} overall / cold / warm):"
+    lead = f"Compared with independent measurements (N@{K} overall / cold / warm):"
     return f"{lead}\n\n{table(['method', 'measured here', 'elsewhere', 'largest gap'], rows)}"
 
 
@@ -173,7 +173,9 @@ def curve_section(title: str, note: str, names: Sequence[str], group: str) -> st
     reports = {(name, method): cs.Report.load(folder(name, method)) for name in names for method in methods}
     counts = [name.split()[1].removesuffix("-click") for name in names]
     rows = [[method, *(_cell(reports[name, method], group) for name in names)] for method in methods]
-    return "\n\n".join([f"### {title}", note, table(["method", *(f"{count} clicks" for count in counts)], rows)])
+    return "\n\n".join(
+        [f"### {title}", note, table(["method", *(f"{count} click{'s' * (count != '1')}" for count in counts)], rows)]
+    )
 
 
 def _cell(report: cs.Report, group: str) -> str:
@@ -207,25 +209,26 @@ def sections() -> str:
     return "\n\n".join(
         [
             "## The benchmark of record",
-            f"NDCG@{K} (binary, ties by item order) with 95 % bootstrap intervals over users; full ranking of all "
-            "candidates, the user's training clicks left out. Every method in a process of its own, which is what the peak "
-            "memory is of. Baselines with settings in brackets were tuned by `cs.tune` on the validation part of the first "
-            f"split ({BUDGET} settings, overall N@{K} of about {TUNED_USERS:,} users); peers have the settings in `benchmarks/peers.py`, chosen on the "
-            "validation parts of citeulike-a; ours are as they come, and `HybridRanker` is what `Recommender()` means. Vectors of texts were there already; encoding is measured "
-            f"in a section of its own. Written by `make benchmark`, whose methods took {minutes():.0f} minutes.",
+            f"NDCG@{K} (binary; ties are broken by item order) with 95 % bootstrap intervals over users. All candidates are "
+            "ranked; the user's training clicks are left out. Every method runs in a process of its own, whose peak memory is "
+            "given. Baselines with settings in brackets were tuned by `cs.tune` on the validation part of the first split "
+            f"({BUDGET} settings, overall N@{K} of about {TUNED_USERS:,} users). The settings of the peers are in "
+            "`benchmarks/peers.py` and were chosen on the validation parts of citeulike-a. Ours run with their defaults, and "
+            "`HybridRanker` is the ranker of `Recommender()`. The text vectors were computed beforehand; encoding has a "
+            f"section of its own. Written by `make benchmark`; the methods took {minutes():.0f} minutes in all.",
             circumstances(data),
             *(track_section(name) for name in single),
             curve_section(
                 f"ml-latest-small, new users: from one click to ten, {len(SEEDS)} splits",
-                "10 % of the users are taken away whole; the clicks are told in the request. The same users and test "
-                "clicks for every number of clicks.",
+                "10 % of the users are held out completely; the given clicks are part of the request. Users and test "
+                "clicks are the same for every number of given clicks.",
                 films,
                 "overall",
             ),
             curve_section(
                 f"amazon-office-2014, new items: from no click to ten, {len(SEEDS)} splits",
-                '10 % of the items with at least 15 clicks keep that many. Ranked among each other ("cold"). The same test '
-                "clicks for every number of clicks.",
+                "10 % of the items with at least 15 clicks keep only that many. They are ranked among each other "
+                '("cold"). The test clicks are the same for every number of clicks.',
                 items,
                 "cold",
             ),

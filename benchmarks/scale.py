@@ -179,13 +179,13 @@ def section(sizes: Sequence[int], found: Sequence[dict[str, float]]) -> str:
     return "\n\n".join(
         [
             "## Cost by size",
-            f"`CosineRanker`, one field, vectors of {DIM} numbers that are looked up instead of encoded, as many clicks as "
-            "items. Each size in two processes of its own: one fits, answers, changes and saves, the other loads (modules "
-            "imported, the files in the page cache). The last column is the slope of log time on log size: 1 grows in "
-            f"proportion to the catalogue, 0 not at all. One matrix of vectors is {vectors} MB; fitted are two, the fields "
-            "and the centred items. When one row in 64 is dead, a change copies the others into one piece: `remove_items` "
-            "does at 100,000 items, and would at a million after as many changes more. `HybridRanker` up to a million "
-            "clicks has a section of its own. Written by "
+            f"`CosineRanker` with one field, vectors of {DIM} numbers that are looked up instead of encoded, and as many "
+            "clicks as items. Each size runs in two processes: one fits, answers, changes and saves; the other loads (with "
+            "the modules imported and the files in the page cache). The last column is the slope of log time on log size: 1 "
+            f"means proportional to the catalogue, 0 independent of it. One matrix of vectors takes {vectors} MB; a fitted "
+            "recommender holds two, the fields and the centred items. When one row in 64 has been removed or replaced, the "
+            "next change copies the others into one piece: `remove_items` does so at 100,000 items, and would at a million "
+            "after more changes. `HybridRanker` with up to a million clicks has a section of its own. Written by "
             "`python benchmarks/scale.py --write`.",
             circumstances([]).strip(),
             table(["", *(f"{n:,} items" for n in sizes), "slope"], lines),

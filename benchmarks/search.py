@@ -211,32 +211,32 @@ PARTS: dict[str, Callable[[], list[list[str]]]] = {
 
 def section(kept: dict[str, list[list[str]]]) -> str:
     """Return the section as Markdown."""
-    speeds = ["vectors", "batch", "search", "ms", "times FAISS", "extra MB", "queries with the ids of the definition"]
-    ones = ["structure, MB", "build, s", "1,000 rows more, ms", "one query, ms", "numpy float32, ms"]
+    speeds = ["vectors", "batch", "search", "ms", "times FAISS", "extra MB", "queries with the ids of the reference"]
+    ones = ["structure, MB", "build, s", "adding 1,000 rows, ms", "one query, ms", "numpy float32, ms"]
     ways_head = ["index", "build, s", "recall@10", "`recall_`", "1 query, ms", "100 queries, ms"]
     dims_head = ["data", "ranker", "dim", "by", "N@20 cold", "N@20 warm"]
     return f"""## Search
 
 {circumstances(["ml-latest-small", "citeulike-a"])}
 
-`python benchmarks/search.py`. Top-10 of {N:,} unit vectors of {DIM} numbers, {torch.get_num_threads()} threads, medians
-of one run: directions without structure, and 2,000 clusters with noise of 0.8 times the centre's length. The definition:
-dot products added up in double precision, rounded to float32, equal ones by position; others may swap two items whose
-scores differ in the last bit. Where other programs share the machine the times are long, and the ratios of batch 512
-vary from run to run.
+`python benchmarks/search.py`. Top 10 of {N:,} unit vectors of {DIM} numbers, {torch.get_num_threads()} threads, medians
+of one run. The vectors are random directions, or 2,000 clusters with noise of 0.8 times the length of the centre. The
+reference of the last column is the definition of exact search: dot products summed in double precision and rounded to
+float32, ties in order of position. Other methods may swap two items whose scores differ in the last bit. On a shared
+machine the times are longer, and the ratios for batches of 512 vary from run to run.
 
 {table(speeds, kept.get("speed", []) + kept.get("clustered", []))}
 
-A million random unit vectors, int8 codes beside the float32 vectors:
+A million random unit vectors, with int8 codes beside the float32 vectors:
 
 {table(ones, kept.get("million", []))}
 
-Approximate search, by name only, on 20,000 clustered vectors:
+Approximate search, which is never used unless asked for by name, on 20,000 clustered vectors:
 
 {table(ways_head, kept.get("approximate", [["(not run yet)"] * 6]))}
 
-Shorter vectors, `Recommender(dim=..., reduction=...)`, MiniLM, one item-cold split each. What is truncated was not
-trained for it:
+Shorter vectors, `Recommender(dim=..., reduction=...)`, MiniLM, one item-cold split each. The model was not
+trained for truncation:
 
 {table(dims_head, [row for name in PARTS if name.startswith("dims") for row in kept.get(name, [])])}"""
 

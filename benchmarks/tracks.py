@@ -101,45 +101,48 @@ TRACKS = (
         "anchor": Track(
             "citeulike-a",
             "citeulike-a, titles only, published item-cold split",
-            'Evaluated as ColdRec does: in "overall" and "cold" the validation items are candidates whose clicks count as '
-            'misses, which halves cold relevance; "overall-clean" leaves them out and asks everyone.',
+            'Evaluated as in ColdRec: in "overall" and "cold" the validation items are candidates, but clicks on them count '
+            "as misses, so that only half of the cold items that a user clicked are relevant. "
+            '"overall-clean" leaves the validation items out and evaluates every user.',
             partial(published, "coldrec"),
             VARIANTS,  # one field: fusers do nothing
         ),
         "aldi": Track(
             "citeulike-a",
             "The same split, evaluated as GAR and ALDI do",
-            "The first 2,000 users of each group, every other known click of theirs masked. Only to stand beside numbers "
-            "published that way (N@20 overall / cold / warm): GAR .0947 / .1260 / .1113, Heater .0752 / .1326 / .1027.",
+            "The first 2,000 users of each group, with every other known click of theirs masked. This protocol serves only to "
+            "compare with numbers published that way (N@20 overall / cold / warm): GAR .0947 / .1260 / .1113, Heater .0752 / .1326 / .1027.",
             partial(published, "aldi"),
             (*CONTROLS, "iALS", "ItemKNN", "implicit ALS", *LIGHTFM, *VARIANTS, *TRAINED, *DIALS),
         ),
         "office": Track(
             "amazon-office-2014",
             f"amazon-office-2014, item-cold, {len(SEEDS)} splits",
-            "Title, description and categories. 10 % of the items are cold and asked for, 10 % are cold and kept for "
-            "validation; 10 % of the other clicks are the warm test.",
+            "Title, description and categories. 10 % of the items are cold test items, 10 % are cold validation items; 10 % of "
+            "the clicks on all others are the warm test.",
             partial(item_cold, "amazon-office-2014"),
             (LIGHTFM[0], *DIALS),
         ),
         "films": Track(
             "ml-latest-small",
             f"ml-latest-small (ratings of at least 4), item-cold, {len(SEEDS)} splits",
-            "Title, overview and genres; the films that somebody liked; split as above.",
+            "Title, overview and genres; only films that somebody liked; split as above.",
             partial(item_cold, "ml-latest-small"),
             (*LIGHTFM, *DIALS),
         ),
         "films by time": Track(
             "ml-latest-small",
             "ml-latest-small, by time",
-            "Learn from the first 70 % of the clicks, ask for the last 20 %. Most of these users are new: nothing is known of them, and all of ours answer with what is popular. Films that came later are added after the fit; peers cannot add items and miss them.",
+            "Trained on the first 70 % of the clicks, tested on the last 20 %. Most of these users are new: nothing is known "
+            "about them, and all our rankers answer with what is popular. Films that came later are added after the fit; the "
+            "peers cannot add items and miss them.",
             partial(by_time, "ml-latest-small"),
             (*LIGHTFM, *TRAINED, *DIALS),  # LightFM knows no new users
         ),
         "office late": Track(
             "amazon-office-2018-late",
             "amazon-office-2018-late, published split by time",
-            "Title and description. History, validation and test follow each other in time.",
+            "Title and description. History, validation and test follow one another in time.",
             partial(published_time, "amazon-office-2018-late"),
             (*LIGHTFM, *DIALS),
         ),
@@ -147,8 +150,8 @@ TRACKS = (
     | {
         f"films {k}-click": Track(
             "ml-latest-small",
-            f"ml-latest-small, new users, {k} {'click' if k == 1 else 'clicks'} told, {len(SEEDS)} splits",
-            "10 % of the users are taken away whole; the clicks are told in the request, the same test clicks for every k.",
+            f"ml-latest-small, new users, {k} {'click' if k == 1 else 'clicks'} given, {len(SEEDS)} splits",
+            "10 % of the users are held out completely; the clicks are given in the request, the same test clicks for every k.",
             partial(k_click, "ml-latest-small", k),
             (*CONTROLS, "ItemKNN", "implicit ALS", *LIGHTFM, *VARIANTS, *TRAINED, *DIALS),
         )

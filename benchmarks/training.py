@@ -99,7 +99,9 @@ def mlp() -> str:
                 ranker=cs.MLPRanker(rng=seed, progress=False), fuser=cs.WeightedFuser()
             )
         parts.append(f"**{name}**\n\n{table(*compared(methods, splits, 'CosineRanker', f'mlp {name}'))}")
-    lead = f"N@{K}; both with learned field weights. Differences with paired 95 % intervals; s: seconds to fit a split."
+    lead = (
+        f"N@{K}; both with learned field weights. Differences with paired 95 % intervals; s: seconds to fit one split."
+    )
     return "\n\n".join(["### MLPRanker", lead, *parts])
 
 
@@ -124,7 +126,7 @@ def fusers() -> str:
         lists = rec.recommend_many([cs.Request(query=tag) for tag in tags], k=K, exclude_seen=False).item_ids
         rows.append([kind, f"{np.mean(ndcg(lists, [relevant[tag] for tag in tags], K)):.4f}"])
     parts.append(f"**queries, {FILMS}**\n\n{table(['method', f'N@{K}'], rows)}")
-    return "\n\n".join(["### Field weights", f"N@{K} of the cosine.", *parts])
+    return "\n\n".join(["### Field weights", f"N@{K} of `CosineRanker`.", *parts])
 
 
 def titles(split: cs.splits.Split) -> cs.splits.Split:
@@ -178,8 +180,8 @@ def finetune() -> str:
         if hybrid:
             head = ["vectors", *GROUPS, *(f"{group} against untuned" for group in GROUPS)]
             lines = [line[:-1] for line in _lines(hybrid, "untuned")]
-            parts.append(f"The same vectors below `HybridRanker`:\n\n{table(head, lines)}")
-    lead = f"N@{K}. Items of the cold test are unseen in training. s: seconds of tuning, the map included."
+            parts.append(f"The same vectors in `HybridRanker`:\n\n{table(head, lines)}")
+    lead = f"N@{K}. Training never sees the items of the cold test. s: seconds of tuning, including the adapter."
     return "\n\n".join(["### Tuning the encoder on clicks", lead, *parts])
 
 
@@ -254,7 +256,7 @@ def regularisation() -> str:
     )
     return "\n\n".join(
         [
-            "### What keeps MLPRanker from learning by heart",
+            "### What keeps MLPRanker from overfitting",
             f"N@{K} on {FILMS}, one split.",
             table(*compared(methods, item_cold(FILMS)[:1], "MLPRanker", "regularisation")),
         ]
@@ -293,7 +295,8 @@ def curve() -> str:
     values = _with_clicks(FILMS, methods, COUNTS, SEEDS)
     plot(COUNTS, values)
     lead = (
-        f"N@{K} on {FILMS} with so many clicks drawn at random, all others wanted; {ASKED} users, {len(SEEDS)} draws."
+        f"N@{K} on {FILMS} after training on so many randomly drawn clicks, with all others relevant; {ASKED} users, "
+        f"{len(SEEDS)} draws."
     )
     parts = ["### A learning curve", lead, _by_clicks(COUNTS, values), "![N@20 by clicks](learning_curve.svg)"]
     few = {"popularity": cs.baselines.popularity, "CosineRanker": lambda: ours(ranker=cs.CosineRanker()), **STARTS}
