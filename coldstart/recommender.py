@@ -149,7 +149,7 @@ class Recommender(Component):
             What to do with clicks on items that are not in the catalogue; dropping warns with the counts.
         check : bool
             With 1,000 clicks or more: hide some items and clicks, fit copies on the rest, and warn when the ranker
-            does not beat plain text cosine or popularity there. The numbers are ``check_``.
+            is surely behind plain text cosine or popularity there. The numbers are ``check_``.
 
         Raises
         ------
