@@ -168,7 +168,7 @@ def test_without_clicks_there_are_answers(catalog, name, tmp_path):
 def test_no_text_is_read_where_none_counts(name):
     encoder = BASELINES[name]().encoder
     assert isinstance(encoder, NoEncoder)
-    assert not hasattr(encoder, "fit")
+    assert not encoder.learns
 
 
 def test_text_neighbours_take_any_encoder_or_one_per_field(catalog, clicks):

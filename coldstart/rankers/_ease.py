@@ -1,10 +1,11 @@
-"""EASE with a text prior: what clicks say of two items, starting from what their texts say."""
+"""EASE, and EASE with a text prior: what clicks say of two items, starting from what their texts say."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from coldstart._arrays import Csr, FloatArray, blocks
+from coldstart._arrays import AnyArray, Csr, FloatArray, blocks
 from coldstart._component import Component
 from coldstart._linalg import inverse_of
 
@@ -68,37 +69,38 @@ class Ridge(Component):
 
     clicks: Csr
     l2: float
-    inverse: FloatArray
+    inverse: AnyArray
     dual: bool
 
     @classmethod
-    def of(cls, clicks: Csr, l2: float) -> "Ridge":
-        """Invert."""
+    def of(cls, clicks: Csr, l2: float, dtype: Any = np.float32) -> "Ridge":
+        """Invert, in single precision or in double (``dtype``)."""
         dual = clicks.shape[0] < clicks.shape[1]
-        gram = (clicks @ clicks.T if dual else clicks.T @ clicks).toarray().astype(np.float32)
-        gram[np.diag_indices(len(gram))] += np.float32(l2)
+        gram = (clicks @ clicks.T if dual else clicks.T @ clicks).toarray().astype(dtype)
+        gram[np.diag_indices(len(gram))] += dtype(l2)
         return cls(clicks, l2, inverse_of(gram), dual)
 
     @property
-    def diagonal(self) -> FloatArray:
+    def diagonal(self) -> AnyArray:
         """P_jj, shape (n,)."""
         if not self.dual:
-            return np.asarray(self.inverse.diagonal(), dtype=np.float32)
+            return np.array(np.diagonal(self.inverse))
+        # Only x_j' M x_j of each column x_j: n numbers, where X' M X has n times n.
         columns = self.clicks.T.tocsr()
         parts = (columns[b].multiply(columns[b] @ self.inverse).sum(axis=1) for b in blocks(columns.shape[0], 1024))
-        quadratic = np.concatenate([np.asarray(part, dtype=np.float32).ravel() for part in parts])
-        return np.asarray((1.0 - quadratic) / self.l2, dtype=np.float32)
+        quadratic = np.concatenate([np.asarray(part, dtype=self.inverse.dtype).ravel() for part in parts])
+        return np.asarray((1.0 - quadratic) / self.inverse.dtype.type(self.l2))
 
-    def applied(self, rows: Csr) -> FloatArray:
+    def applied(self, rows: Csr) -> AnyArray:
         """Return sparse rows (m, n) times P."""
         if not self.dual:
-            return np.asarray(rows @ self.inverse, dtype=np.float32)
+            return np.asarray(rows @ self.inverse)
         common = (rows @ self.clicks.T).toarray()  # hardly sparse: a product of dense matrices is several times faster
-        inner = np.asarray(common, dtype=np.float32) @ self.inverse
-        product = -(inner @ self.clicks)
+        inner = np.asarray(common, dtype=self.inverse.dtype) @ self.inverse
+        product: AnyArray = -(inner @ self.clicks)
         product += rows.toarray()
-        product /= np.float32(self.l2)
-        return np.asarray(product, dtype=np.float32)
+        product /= self.inverse.dtype.type(self.l2)
+        return product
 
     def fill(self, whole: FloatArray) -> None:
         """Put P itself into an array of shape (n, n)."""

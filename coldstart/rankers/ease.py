@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray, blocks, check_between
-from coldstart._linalg import inverse_of
+from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray, check_between
 from coldstart.errors import InvalidInputError
 from coldstart.rankers._columns import ClickRanker, moved, moved_columns
+from coldstart.rankers._ease import Ridge
 
 MAX_SIDE = 20_000
 """Users or items, whichever are fewer: the inverse takes 3.2 GB there."""
@@ -15,7 +15,7 @@ class EASERanker(ClickRanker, saved=True):
     """Embarrassingly shallow autoencoder (Steck 2019): scores x B, B = argmin |X - XB|^2 + l2 |B|^2, diag B = 0.
 
     With P = (X'X + l2 I)^-1, B = I - P diag(1 / P_jj). When users are fewer than items, the same scores come from an
-    inverse of their size (Woodbury): x P = (x - (xX') M X) / l2, M = (XX' + l2 I)^-1, so B is never formed.
+    inverse of their size (Woodbury, see ``Ridge``), so that B is never formed. In double precision.
 
     Parameters
     ----------
@@ -47,43 +47,19 @@ class EASERanker(ClickRanker, saved=True):
                 f"EASERanker needs an inverse of {side:,} x {side:,} numbers ({8e-9 * side**2:.1f} GB), and allows "
                 f"{MAX_SIDE:,}. Use ALSRanker for so many users and items."
             )
-        if clicks.shape[0] < clicks.shape[1]:
-            self.clicks_ = clicks.astype(np.float64)
-            self.inverse_ = _ridge_inverse(self.clicks_ @ self.clicks_.T, self.l2)
-            self.diagonal_ = (1.0 - _quadratic(self.clicks_, self.inverse_)) / self.l2
-        else:
-            self.clicks_ = None
-            columns = clicks.astype(np.float64)
-            self.inverse_ = _ridge_inverse(columns.T @ columns, self.l2)
-            self.diagonal_ = self.inverse_.diagonal().copy()
+        ridge = Ridge.of(clicks.astype(np.float64), self.l2, np.float64)
+        self.inverse_, self.diagonal_ = ridge.inverse, ridge.diagonal
+        self.clicks_ = ridge.clicks if ridge.dual else None
 
     def _from_history(self, history: Csr) -> FloatArray:
-        return np.asarray(history.toarray() - self._times_p(history) / self.diagonal_, dtype=np.float32)
-
-    def _times_p(self, history: Csr) -> AnyArray:
-        if self.clicks_ is None:
-            product = history @ self.inverse_
-        else:
-            product = (history - (history @ self.clicks_.T) @ self.inverse_ @ self.clicks_) / self.l2
-        return np.asarray(product)
+        ridge = Ridge(history if self.clicks_ is None else self.clicks_, self.l2, self.inverse_, self.clicks_ is not None)
+        return np.asarray(history.toarray() - ridge.applied(history) / self.diagonal_, dtype=np.float32)
 
     def _move(self, clicks: Csr, origin: IntArray) -> None:
+        # An item that is new has no clicks: its row of P is that of the ridge alone.
         known = (origin >= 0).astype(np.float64)
         if self.clicks_ is None:
             self.inverse_ = moved(moved(self.inverse_, origin).T, origin).T + np.diag((1.0 - known) / self.l2)
         else:
             self.clicks_ = moved_columns(self.clicks_, origin)
         self.diagonal_ = moved(self.diagonal_, origin) + (1.0 - known) / self.l2
-
-
-def _ridge_inverse(gram: Csr, l2: float) -> AnyArray:
-    dense = gram.toarray()
-    dense[np.diag_indices(len(dense))] += l2
-    return inverse_of(dense)
-
-
-def _quadratic(clicks: Csr, inverse: AnyArray) -> AnyArray:
-    """x_j' M x_j of every column."""
-    columns = clicks.T.tocsr()
-    parts = [columns[block].multiply(columns[block] @ inverse).sum(axis=1) for block in blocks(columns.shape[0], 2048)]
-    return np.concatenate([np.asarray(part).ravel() for part in parts])

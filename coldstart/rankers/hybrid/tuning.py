@@ -260,7 +260,7 @@ def _prior(
     by_share = [values(replace(prior, taste=share * prior.taste)) for share in shares]
     means, proven = _means(np.stack(group) for group in zip(*by_share, strict=True))
     strength = int(np.flatnonzero(proven.any(axis=0)).max())
-    share = int(means[:, strength].argmax())
+    share = int(means[:, strength].argmax())  # no caution: both extremes cost as much as they may gain
     chosen = replace(prior, taste=shares[share] * prior.taste, strength=strengths[strength])
     return chosen, {
         "prior_strength": dict(zip(strengths, means[share].tolist(), strict=True)),
