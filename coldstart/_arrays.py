@@ -164,12 +164,12 @@ def positions_of(mask: BoolArray) -> tuple[IntArray, IntArray]:
     return rows, columns
 
 
-def parted(rows: Csr, which: BoolArray) -> tuple[Csr, Csr]:
+def split_entries(rows: Csr, which: BoolArray) -> tuple[Csr, Csr]:
     """Return the stored numbers that ``which`` (nnz,) says, in the order of the rows, and the others.
 
     Examples
     --------
-    >>> kept, others = parted(csr_array([[1, 2], [3, 0]]), np.array([True, False, True]))
+    >>> kept, others = split_entries(csr_array([[1, 2], [3, 0]]), np.array([True, False, True]))
     >>> kept.toarray().tolist(), others.toarray().tolist()
     ([[1, 0], [3, 0]], [[0, 2], [0, 0]])
     """
