@@ -1,5 +1,5 @@
 import re
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from itertools import combinations
 
 import pytest
@@ -51,14 +51,24 @@ def test_a_split_needs_no_more_than_train_and_test():
     assert (made.cold_items, made.cold_users, made.protocol) == (frozenset(), frozenset(), "clean")
 
 
-def test_cold_items_of_the_catalogue_are_those_that_fit_is_told_are_new():
+def test_new_items_are_the_cold_ones_of_the_catalogue_in_its_order():
     made = split(cold_items="dcx", arrivals=catalog("xyz"))
-    assert (made.told, made.new) == (True, ("c", "d"))
-    assert split(cold_items="dc", told=False).new == ()
+    assert (made.new_items_known, made.new) == (True, ("c", "d"))
+    assert split(cold_items="dc", new_items_known=False).new == ()
     assert split().new == ()
 
 
-def test_of_a_split_by_time_fit_is_told_nothing_as_only_the_future_knows_who_will_be_clicked():
+def test_told_is_the_former_name_of_new_items_known():
+    with pytest.warns(DeprecationWarning, match="`told` of Split is now called `new_items_known`"):
+        made = split(cold_items="dc", told=False)
+    assert not made.new_items_known
+    with pytest.warns(DeprecationWarning, match="new_items_known"):
+        assert replace(split(cold_items="dc"), told=False).new == ()
+    with pytest.warns(DeprecationWarning, match="new_items_known"):
+        assert made.told is False
+
+
+def test_a_split_by_time_names_no_new_items():
     assert full(cold_items=["d"]).new == ()
 
 

@@ -52,8 +52,9 @@ def from_labels(
 
     Notes
     -----
-    Users without a training click are asked too, with nothing known of them. Only items that labels call cold are told
-    to be new (``Split.told``): of others without a training click nobody knows before the test that they are.
+    Users without a training click are evaluation users too; their requests are empty. Only items whose labels begin
+    with ``cold`` are known to be new (``Split.new_items_known``): that other items have no training click is known only
+    after the split.
 
     Examples
     --------
@@ -73,4 +74,4 @@ def from_labels(
     trained = set(clicks.take(parts == TRAIN).items)
     cold = clicks.take(named_cold).items if named_cold.any() else [i for i in clicks.items if i not in trained]
     split = assemble(name, catalog, clicks, parts, cold_items=frozenset(cold), protocol=protocol)
-    return replace(split, told=bool(named_cold.any()))
+    return replace(split, new_items_known=bool(named_cold.any()))
