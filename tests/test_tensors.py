@@ -44,7 +44,7 @@ def test_any_arrays_come_back(tmp_path_factory, tensors):
     same(read_tensors(path), tensors)
 
 
-def test_other_programs_read_what_is_written_and_write_what_is_read(tmp_path):
+def test_files_are_compatible_with_the_safetensors_package_both_ways(tmp_path):
     plain = {name: array for name, array in TENSORS.items() if name.isascii()}
     write_tensors(plain, tmp_path / "ours.safetensors")
     same(safetensors.numpy.load_file(tmp_path / "ours.safetensors"), plain)
@@ -76,7 +76,7 @@ def test_slices_are_written_whole(tmp_path):
     assert read_tensors(tmp_path / "t.safetensors")["columns"].tolist() == [[0, 2], [4, 6], [8, 10]]
 
 
-def test_numbers_that_the_format_lacks_are_named(tmp_path):
+def test_a_number_format_that_safetensors_lacks_is_named(tmp_path):
     with pytest.raises(InvalidInputError, match="`x` cannot be saved: its numbers are complex128; use F64, F32"):
         write_tensors({"x": np.zeros(2, complex)}, tmp_path / "t.safetensors")
 
