@@ -12,6 +12,7 @@ from coldstart.data.splits._draw import TEST, TRAIN, VALIDATION, assemble
 from coldstart.data.tables import some
 from coldstart.errors import InvalidInputError
 
+# The names with "warm" and "cold" are those of the parts of published item-cold splits.
 _LABELS = {
     "train": TRAIN,
     "validation": VALIDATION,
@@ -32,7 +33,7 @@ def from_labels(
     protocol: Protocol = "coldrec",
     name: str = "from_labels()",
 ) -> Split:
-    """Take over a published split.
+    """Make a split from published labels, one per click.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ def from_labels(
         ``warm_train``, ``warm_val``, ``warm_test``, ``cold_val``, ``cold_test``; or ``train``, ``validation`` and
         ``test``, where items without a training click are the cold ones.
     protocol : {"coldrec", "clean", "aldi"}
-        How ``evaluate`` chooses candidates and masks, by default as published item-cold splits are evaluated.
+        How ``evaluate`` chooses candidates and masks; by default as item-cold splits are evaluated in publications.
     name : str
 
     Raises
