@@ -23,7 +23,7 @@ class Request:
     history : sequence of item ids
         Further items the user likes, of this session or from elsewhere.
     disliked : sequence of item ids
-        Items the user dislikes; never returned, and items like them score lower.
+        Items the user dislikes; never returned.
     query : str, optional
         What the user wants now, in words.
     profile : str, or mapping of str to str, optional

@@ -64,7 +64,7 @@ def as_numbers(values: Sequence[Any], name: str) -> npt.NDArray[np.float64]:
 
 
 def _timestamp(value: Any) -> Any:
-    """Return the seconds since 1970 of a date or datetime, taken as UTC without a time zone; other values as they are."""
+    """Return the seconds since 1970 of a date or datetime, by default in UTC; other values as they are."""
     if isinstance(value, np.datetime64):  # to microseconds, the precision of a datetime
         value = value.astype("datetime64[us]").item()
     if isinstance(value, date) and not isinstance(value, datetime):

@@ -167,7 +167,7 @@ def _as_set(values: list[Any]) -> Any:
 
 
 def _comparable(column: Column, value: Any) -> BoolArray:
-    """Return the mask of the cells that have an order with the value: in a column of several kinds, those of its kind."""
+    """Return the mask of the cells that have an order with the value: of several kinds, those of its kind."""
     if len(set(map(_kind_of_type, column.types))) < 2:
         return column.present
     kinds = (None, _kind(value))

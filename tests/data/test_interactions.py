@@ -63,7 +63,7 @@ def test_a_file_makes_clicks(tmp_path, name):
 
 @settings(deadline=None, max_examples=100)
 @given(st.lists(st.tuples(ids, ids)))
-def test_ids_of_any_hashable_type_come_back_row_by_row(pairs):
+def test_ids_of_any_hashable_type_are_kept_row_by_row(pairs):
     table = {"u": [user for user, _ in pairs], "i": [item for _, item in pairs]}
     before = copy.deepcopy(table)
     found = Interactions.from_frame(table, user="u", item="i")
@@ -84,7 +84,7 @@ def test_without_a_weight_every_click_counts_1_and_time_is_unknown():
     assert found.time is None
 
 
-def test_no_rows_are_no_clicks():
+def test_an_empty_table_makes_no_clicks():
     found = Interactions.from_frame(pd.DataFrame({"u": [], "i": [], "t": []}), user="u", item="i", weight="t", time="t")
     assert (len(found), found.users, found.items) == (0, (), ())
     assert repr(found) == "Interactions(0 clicks of 0 users on 0 items)"
@@ -107,7 +107,7 @@ def test_arrays_of_clicks_cannot_be_written_to(name):
         getattr(clicks(), name)[0] = 1
 
 
-def test_changing_the_callers_data_later_changes_nothing():
+def test_changing_the_data_later_does_not_change_the_clicks():
     frame, weight = pd.DataFrame(ROWS), np.array([1.0], dtype=np.float32)
     one = Interactions.from_frame(frame, user="who", item="what", weight="stars")
     other = Interactions(("u",), ("x",), np.array([0]), np.array([0]), weight)
@@ -229,7 +229,7 @@ def test_clicks_on_unknown_items_are_dropped_with_a_counted_warning():
     assert (kept.users, kept.items, len(kept)) == (("u",), (2,), 1)
 
 
-def test_dropping_nothing_warns_of_nothing():
+def test_without_unknown_items_drop_does_not_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(clicks().within([1, 2], on_unknown="drop")) == 3
@@ -240,7 +240,7 @@ def test_all_clicks_can_be_dropped():
         assert len(clicks().within(["x"], on_unknown="drop")) == 0
 
 
-def test_another_word_for_on_unknown_is_refused():
+def test_another_value_of_on_unknown_is_refused():
     with pytest.raises(InvalidInputError, match='`on_unknown` must be "error" or "drop"; got \'ignore\''):
         clicks().within([1, 2], on_unknown="ignore")
 
@@ -285,14 +285,14 @@ class TestDecayed:
     def test_a_weight_halves_with_every_half_life_before_the_last_click(self):
         assert self.clicks(time="when").decayed(10).weight.tolist() == [0.5, 1.0, 1.0]
 
-    def test_now_moves_all_weights_alike_and_leaves_later_clicks(self):
+    def test_now_scales_all_weights_alike_and_later_clicks_keep_theirs(self):
         decayed = self.clicks(time="when").decayed(10, now=10 * 86_400.0)
         assert decayed.weight.tolist() == [1.0, 2.0, 1.0]
 
     def test_the_oldest_click_keeps_a_weight_above_zero(self):
         assert (self.clicks(time="when").decayed(1e-6).weight > 0).all()
 
-    def test_the_clicks_given_stay_as_they_are(self):
+    def test_decayed_does_not_change_the_clicks(self):
         clicks = self.clicks(time="when")
         clicks.decayed(1)
         assert clicks.weight.tolist() == [2.0, 2.0, 1.0]
@@ -307,7 +307,7 @@ class TestDecayed:
             self.clicks().decayed(1)
 
 
-class TestLookingInside:
+class TestFramesAndMatrices:
     ROWS = pd.DataFrame({"who": ["u", "v", "v"], "what": ["a", "b", "b"], "much": [1.0, 2.0, 0.5], "when": [1, 2, 3]})
 
     def test_the_frame_has_a_row_per_click(self):
@@ -325,7 +325,7 @@ class TestLookingInside:
             "weight",
         ]
 
-    def test_a_matrix_adds_repeated_clicks_up_and_comes_back(self):
+    def test_to_csr_adds_up_repeated_clicks_and_from_csr_reads_it_back(self):
         clicks = Interactions.from_frame(self.ROWS, user="who", item="what", weight="much")
         matrix = clicks.to_csr()
         assert matrix.toarray().tolist() == [[1.0, 0.0], [0.0, 2.5]]
@@ -343,7 +343,7 @@ class TestLookingInside:
         clicks = Interactions.from_frame(self.ROWS.set_index(["who", "what"]), user="who", item="what")
         assert clicks.pairs() == [("u", "a"), ("v", "b"), ("v", "b")]
 
-    def test_a_table_in_place_of_arrays_is_explained(self):
+    def test_a_table_passed_to_the_constructor_is_an_error_that_names_from_frame(self):
         with pytest.raises(
             TypeError, match=r"Interactions: missing a required .*Interactions.from_frame\(table, user="
         ):
