@@ -36,7 +36,7 @@ def mean(values):
 
 @several
 @given(lists())
-def test_coverage_is_the_share_of_items_shown_at_all(case):
+def test_coverage_is_the_share_of_items_in_any_list(case):
     ranked, n_items, k = case
     expected = sum(count > 0 for count in exposure(*case)) / n_items
     assert metrics.coverage(ranked, n_items, k) == pytest.approx(expected, abs=1e-12)
@@ -92,14 +92,14 @@ def test_a_list_shorter_than_k_is_not_filled_up_with_warm_items():
 
 @several
 @given(lists(), seeds)
-def test_novelty_is_the_mean_of_the_bits_an_item_is_worth(case, seed):
+def test_novelty_is_the_mean_self_information_in_bits(case, seed):
     ranked, n_items, k = case
     counts = np.random.default_rng(seed).integers(0, 20, n_items)
     bits = [[-math.log2(max(int(counts[i]), 1) / 20) for i in row[:k]] for row in ranked]
     assert same(metrics.novelty(ranked, counts, 20, k), [mean(row) for row in bits])
 
 
-def test_what_everyone_clicked_is_worth_0_bits_and_what_nobody_did_as_much_as_what_one_did():
+def test_novelty_is_0_for_items_of_everyone_and_that_of_one_click_for_unclicked_items():
     counts = np.array([16, 1, 0, 4])
     assert metrics.novelty([[0], [1], [2], [0, 3], []], counts, n_users=16, k=2)[:4].tolist() == [0.0, 4.0, 4.0, 1.0]
 
@@ -129,17 +129,17 @@ def test_diversity_is_the_mean_of_1_minus_cosine_over_pairs(case, seed):
     ("row", "value"),
     [([0, 1], 0.0), ([0, 2], 1.0), ([0, 3], 2.0), ([0, 2, 3], 4 / 3), ([0, 4], 1.0), ([0], math.nan), ([], math.nan)],
 )
-def test_diversity_by_hand(row, value):
+def test_values_of_diversity(row, value):
     vectors = np.array([[1, 0], [5, 0], [0, 2], [-3, 0], [0, 0]])
     assert metrics.intra_list_diversity([row], vectors, k=3).tolist() == pytest.approx([value], abs=1e-6, nan_ok=True)
 
 
-def test_diversity_of_twins_is_not_below_0():
+def test_diversity_of_equal_items_is_not_below_0():
     twins = np.tile(np.random.default_rng(0).standard_normal((200, 1, 16)), (3, 1)).reshape(600, 16)
     assert metrics.intra_list_diversity(np.arange(600).reshape(200, 3), twins, k=3).min() >= 0
 
 
-def test_only_the_first_k_are_compared():
+def test_diversity_is_of_the_first_k():
     assert metrics.intra_list_diversity([[0, 1, 2]], np.array([[1, 0], [1, 0], [0, 1]]), k=2).tolist() == [0.0]
 
 
@@ -166,7 +166,7 @@ def test_a_popularity_list_is_all_in_the_first_decile():
     assert metrics.popularity_by_decile([popular] * 3, counts, k=4).tolist() == [1.0] + [0.0] * 9
 
 
-def test_lists_without_a_bias_to_the_popular_have_a_tenth_everywhere():
+def test_lists_without_popularity_bias_have_a_tenth_everywhere():
     everything = np.arange(30).reshape(6, 5)
     assert metrics.popularity_by_decile(everything, np.arange(30), k=5) == pytest.approx([0.1] * 10)
 
@@ -185,7 +185,7 @@ def test_serendipity_is_the_share_of_unexpected_hits(case, seed):
     assert same(metrics.serendipity(ranked, relevant, expected, k), values)
 
 
-def test_serendipity_is_0_for_the_expected_list_and_precision_where_nothing_was_expected():
+def test_serendipity_is_0_for_the_expected_list_and_precision_where_nothing_is_expected():
     ranked, relevant = [["a", "b", "c"]], [{"a", "c"}]
     assert metrics.serendipity(ranked, relevant, [["c", "b", "a"]], k=3).tolist() == [0.0]
     assert (
@@ -193,7 +193,7 @@ def test_serendipity_is_0_for_the_expected_list_and_precision_where_nothing_was_
     )
 
 
-def test_only_the_first_k_were_to_be_expected():
+def test_only_the_first_k_of_the_expected_list_count():
     assert metrics.serendipity([["a"]], [{"a"}], [["x", "a"]], k=1).tolist() == [1.0]
 
 
@@ -228,7 +228,7 @@ def test_positions_must_be_in_the_catalogue_and_once_per_row(metric):
 
 
 @on_positions
-def test_arrays_give_what_lists_give_and_are_left_as_they_were(metric):
+def test_arrays_give_the_values_of_lists_and_are_not_changed(metric):
     rows = [[0, 1, 2], [2, 3, 0]]
     array, before = np.array(rows), copy.deepcopy(rows)
     assert np.array_equal(metric(array, k=2), metric(rows, k=2))
@@ -237,13 +237,13 @@ def test_arrays_give_what_lists_give_and_are_left_as_they_were(metric):
 
 
 @on_positions
-def test_by_default_the_first_20_are_looked_at(metric):
+def test_by_default_k_is_20(metric):
     assert metric([[*range(20), 99]]) is not None
     with pytest.raises(InvalidInputError, match="positions from 0 to 24; got 0 to 99"):
         metric([[*range(19), 99]])
 
 
-def test_by_default_20_of_both_lists_count_for_serendipity():
+def test_by_default_k_of_serendipity_is_20_for_both_lists():
     ranked, expected = [list(range(21))] * 3, [list(range(30, 51))] * 3
     assert metrics.serendipity(ranked, [{19}, {20}, set()], expected)[:2].tolist() == [1 / 20, 0.0]
     assert metrics.serendipity(ranked[:2], [{0}, {0}], [[*range(30, 49), 0], [*range(30, 50), 0]]).tolist() == [

@@ -48,7 +48,7 @@ def test_an_item_again_after_the_first_k_does_not_matter():
     assert first_k([["a", "b", "a"]], 2) == [["a", "b"]]
 
 
-def test_hits_stand_where_relevant_items_stand_and_short_rows_end_in_misses():
+def test_hits_are_where_relevant_items_are_and_short_rows_end_in_misses():
     found, total = hits(ROWS, [{1, 2, 9}, {2}, {5}], 3)
     assert found.tolist() == [[False, True, True], [True, False, False], [False, False, False]]
     assert total.tolist() == [3, 1, 1]
@@ -57,7 +57,7 @@ def test_hits_stand_where_relevant_items_stand_and_short_rows_end_in_misses():
 @pytest.mark.parametrize(
     "relevant", [["a", "b", "a"], ("b", "a"), {"a": 1, "b": 1}, np.array(["b", "a", "a"])], ids=repr
 )
-def test_what_is_relevant_may_be_any_collection_and_counts_once(relevant):
+def test_relevant_items_may_be_any_collection_and_count_once(relevant):
     found, total = hits([["a", "x"]], [relevant], 2)
     assert (found.tolist(), total.tolist()) == ([[True, False]], [2])
 
@@ -73,13 +73,13 @@ def test_there_must_be_one_set_of_relevant_items_per_row(relevant):
         hits(ROWS, relevant, 2)
 
 
-def test_flat_names_the_user_of_every_item():
+def test_flat_returns_user_and_position_of_every_item():
     users, items = flat(ROWS, 4, 2)
     assert (users.tolist(), items.tolist()) == ([0, 0, 1], [3, 1, 2])
 
 
 @pytest.mark.parametrize("ranked", [[], [[], []]], ids=repr)
-def test_flat_of_nothing_is_nothing(ranked):
+def test_flat_of_empty_lists_is_empty(ranked):
     users, items = flat(ranked, 1, 5)
     assert (len(users), len(items)) == (0, 0)
 
