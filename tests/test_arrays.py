@@ -132,9 +132,9 @@ def test_values_that_are_no_float32_rows_are_refused(values):
 
 def assert_largest(scores, count):
     before = scores.copy()
-    found = largest(scores, count)
-    assert (found.shape, found.dtype) == ((len(scores), count), scores.dtype)
-    np.testing.assert_array_equal(np.sort(found, axis=1), np.sort(before, axis=1)[:, before.shape[1] - count :])
+    actual = largest(scores, count)
+    assert (actual.shape, actual.dtype) == ((len(scores), count), scores.dtype)
+    np.testing.assert_array_equal(np.sort(actual, axis=1), np.sort(before, axis=1)[:, before.shape[1] - count :])
     np.testing.assert_array_equal(scores, before)
 
 
@@ -208,9 +208,9 @@ def test_in_blocks_equals_one_call_and_asks_for_size_rows_at_most(total, size):
         seen.append(len(everything[block]))
         return everything[block] * 2
 
-    found = in_blocks(make, total, size)
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, everything * 2)
+    actual = in_blocks(make, total, size)
+    assert actual.dtype == np.float32
+    np.testing.assert_array_equal(actual, everything * 2)
     assert max(seen) <= size
     assert sum(seen) == total
 
@@ -226,10 +226,10 @@ def with_prior(variance, count):
 class TestSpread:
     @pytest.mark.parametrize("count", [0, 1])
     def test_of_no_row_or_one_it_is_that_of_the_prior(self, count):
-        found = spread(drawn_rows(count))
-        assert type(found) is float
-        assert found == pytest.approx(with_prior(0.0, count))
-        assert 0.09 < found <= USUAL_SPREAD
+        actual = spread(drawn_rows(count))
+        assert type(actual) is float
+        assert actual == pytest.approx(with_prior(0.0, count))
+        assert 0.09 < actual <= USUAL_SPREAD
 
     @pytest.mark.parametrize("count", [2, 100, SAMPLE])
     def test_a_row_is_not_compared_with_itself(self, count):

@@ -43,19 +43,19 @@ def test_any_sequence_of_changes_equals_that_of_a_list_and_leaves_the_old_rows_u
         else:
             kept = np.sort(rng.permutation(len(plain))[: max(1, len(plain) - size)])
             rows, plain = rows.taken(kept), [plain[row] for row in kept]
-    for found, expected in [*before, (rows, plain)]:
-        assert len(found) == len(expected)
-        assert listed(found.whole()) == listed(make(expected))
+    for actual, expected in [*before, (rows, plain)]:
+        assert len(actual) == len(expected)
+        assert listed(actual.whole()) == listed(make(expected))
         some = rng.integers(len(expected), size=7)
-        assert listed(found.take(some)) == listed(make([expected[at] for at in some]))
+        assert listed(actual.take(some)) == listed(make([expected[at] for at in some]))
         assert listed(make([expected[some[0]]]))[0] == (
-            found[int(some[0])] if name == "cells" else found[int(some[0])].tolist()
+            actual[int(some[0])] if name == "cells" else actual[int(some[0])].tolist()
         )
-        assert (found.stored - len(found)) * SPARE <= len(found)
-        assert len(found.blocks) <= 2 + np.log2(found.stored)
-        places = np.arange(found.stored) if found.order is None else found.order
-        assert found.positions[places].tolist() == list(range(len(found)))
-        assert found.dead.tolist() == np.setdiff1d(np.arange(found.stored), places).tolist()
+        assert (actual.stored - len(actual)) * SPARE <= len(actual)
+        assert len(actual.blocks) <= 2 + np.log2(actual.stored)
+        places = np.arange(actual.stored) if actual.order is None else actual.order
+        assert actual.positions[places].tolist() == list(range(len(actual)))
+        assert actual.dead.tolist() == np.setdiff1d(np.arange(actual.stored), places).tolist()
 
 
 def test_few_added_or_replaced_rows_share_the_large_block():

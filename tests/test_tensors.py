@@ -14,12 +14,12 @@ TENSORS = {name: np.arange(6).reshape(2, 3).astype(kind) for name, kind in KINDS
 TENSORS |= {"empty": np.zeros((0, 4), np.float32), "number": np.array(2.5), "日本 \ud800": np.arange(3)}
 
 
-def same(found, expected):
-    assert set(found) == set(expected)
+def same(actual, expected):
+    assert set(actual) == set(expected)
     for name, array in expected.items():
-        assert found[name].dtype == array.dtype
-        assert found[name].shape == array.shape
-        np.testing.assert_array_equal(found[name], array)
+        assert actual[name].dtype == array.dtype
+        assert actual[name].shape == array.shape
+        np.testing.assert_array_equal(actual[name], array)
 
 
 def test_every_number_format_comes_back(tmp_path):
@@ -66,9 +66,9 @@ def test_arrays_are_mapped_aligned_and_not_to_be_written(tmp_path):
 
 def test_arrays_outlive_their_file(tmp_path):
     write_tensors(TENSORS, tmp_path / "t.safetensors")
-    found = read_tensors(tmp_path / "t.safetensors")
+    actual = read_tensors(tmp_path / "t.safetensors")
     (tmp_path / "t.safetensors").unlink()
-    same(found, TENSORS)
+    same(actual, TENSORS)
 
 
 def test_slices_are_written_whole(tmp_path):

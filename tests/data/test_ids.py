@@ -23,14 +23,14 @@ def test_any_sequence_of_changes_equals_that_of_a_list(seed, steps):
         else:
             kept = np.sort(rng.permutation(len(plain))[: max(1, len(plain) - size)])
             ids, plain = ids.taken(kept), [plain[at] for at in kept]
-    for found, expected in [*before, (ids, plain)]:
-        assert found.whole == tuple(found) == tuple(expected)
-        assert len(found) == len(expected)
+    for actual, expected in [*before, (ids, plain)]:
+        assert actual.whole == tuple(actual) == tuple(expected)
+        assert len(actual) == len(expected)
         where = {one: at for at, one in enumerate(expected)}
-        asked = rng.integers(4 * SMALL, size=50).tolist()
-        assert [found.find(one) for one in asked] == [where.get(one) for one in asked]
+        looked_up = rng.integers(4 * SMALL, size=50).tolist()
+        assert [actual.find(one) for one in looked_up] == [where.get(one) for one in looked_up]
         some = rng.integers(len(expected), size=5)
-        assert found.at(some) == tuple(expected[at] for at in some)
+        assert actual.at(some) == tuple(expected[at] for at in some)
 
 
 def test_membership_is_by_id():

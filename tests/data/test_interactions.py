@@ -43,13 +43,13 @@ def times(values):
 @pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
 def test_every_kind_of_table_makes_the_same_clicks(make):
     table = make(ROWS)
-    found = Interactions.from_frame(table, user="who", item="what", weight="stars", time="at")
-    assert (found.users, found.items) == (("u", "v"), (2, 1))
-    assert found.user_index.tolist() == [0, 1, 0]
-    assert found.item_index.tolist() == [0, 1, 1]
-    assert found.weight.tolist() == [1.0, 0.5, 2.0]
-    assert found.time.tolist() == [30.0, 10.0, 20.0]
-    assert [found.weight.dtype, found.time.dtype, found.user_index.dtype] == [np.float32, np.float64, np.int64]
+    actual = Interactions.from_frame(table, user="who", item="what", weight="stars", time="at")
+    assert (actual.users, actual.items) == (("u", "v"), (2, 1))
+    assert actual.user_index.tolist() == [0, 1, 0]
+    assert actual.item_index.tolist() == [0, 1, 1]
+    assert actual.weight.tolist() == [1.0, 0.5, 2.0]
+    assert actual.time.tolist() == [30.0, 10.0, 20.0]
+    assert [actual.weight.dtype, actual.time.dtype, actual.user_index.dtype] == [np.float32, np.float64, np.int64]
     assert str(table) == str(make(ROWS))
 
 
@@ -57,8 +57,8 @@ def test_every_kind_of_table_makes_the_same_clicks(make):
 def test_a_file_makes_clicks(tmp_path, name):
     texts = {"t.csv": "who,what,stars\nu,x,2\n", "t.jsonl": '{"who": "u", "what": "x", "stars": 2}\n'}
     (tmp_path / name).write_text(texts[name])
-    found = Interactions.from_frame(tmp_path / name, user="who", item="what", weight="stars")
-    assert (found.users, found.items, found.weight.tolist()) == (("u",), ("x",), [2.0])
+    actual = Interactions.from_frame(tmp_path / name, user="who", item="what", weight="stars")
+    assert (actual.users, actual.items, actual.weight.tolist()) == (("u",), ("x",), [2.0])
 
 
 @settings(deadline=None, max_examples=100)
@@ -66,28 +66,30 @@ def test_a_file_makes_clicks(tmp_path, name):
 def test_ids_of_any_hashable_type_are_kept_row_by_row(pairs):
     table = {"u": [user for user, _ in pairs], "i": [item for _, item in pairs]}
     before = copy.deepcopy(table)
-    found = Interactions.from_frame(table, user="u", item="i")
-    assert [found.users[at] for at in found.user_index] == before["u"]
-    assert [found.items[at] for at in found.item_index] == before["i"]
-    assert len(set(found.users)) == len(found.users)
+    actual = Interactions.from_frame(table, user="u", item="i")
+    assert [actual.users[at] for at in actual.user_index] == before["u"]
+    assert [actual.items[at] for at in actual.item_index] == before["i"]
+    assert len(set(actual.users)) == len(actual.users)
     assert table == before
 
 
 def test_the_number_1_and_the_text_1_are_two_ids():
-    found = Interactions.from_frame({"u": [1, "1"], "i": ["x", "x"]}, user="u", item="i")
-    assert found.users == (1, "1")
+    actual = Interactions.from_frame({"u": [1, "1"], "i": ["x", "x"]}, user="u", item="i")
+    assert actual.users == (1, "1")
 
 
 def test_without_a_weight_every_click_counts_1_and_time_is_unknown():
-    found = Interactions.from_frame(ROWS, user="who", item="what")
-    assert found.weight.tolist() == [1.0, 1.0, 1.0]
-    assert found.time is None
+    actual = Interactions.from_frame(ROWS, user="who", item="what")
+    assert actual.weight.tolist() == [1.0, 1.0, 1.0]
+    assert actual.time is None
 
 
 def test_an_empty_table_makes_no_clicks():
-    found = Interactions.from_frame(pd.DataFrame({"u": [], "i": [], "t": []}), user="u", item="i", weight="t", time="t")
-    assert (len(found), found.users, found.items) == (0, (), ())
-    assert repr(found) == "Interactions(0 clicks of 0 users on 0 items)"
+    actual = Interactions.from_frame(
+        pd.DataFrame({"u": [], "i": [], "t": []}), user="u", item="i", weight="t", time="t"
+    )
+    assert (len(actual), actual.users, actual.items) == (0, (), ())
+    assert repr(actual) == "Interactions(0 clicks of 0 users on 0 items)"
 
 
 def test_the_repr_counts():
@@ -203,8 +205,8 @@ def test_take_leaves_out_users_and_items_without_a_row():
 @pytest.mark.parametrize("rows", [np.array([True, False, True]), np.array([0, 2])], ids=["mask", "positions"])
 def test_take_keeps_ids_weights_and_times_together(rows):
     part = clicks().take(rows)
-    found = [(part.users[u], part.items[i]) for u, i in zip(part.user_index, part.item_index, strict=True)]
-    assert found == [("u", 2), ("u", 1)]
+    actual = [(part.users[u], part.items[i]) for u, i in zip(part.user_index, part.item_index, strict=True)]
+    assert actual == [("u", 2), ("u", 1)]
     assert (part.weight.tolist(), part.time.tolist()) == ([1.0, 2.0], [30.0, 20.0])
 
 

@@ -35,7 +35,7 @@ def test_no_pairs_have_no_scores():
 def test_the_best_per_query_each_owner_are_in_order_of_score_then_position():
     owner, positions = np.array([1, 0, 1, 1]), np.array([7, 3, 2, 5])
     rows = best_per_query(owner, positions, np.array([1.0, 0.0, 1.0, 2.0], dtype=np.float32), 3, 2)
-    assert [found.tolist() for found, _ in rows] == [[3], [5, 2], []]
+    assert [actual.tolist() for actual, _ in rows] == [[3], [5, 2], []]
 
 
 def test_the_kth_score_of_a_query_with_fewer_is_minus_infinity():

@@ -147,9 +147,9 @@ def test_an_extended_index_equals_one_built_of_all_vectors_and_leaves_the_old_on
     before = old.search(vectors[:4], 3)
     for first, stop in ((1500, 1501), (1501, 1502), (1502, 1700), (1700, 2000)):
         index = index.extended(vectors[first:stop])
-    found, built = index.search(vectors, 3), ExactIndex(dtype).build(vectors).search(vectors, 3)
-    assert np.array_equal(found.positions, built.positions)
-    assert np.array_equal(found.scores, built.scores)
+    actual, built = index.search(vectors, 3), ExactIndex(dtype).build(vectors).search(vectors, 3)
+    assert np.array_equal(actual.positions, built.positions)
+    assert np.array_equal(actual.scores, built.scores)
     again = old.search(vectors[:4], 3)
     assert np.array_equal(before.positions, again.positions)
     assert len(old.vectors_) == 1500
@@ -201,10 +201,10 @@ def test_an_index_without_state_is_restored_by_building():
 def test_saved_codes_are_not_used_where_they_cannot_be_multiplied_exactly():
     vectors = np.random.default_rng(0).standard_normal((900, 8)).astype(np.float32)
     built = ExactIndex("int8").build(vectors)
-    found = built.search(vectors[:5], 3)
+    actual = built.search(vectors[:5], 3)
     with mock.patch.object(exact, "is_exact", return_value=False):
         restored = ExactIndex("int8").set_state(built.get_state()).restored(vectors)
         with mock.patch.object(exact, "Int8Search", side_effect=AssertionError("not here")):
             again = restored.search(vectors[:5], 3)
-    assert np.array_equal(again.positions, found.positions)
-    assert np.array_equal(again.scores, found.scores)
+    assert np.array_equal(again.positions, actual.positions)
+    assert np.array_equal(again.scores, actual.scores)

@@ -26,12 +26,12 @@ def test_the_contract_of_an_index_holds(kind):
 def test_recall_is_high_and_scores_are_those_of_the_exact_index(kind):
     vectors = vectors_of(3000)
     index, exact = FaissIndex(kind, probes=60).build(vectors), ExactIndex().build(vectors)
-    found, true = index.search(vectors[:50], 10), exact.search(vectors[:50], 10)
-    same = [len(np.intersect1d(a, b)) for a, b in zip(found.positions, true.positions, strict=True)]
+    actual, true = index.search(vectors[:50], 10), exact.search(vectors[:50], 10)
+    same = [len(np.intersect1d(a, b)) for a, b in zip(actual.positions, true.positions, strict=True)]
     assert np.mean(same) > 9
     assert index.recall_ > 0.9
-    whole = np.array([list(a) == list(b) for a, b in zip(found.positions, true.positions, strict=True)])
-    assert np.array_equal(found.scores[whole], true.scores[whole])
+    whole = np.array([list(a) == list(b) for a, b in zip(actual.positions, true.positions, strict=True)])
+    assert np.array_equal(actual.scores[whole], true.scores[whole])
 
 
 def test_recall_is_low_when_few_lists_are_read():

@@ -41,11 +41,11 @@ def searches(draw):
 def test_top_k_is_a_stable_sort_by_score_then_position(search):
     scores, k, allow, exclude, block_bytes = search
     with mock.patch.object(topk, "BLOCK_BYTES", block_bytes):
-        positions, found = ranked(scores, k, allow, exclude)
+        positions, actual = ranked(scores, k, allow, exclude)
     for row, line in enumerate(scores):
         expected = plainly_sorted(line, k, allow, set() if exclude is None else set(exclude[row]))
         assert list(positions[row]) == expected
-        assert list(found[row]) == list(line[expected])
+        assert list(actual[row]) == list(line[expected])
 
 
 def test_full_rows_are_rectangular_arrays():
@@ -87,15 +87,15 @@ def test_a_catalogue_of_one_item():
 
 
 def test_scores_are_asked_for_in_blocks_that_cover_every_query_once():
-    asked = []
+    blocks = []
 
     def scores_of(block):
-        asked.append(block)
+        blocks.append(block)
         return np.zeros((block.stop - block.start, 4), dtype=np.float32)
 
     with mock.patch.object(topk, "BLOCK_BYTES", 32):
         top_k(scores_of, 5, 4, 1)
-    assert asked == [slice(0, 2), slice(2, 4), slice(4, 5)]
+    assert blocks == [slice(0, 2), slice(2, 4), slice(4, 5)]
 
 
 @pytest.mark.parametrize("k", [0, -1, 4, True, float("nan")])

@@ -69,10 +69,10 @@ def expected(cases):
 @pytest.mark.parametrize("name", REFERENCE)
 def test_values_are_those_of_trec_eval_and_nan_where_nothing_is_relevant(cases, expected, name, k):
     ranked, relevant = cases
-    found = getattr(metrics, name)(ranked, relevant, k=k)
-    assert found.dtype == np.float64
-    assert np.array_equal(np.isnan(found), [not items for items in relevant])
-    assert np.allclose(found, expected[name, k], rtol=0, atol=1e-9, equal_nan=True)
+    actual = getattr(metrics, name)(ranked, relevant, k=k)
+    assert actual.dtype == np.float64
+    assert np.array_equal(np.isnan(actual), [not items for items in relevant])
+    assert np.allclose(actual, expected[name, k], rtol=0, atol=1e-9, equal_nan=True)
 
 
 @pytest.mark.parametrize(
@@ -109,10 +109,10 @@ def test_by_default_k_is_20(name):
 @pytest.mark.parametrize("name", REFERENCE)
 def test_arrays_of_positions_give_the_values_of_lists_of_ids(name):
     metric = getattr(metrics, name)
-    ids, wanted = [["a", "b", "c"], ["c", "a", "d"]], [{"b", "d"}, {"a"}]
+    ids, relevant = [["a", "b", "c"], ["c", "a", "d"]], [{"b", "d"}, {"a"}]
     positions = np.array([[0, 1, 2], [2, 0, 3]])
     by_position = [np.array([1, 3]), [np.int64(0)]]
-    assert metric(positions, by_position, k=3).tolist() == metric(ids, wanted, k=3).tolist()
+    assert metric(positions, by_position, k=3).tolist() == metric(ids, relevant, k=3).tolist()
 
 
 @pytest.mark.parametrize("name", REFERENCE)
@@ -154,10 +154,10 @@ def test_auc_is_that_of_scikit_learn_with_ties_and_masks(masked):
         roc_auc_score(row[mask], values[mask]) if 0 < row[mask].sum() < mask.sum() else np.nan
         for row, values, mask in zip(relevant, scores, compete, strict=True)
     ]
-    found = metrics.auc(scores, relevant, candidates)
-    assert np.isfinite(found).sum() > 500
-    assert np.isnan(found).sum() > 5
-    assert np.allclose(found, expected, rtol=0, atol=1e-9, equal_nan=True)
+    actual = metrics.auc(scores, relevant, candidates)
+    assert np.isfinite(actual).sum() > 500
+    assert np.isnan(actual).sum() > 5
+    assert np.allclose(actual, expected, rtol=0, atol=1e-9, equal_nan=True)
 
 
 @pytest.mark.parametrize(

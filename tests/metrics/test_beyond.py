@@ -26,8 +26,8 @@ def exposure(ranked, n_items, k):
     return [shown[item] for item in range(n_items)]
 
 
-def same(found, expected, atol=1e-9):
-    return np.allclose(found, np.array(expected, dtype=float), rtol=0, atol=atol, equal_nan=True)
+def same(actual, expected, atol=1e-9):
+    return np.allclose(actual, np.array(expected, dtype=float), rtol=0, atol=atol, equal_nan=True)
 
 
 def mean(values):
@@ -57,9 +57,9 @@ def test_gini_is_half_the_relative_mean_difference_of_exposure(case):
     shown, n = exposure(*case), case[1]
     apart = sum(abs(one - other) for one in shown for other in shown)
     expected = apart / (2 * n * sum(shown)) if sum(shown) else math.nan
-    found = metrics.gini(*case)
-    assert found == pytest.approx(expected, abs=1e-9, nan_ok=True)
-    assert math.isnan(found) or -1e-12 <= found < 1
+    actual = metrics.gini(*case)
+    assert actual == pytest.approx(expected, abs=1e-9, nan_ok=True)
+    assert math.isnan(actual) or -1e-12 <= actual < 1
 
 
 @pytest.mark.parametrize(
@@ -120,9 +120,9 @@ def test_diversity_is_the_mean_of_1_minus_cosine_over_pairs(case, seed):
         shown = row[:k]
         pairs = [(shown[a], shown[b]) for a in range(len(shown)) for b in range(a)]
         expected.append(mean([1 - cosine(*pair) for pair in pairs]))
-    found = metrics.intra_list_diversity(ranked, vectors, k)
-    assert found.dtype == np.float64
-    assert same(found, expected, atol=1e-5)
+    actual = metrics.intra_list_diversity(ranked, vectors, k)
+    assert actual.dtype == np.float64
+    assert same(actual, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -152,12 +152,12 @@ def test_deciles_are_cut_by_popularity_with_ties_by_position(case, seed):
     shown, expected = exposure(*case), np.zeros(10)
     for place, item in enumerate(by_popularity):
         expected[place * 10 // n_items] += shown[item]
-    found = metrics.popularity_by_decile(ranked, counts, k)
+    actual = metrics.popularity_by_decile(ranked, counts, k)
     if not sum(shown):
-        assert np.isnan(found).tolist() == [True] * 10
+        assert np.isnan(actual).tolist() == [True] * 10
     else:
-        assert found.sum() == pytest.approx(1.0)
-        assert same(found, expected / sum(shown))
+        assert actual.sum() == pytest.approx(1.0)
+        assert same(actual, expected / sum(shown))
 
 
 def test_a_popularity_list_is_all_in_the_first_decile():

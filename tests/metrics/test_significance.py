@@ -149,16 +149,16 @@ def test_nan_are_left_out_of_their_own_column_only(named):
 
 def test_a_column_with_nan_has_about_the_interval_of_its_values():
     values = np.random.default_rng(0).random(300)
-    found = bootstrap(np.column_stack([np.ones(600), np.concatenate([values, np.full(300, np.nan)])]))
+    actual = bootstrap(np.column_stack([np.ones(600), np.concatenate([values, np.full(300, np.nan)])]))
     alone = bootstrap(values)
-    assert [part[1] for part in found] == pytest.approx(alone, abs=0.005)
+    assert [part[1] for part in actual] == pytest.approx(alone, abs=0.005)
 
 
 def test_pairs_may_be_in_columns():
     one, other = np.column_stack([VALUES, VALUES]), np.column_stack([VALUES - 0.1, VALUES + 0.1])
-    found = paired_bootstrap(one, other)
-    assert found.mean.tolist() == pytest.approx([0.1, -0.1])
-    assert found.p.tolist() == pytest.approx([2 / 2001] * 2)
+    actual = paired_bootstrap(one, other)
+    assert actual.mean.tolist() == pytest.approx([0.1, -0.1])
+    assert actual.p.tolist() == pytest.approx([2 / 2001] * 2)
 
 
 def test_resamples_without_a_value_do_not_count_for_p():
@@ -236,9 +236,9 @@ def test_paired_values_must_be_of_the_same_users():
     ],
 )
 def test_values_of_holm(p, corrected):
-    found = holm(p)
-    assert found.dtype == np.float64
-    assert found.tolist() == pytest.approx(corrected)
+    actual = holm(p)
+    assert actual.dtype == np.float64
+    assert actual.tolist() == pytest.approx(corrected)
 
 
 @settings(deadline=None, max_examples=100)

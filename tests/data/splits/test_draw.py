@@ -146,8 +146,8 @@ def test_assemble_puts_clicks_into_their_parts():
     parts = np.array([TRAIN, TEST, TRAIN, VALIDATION, REVEALED, TEST])
     made = assemble("mine", CATALOG, clicks(TABLE), parts, cold_users={"w"}, cold_items={3})
     assert (made.name, made.catalog, made.cold_items, made.cold_users) == ("mine", CATALOG, {3}, {"w"})
-    found = [part.pairs() for part in (made.train, made.validation, made.test, made.revealed)]
-    assert found == [[("u", 0), ("v", 2)], [("u", 2)], [("u", 1), ("w", 3)], [("w", 1)]]
+    actual = [part.pairs() for part in (made.train, made.validation, made.test, made.revealed)]
+    assert actual == [[("u", 0), ("v", 2)], [("u", 2)], [("u", 1), ("w", 3)], [("w", 1)]]
     assert made.test.time.tolist() == [2.0, 6.0]
 
 

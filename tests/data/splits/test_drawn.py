@@ -87,14 +87,14 @@ def test_every_click_is_in_one_part_with_its_pair_and_unchanged(make, data, seed
     pairs = data.draw(tables(repeats=make is not MAKE["warm_up"]))
     split = attempt(make, pairs, validation=0.2, test=0.4, rng=seed)
     whole = clicks(pairs)
-    found = Counter()
+    counts = Counter()
     for part in parts_of(split).values():
         if part is not None:
             assert [pairs[int(row) - 1] for row in part.weight] == part.pairs()
             assert [whole.time[int(row) - 1] for row in part.weight] == part.time.tolist()
-            found.update(rows(part))
-    assert set(found.values()) == {1}
-    assert sum(map(len, map(pairs_of, parts_of(split).values()))) == len({pairs[row] for row in found})
+            counts.update(rows(part))
+    assert set(counts.values()) == {1}
+    assert sum(map(len, map(pairs_of, parts_of(split).values()))) == len({pairs[row] for row in counts})
     assert split.catalog.ids == catalog(pairs).ids
 
 
@@ -105,9 +105,9 @@ def test_clicks_are_dropped_only_of_users_without_a_training_click(name, pairs, 
     split = attempt(MAKE[name], pairs, validation=0.2, test=0.4, rng=seed)
     in_a_part = set.union(*map(rows, parts_of(split).values()))
     dropped = [pairs[row] for row in set(range(len(pairs))) - in_a_part]
-    known = set(split.train.users)
-    assert not known.intersection(user for user, _ in dropped)
-    assert all(user in known for user, _ in held_out(split))
+    trained = set(split.train.users)
+    assert not trained.intersection(user for user, _ in dropped)
+    assert all(user in trained for user, _ in held_out(split))
 
 
 @several
@@ -128,8 +128,8 @@ def test_cold_items_have_no_training_click_and_all_their_clicks_in_one_part(pair
         split.cold_items.intersection(item for _, item in pairs_of(p)) for p in (split.validation, split.test)
     )
     assert not validation & test
-    asked = {pair for pair in pairs if pair[1] in split.cold_items and pair[0] in split.train.users}
-    assert asked <= held_out(split)
+    relevant = {pair for pair in pairs if pair[1] in split.cold_items and pair[0] in split.train.users}
+    assert relevant <= held_out(split)
 
 
 @several

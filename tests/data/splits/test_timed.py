@@ -83,17 +83,17 @@ def test_a_click_is_in_the_part_of_its_time_unless_it_is_repeated_or_of_a_new_us
     second = first + more
     split = attempt(table, cuts=(first, second), new_users=new_users)
     kept = first_rows(table)
-    known = {table[at][0] for at in kept if table[at][2] < first}
-    asked = [at for at in kept if new_users or table[at][0] in known]
+    trained = {table[at][0] for at in kept if table[at][2] < first}
+    measured = [at for at in kept if new_users or table[at][0] in trained]
     assert rows(split.train) == {at for at in kept if table[at][2] < first}
-    assert rows(split.validation) == {at for at in asked if first <= table[at][2] < second}
-    assert rows(split.test) == {at for at in asked if table[at][2] >= second}
+    assert rows(split.validation) == {at for at in measured if first <= table[at][2] < second}
+    assert rows(split.test) == {at for at in measured if table[at][2] >= second}
     for part in (split.train, split.validation, split.test):
         if part is not None:
             assert [table[int(row) - 1] for row in part.weight] == [
                 (*p, t) for p, t in zip(part.pairs(), part.time, strict=True)
             ]
-    assert split.cold_users == ({user for user, _, _ in table} - known if new_users else set())
+    assert split.cold_users == ({user for user, _, _ in table} - trained if new_users else set())
     assert split.revealed is None
 
 
@@ -135,8 +135,8 @@ def test_a_split_without_new_items_has_no_arrivals():
 def test_clicks_at_the_time_of_a_cut_are_after_it():
     table = [("u", item, time) for time, item in enumerate("abcdef")]
     split = splits.by_time(catalog("abcdef"), clicks(table), cuts=(2, 4))
-    found = [part.time.tolist() for part in (split.train, split.validation, split.test)]
-    assert found == [[0, 1], [2, 3], [4, 5]]
+    actual = [part.time.tolist() for part in (split.train, split.validation, split.test)]
+    assert actual == [[0, 1], [2, 3], [4, 5]]
 
 
 def test_repeated_clicks_count_once_at_the_first_time():
