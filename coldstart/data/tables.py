@@ -142,7 +142,7 @@ def some(ids: Sequence[Hashable], most: int = 5) -> str:
 
 
 def _columns_of(table: Table, owner: str) -> Columns:
-    """Return the columns of any kind of table; kinds are told by what they can do, so that none need be imported."""
+    """Return the columns of any kind of table, recognised by its methods: no package of frames need be imported."""
     if isinstance(table, str | Path):
         return _read_file(Path(table), owner)
     if isinstance(table, Mapping):

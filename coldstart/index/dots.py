@@ -24,6 +24,7 @@ def dots(left: AnyArray, right: AnyArray) -> FloatArray:
     >>> dots(np.array([[1.0, 2.0]], dtype=np.float32), np.array([[3.0, 0.5]], dtype=np.float32)).tolist()
     [4.0]
     """
+    # A score beyond the range of float32 becomes infinite, which still has an order.
     with np.errstate(over="ignore", under="ignore"):
         both = (side.astype(np.float64, copy=False) for side in (left, right))
         products = np.einsum("ij,ij->i", *both).astype(np.float32)

@@ -141,6 +141,7 @@ class Int8Search:
         self, chunks: Sequence[Codes], allowed: BoolArray | None, exclude: Sequence[IntArray] | None
     ) -> list[Ranked]:
         """Return positions and scores of the k best of every query that was not ``given_up``."""
+        # Rows of one product: whole blocks, since each has its own scale.
         length = min(max(CELLS // len(self.codes) // BLOCK, 1) * BLOCK, MAX_ROWS)
         queries = as_tensor(self.codes).T
         n_unpruned, seen, next_prune = 0, 0, 0
@@ -167,6 +168,8 @@ class Int8Search:
         """Keep as candidates the rows that may reach the floor; return how many."""
         at = slice(rows.start // BLOCK, rows.stop // BLOCK)
         step = chunk.scales[at, None].astype(np.float64) * self.scales
+        # |x| <= reach + errors. Four times the rounding of the score, which also covers that of the bound itself, and
+        # 2**-120 for products so small that they lose bits.
         rounding = 2.0**-22 * (chunk.reach + chunk.errors)[at, None] * self.norms + 2.0**-120
         slack = chunk.reach[at, None] * self.errors + chunk.errors[at, None] * self.norms + rounding
         maxima = _group_maxima(products)

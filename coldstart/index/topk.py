@@ -1,4 +1,4 @@
-"""Top-k of blocks of scores, behind every ranking in the library; and checks of what a search is asked."""
+"""Top-k of blocks of scores, behind every ranking in the library; and checks of the arguments of a search."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -65,6 +65,7 @@ def top_k(
     width = n_items if allow is None else len(allow)
     rank = partial(_ranked, scores_of, k=k, width=width, allow=allow, exclude=exclude)
     parts = list(blocks(n_queries, max(1, BLOCK_BYTES // (4 * max(width, 1)))))
+    # Threads help, as numpy releases the interpreter lock in matrix products and partitions.
     if min(workers, len(parts)) > 1:
         with ThreadPoolExecutor(workers) as pool:
             rows = list(chain.from_iterable(pool.map(rank, parts)))
