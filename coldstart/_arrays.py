@@ -1,4 +1,4 @@
-"""Small things every floor does with arrays: types, checks, unit rows, blocks, random numbers."""
+"""Array helpers used everywhere: types, checks, unit rows, blocks, largest numbers, random numbers."""
 
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
@@ -15,20 +15,24 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 AnyArray: TypeAlias = npt.NDArray[Any]
 Csr: TypeAlias = csr_array
+Rng: TypeAlias = int | np.random.SeedSequence | np.random.Generator | None
+
 GROUPS = 512
+"""Groups into which ``largest`` deals the numbers of a long row."""
+
 BLOCK_ROWS = 16_384
+"""Rows that ``in_blocks`` makes at a time, by default."""
 
 SAMPLE = 512
-"""Rows by which a spread is measured."""
+"""Rows by which ``spread`` is measured, at most."""
 
 USUAL_SPREAD, PRIOR_ROWS = 0.1, 20
-"""Spread of the cosines of a small sentence encoder (MiniLM: .09 to .13), and the rows that it counts for."""
-
-Rng: TypeAlias = int | np.random.SeedSequence | np.random.Generator | None
+"""Prior of ``spread``: the spread of the cosines of a small sentence encoder (MiniLM: .09 to .13), and the number of
+rows that it counts for."""
 
 
 def as_matrix(values: AnyArray, name: str) -> FloatArray:
-    """Return ``values`` as finite float32 rows, or say what is wrong with them.
+    """Return ``values`` as a contiguous float32 matrix of finite numbers.
 
     Raises
     ------
@@ -60,6 +64,7 @@ def check_between(name: str, value: Any, low: float, high: float, hint: str = ""
         Naming the argument, its range and what was got.
     """
     kind = Integral if isinstance(low, int) else Real
+    # True and False are ints in Python, and never meant as numbers here.
     fits = isinstance(value, kind) and not isinstance(value, bool)
     if not fits or not low <= float(value) <= high:
         word = "" if fits or not isinstance(value, float) else "a whole number "
@@ -94,7 +99,9 @@ def blocks(total: int, size: int) -> Iterator[slice]:
 
 
 def in_blocks(make: Callable[[slice], FloatArray], total: int, size: int = BLOCK_ROWS) -> FloatArray:
-    """Return the rows that ``make`` makes of each slice of ``range(total)``; its scratch memory is that of one block.
+    """Return the rows that ``make`` returns for each slice of ``range(total)``, stacked.
+
+    So ``make`` needs scratch memory for ``size`` rows only.
 
     Examples
     --------
@@ -120,86 +127,72 @@ def largest(scores: FloatArray, count: int) -> FloatArray:
     >>> largest(np.array([[3.0, 1.0, 2.0]], dtype=np.float32), 2).tolist()
     [[2.0, 3.0]]
     """
+    # Of a long row, find a lower bound of the `count`-th largest number first, and partition the few numbers that
+    # reach it: in rows of 60,000 numbers a third of the time of a partition of all.
+    if len(scores) and scores.shape[1] >= 4 * GROUPS and count <= GROUPS // 4:
+        scores = _reaching(scores, _lower_bound(scores, count))
     length = scores.shape[1]
-    if not _is_long(scores, count):
-        return np.partition(scores, length - count, axis=1)[:, length - count :]
-    rows, columns = near_largest(scores, count)
-    found = in_rows(rows, scores[rows, columns], len(scores), np.float32(-np.inf))
-    return np.partition(found, found.shape[1] - count, axis=1)[:, found.shape[1] - count :]
+    return np.partition(scores, length - count, axis=1)[:, length - count :]
 
 
-def in_rows(rows: IntArray, values: AnyArray, n_rows: int, nothing: Any) -> AnyArray:
-    """Return values (n,) of ascending rows as one line for each row, (n_rows, most of a row), ends of ``nothing``.
+def _lower_bound(scores: FloatArray, count: int) -> FloatArray:
+    """Return a lower bound of the ``count``-th largest number of each row, shape (m, 1).
 
-    Examples
-    --------
-    >>> in_rows(np.array([0, 0, 2]), np.array([5, 6, 7]), 3, -1).tolist()
-    [[5, 6], [-1, -1], [7, -1]]
+    The numbers of a row are dealt out to ``GROUPS`` groups. The maxima of the groups are different numbers of the row,
+    so at least ``count`` numbers of the row are as large as the ``count``-th largest maximum.
     """
-    per_row = np.bincount(rows, minlength=n_rows)
-    lines = np.full((n_rows, int(per_row.max(initial=0))), nothing, dtype=values.dtype)
-    lines[rows, np.arange(len(rows)) - np.repeat(np.cumsum(per_row) - per_row, per_row)] = values
+    n_rows, length = scores.shape
+    depth = length // GROUPS
+    # What does not fill a last row of groups belongs to none. The bound holds without it, as it could only raise it.
+    maxima = scores[:, : depth * GROUPS].reshape(n_rows, depth, GROUPS).max(axis=1)
+    return np.partition(maxima, GROUPS - count, axis=1)[:, GROUPS - count, None]
+
+
+def _reaching(scores: FloatArray, bound: FloatArray) -> FloatArray:
+    """Return the numbers of each row that are at least its bound, shape (m, longest row), filled up with -inf."""
+    # Flat positions and a division: a fraction of the time of `nonzero` of a matrix.
+    rows, columns = np.divmod(np.flatnonzero(scores >= bound), scores.shape[1])
+    per_row = np.bincount(rows, minlength=len(scores))
+    first_of_row = np.cumsum(per_row) - per_row
+    lines = np.full((len(scores), int(per_row.max(initial=0))), -np.inf, dtype=scores.dtype)
+    lines[rows, np.arange(len(rows)) - np.repeat(first_of_row, per_row)] = scores[rows, columns]
     return lines
 
 
-def near_largest(scores: FloatArray, count: int) -> tuple[IntArray, IntArray]:
-    """Return rows and columns of the ``count`` largest numbers of each row and, where rows are long, of few others.
-
-    Long rows are dealt out to groups: as many groups as are asked for have a number that is at least the least of
-    their largest, so that the largest of the row are at least that, too.
-    """
-    n_rows, length = scores.shape
-    if _is_long(scores, count):
-        depth = length // GROUPS
-        tops = scores[:, : depth * GROUPS].reshape(n_rows, depth, GROUPS).max(axis=1)
-        least = np.partition(tops, GROUPS - count, axis=1)[:, GROUPS - count, None]
-    else:
-        least = np.partition(scores, length - count, axis=1)[:, length - count, None]
-    return positions_of(scores >= least)
-
-
-def positions_of(mask: BoolArray) -> tuple[IntArray, IntArray]:
-    """Return rows and columns of what is true, row by row: ``mask.nonzero()`` at a fraction of its time."""
-    rows, columns = np.divmod(np.flatnonzero(mask), max(mask.shape[1], 1))
-    return rows, columns
-
-
-def parted(rows: Csr, which: BoolArray) -> tuple[Csr, Csr]:
-    """Return the stored numbers that ``which`` (nnz,) says, in the order of the rows, and the others.
+def split_entries(matrix: Csr, chosen: BoolArray) -> tuple[Csr, Csr]:
+    """Return the stored entries where ``chosen`` (nnz,) is true, and the others, as two matrices of the same shape.
 
     Examples
     --------
-    >>> kept, others = parted(csr_array([[1, 2], [3, 0]]), np.array([True, False, True]))
+    >>> kept, others = split_entries(csr_array([[1, 2], [3, 0]]), np.array([True, False, True]))
     >>> kept.toarray().tolist(), others.toarray().tolist()
     ([[1, 0], [3, 0]], [[0, 2], [0, 0]])
     """
-    pairs = rows.tocoo()
+    entries = matrix.tocoo()
     kept, others = (
-        csr_array((pairs.data[part], (pairs.row[part], pairs.col[part])), shape=pairs.shape) for part in (which, ~which)
+        csr_array((entries.data[part], (entries.row[part], entries.col[part])), shape=entries.shape)
+        for part in (chosen, ~chosen)
     )
     return kept, others
 
 
 def spread(rows: FloatArray, others: FloatArray | None = None) -> float:
-    """Return the standard deviation of the dot products of rows (n, dim) with the other ones, by a sample.
+    """Return the standard deviation of the dot products of rows with each other, on a sample of the rows.
 
-    Of a few rows it is mostly what is usual for the cosines of a sentence encoder: they tell next to nothing.
+    The variance is shrunk towards that of a usual sentence encoder, since a few rows say next to nothing about it. So
+    it is above 0 also for no rows and for equal ones.
 
     Parameters
     ----------
     rows : ndarray of shape (n, dim)
     others : ndarray of shape (n, dim), optional
-        What the rows are multiplied with, by default themselves; never row i with row i.
+        What the rows are multiplied with, by default themselves. Row i is never multiplied with row i.
     """
     sample = np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).astype(np.int64)
     products = rows[sample] @ (rows if others is None else others)[sample].T
     count = len(sample)
     variance = float(products[~np.eye(count, dtype=bool)].var()) if count > 1 else 0.0
     return float(np.sqrt((count * variance + PRIOR_ROWS * USUAL_SPREAD**2) / (count + PRIOR_ROWS)))
-
-
-def _is_long(scores: FloatArray, count: int) -> bool:
-    return len(scores) > 0 and scores.shape[1] >= 4 * GROUPS and count <= GROUPS // 4
 
 
 def generator(rng: Rng) -> np.random.Generator:

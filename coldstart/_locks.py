@@ -1,4 +1,4 @@
-"""A lock that goes where its object goes: into copies, pickles and child processes, each time as a fresh one."""
+"""A lock for objects that are copied, pickled and forked: each copy gets a free lock of its own."""
 
 import os
 import threading
@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 _ALL: "weakref.WeakSet[WriteLock]" = weakref.WeakSet()
+"""All locks of this process, for ``_renew``."""
 
 
 class WriteLock:
-    """Lets one thread at a time change an object; the thread that has it may ask for it again.
+    """A re-entrant lock: one thread at a time holds it, and may acquire it again.
 
     Examples
     --------
@@ -26,16 +27,16 @@ class WriteLock:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Wait until no other thread has it."""
+        """Acquire the lock, waiting for other threads, and release it at the end of the block."""
         with self._lock:
             yield
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return WriteLock, ()
+        return WriteLock, ()  # threading locks cannot be pickled
 
 
 def _renew() -> None:
-    """Free all locks in a child process: the threads that had them stayed with its parent."""
+    """Replace all locks in a forked child: the threads that held them exist in the parent only, and never release."""
     for lock in _ALL:
         lock._lock = threading.RLock()
 

@@ -27,28 +27,30 @@ KINDS = {
     "U8": np.uint8,
     "BOOL": np.bool_,
 }
-"""The names that the format gives to number formats."""
+"""Number formats by their name in the safetensors format."""
 
 NAMES = {np.dtype(kind): name for name, kind in KINDS.items()}
+"""The same, the other way round."""
 
 
 def write_tensors(tensors: Mapping[str, AnyArray], path: Path) -> None:
-    """Write arrays as safetensors; none is copied.
+    """Write arrays to a safetensors file, one after the other, without a copy of all of them in memory.
 
     Raises
     ------
     InvalidInputError
-        When one is of a number format that safetensors does not have.
+        When the format has no name for the number format of an array.
     """
     header, end = {}, 0
-    ordered = sorted(tensors.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))  # so that all are aligned
+    # Wide numbers first: then every array begins at a multiple of its item size, and can be mapped into memory.
+    ordered = sorted(tensors.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))
     for name, array in ordered:
         if array.dtype not in NAMES:
             raise InvalidInputError(f"`{name}` cannot be saved: its numbers are {array.dtype}; use {', '.join(KINDS)}.")
         begin, end = end, end + array.nbytes
         header[name] = {"dtype": NAMES[array.dtype], "shape": list(array.shape), "data_offsets": [begin, end]}
     text = json.dumps(header, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    text += b" " * (-len(text) % 8)
+    text += b" " * (-len(text) % 8)  # blanks after JSON mean nothing; they align the first array
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for _, array in ordered:
@@ -56,20 +58,21 @@ def write_tensors(tensors: Mapping[str, AnyArray], path: Path) -> None:
 
 
 def read_tensors(path: Path) -> dict[str, AnyArray]:
-    """Map a safetensors file into memory: arrays that cannot be written to, read from disk where they are touched.
+    """Map a safetensors file into memory: read-only arrays whose pages are read from disk when they are used.
 
     Raises
     ------
     SavedFolderError
-        When the file is not one, or is not whole.
+        When it is not a whole safetensors file.
     """
     try:
-        return _mapped(path)
+        return _map(path)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SavedFolderError(f"{path.name!r} is not a whole safetensors file: {error}.") from error
 
 
-def _mapped(path: Path) -> dict[str, AnyArray]:
+def _map(path: Path) -> dict[str, AnyArray]:
+    """Check the sizes that the header states against the file, and return views of the mapped bytes."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = 8 + int.from_bytes(file.read(8), "little")
@@ -80,11 +83,12 @@ def _mapped(path: Path) -> dict[str, AnyArray]:
     end = start + max((entry["data_offsets"][1] for entry in header.values()), default=0)
     if end != size:
         raise ValueError(f"it has {size:,} bytes; its header says {end:,}")
-    everything = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
-    return {name: _tensor(everything[start:], **entry) for name, entry in header.items()}
+    content = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
+    return {name: _view(content[start:], **entry) for name, entry in header.items()}
 
 
-def _tensor(data: AnyArray, dtype: str, shape: list[int], data_offsets: list[int]) -> AnyArray:
+def _view(data: AnyArray, dtype: str, shape: list[int], data_offsets: list[int]) -> AnyArray:
+    """Return the array of one header entry, without a copy."""
     begin, end = data_offsets
     if dtype not in KINDS or end - begin != math.prod(shape) * np.dtype(KINDS[dtype]).itemsize or begin < 0:
         raise ValueError(f"a {dtype} array of shape {shape} cannot stand in bytes {begin:,} to {end:,}")

@@ -1,7 +1,8 @@
-"""A saved folder: readable JSON, safetensors, hashes, and a swap that a kill cannot halve.
+"""Saved folders of JSON and safetensors, with hashes, written so that a crash leaves the old or the new one whole.
 
-Nothing here knows what a recommender is. ``pack`` turns parts and arrays into JSON beside a table of
-tensors; ``unpack`` builds only classes of the registry it is given. There is no pickle.
+``pack`` turns parts and arrays into JSON beside a table of tensors; ``unpack`` builds only classes of the registry that
+it is given. There is no pickle, so that loading a folder never runs code from it. Nothing here knows what a recommender
+is.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ FORMAT = 2
 """Version of the folder's layout; a reader refuses folders of later versions, and reads all earlier ones."""
 
 HASHED = 64 * 2**20
-"""Bytes up to which a file is compared with its hash whenever it is read."""
+"""Bytes up to which a file is compared with its hash on every read; hashing gigabytes would take seconds."""
 
 MODEL = "model"
 """The kind of a folder whose config names none."""
@@ -37,6 +38,7 @@ Verify: TypeAlias = bool | Literal["auto"]
 Registry: TypeAlias = Mapping[str, type[Component]]
 
 _TAG = "is"
+"""Key under which packed values say what they are; nothing else packs to a JSON object."""
 
 
 def pack(value: Any, tensors: Tensors, name: str) -> Json:
@@ -53,16 +55,17 @@ def pack(value: Any, tensors: Tensors, name: str) -> Json:
         return value
     if isinstance(value, np.ndarray):
         value = np.ascontiguousarray(value)
-        same = next((known for known, array in tensors.items() if array is value), name)
-        tensors[same] = value
-        return {_TAG: "tensor", "name": same}
+        # An array that several parts share is written once.
+        shared = next((other for other, array in tensors.items() if array is value), name)
+        tensors[shared] = value
+        return {_TAG: "tensor", "name": shared}
     if isinstance(value, Cells):
         parts = {"data": value.data, "ends": value.ends, "missing": value.missing}
         return {_TAG: "cells", **_pack_items(parts, tensors, name)}
     if isinstance(value, Component):
         params = value.get_params()
         if "device" in params:
-            params["device"] = None  # where it ran is not what it is
+            params["device"] = None  # it may be loaded on a machine without that device
         state = {"params": params, "state": value.get_state()}
         return {_TAG: "part", "class": type(value).__name__, **_pack_items(state, tensors, name)}
     if isinstance(value, Mapping):
@@ -75,12 +78,12 @@ def pack(value: Any, tensors: Tensors, name: str) -> Json:
 
 
 def unpack(value: Json, tensors: Tensors, registry: Registry) -> Any:
-    """Turn what ``pack`` made into the value again.
+    """Return the value that ``pack`` turned into JSON.
 
     Raises
     ------
     SavedFolderError
-        When a class is not in the registry, or a tensor is not there.
+        When a class is not in the registry, or a tensor is missing.
     """
     if isinstance(value, list):
         return [unpack(item, tensors, registry) for item in value]
@@ -95,21 +98,21 @@ def unpack(value: Json, tensors: Tensors, registry: Registry) -> Any:
 
 
 def write_folder(folder: Path, files: Mapping[str, Callable[[Path], None]], config: Mapping[str, Json]) -> None:
-    """Write a folder beside its place and swap it in: afterwards the old or the new one is there, whole.
+    """Write a folder beside the old one and swap them, so that at any time one of them is there whole.
 
     Parameters
     ----------
     folder : Path
-        Its place; a folder that ``write_folder`` did not make is not overwritten.
+        Where to write; only a folder of the same kind that ``write_folder`` wrote is overwritten.
     files : mapping of str to callable
-        Each gets the path to write; it may be a folder.
+        By name, functions that write the file (or folder) at the path they are given.
     config : mapping
-        Goes into ``config.json``, with the format version and the size and SHA-256 of every file.
+        Content of ``config.json``, beside the format version and the size and SHA-256 of every file.
 
     Raises
     ------
     InvalidInputError
-        When something else is in that place.
+        When ``folder`` holds something else.
     """
     folder = folder.absolute()
     kind = config.get("kind", MODEL)
@@ -134,14 +137,20 @@ def write_folder(folder: Path, files: Mapping[str, Callable[[Path], None]], conf
 
 
 def read_config(folder: Path, kind: str = MODEL, verify: Verify = "auto") -> tuple[Path, dict[str, Json]]:
-    """Return where the folder really is and its config, every file checked.
+    """Check a saved folder, and return its path and its config.
 
     Parameters
     ----------
     folder : Path
     kind : str
+        What the folder must hold.
     verify : bool or "auto"
-        Compare every file with its hash; "auto": files up to 64 MB. Sizes are always compared.
+        Whether to compare every file with its hash; "auto" compares files up to 64 MB. Sizes are always compared.
+
+    Returns
+    -------
+    tuple of Path and dict
+        The path is that of the previous save, where the last one was interrupted between its two renames.
 
     Raises
     ------
@@ -154,7 +163,7 @@ def read_config(folder: Path, kind: str = MODEL, verify: Verify = "auto") -> tup
         raise InvalidInputError(f'`verify` must be True, False or "auto"; got {verify!r}.')
     place = folder.absolute()
     if not place.exists() and _previous(place).exists():
-        place = _previous(place)  # a save was killed between its two renames
+        place = _previous(place)  # a save was interrupted between its two renames
     if not (place / "config.json").is_file():
         raise SavedFolderError(f"{str(folder)!r} must be a folder written by save; it has no config.json.")
     config = read_json(place / "config.json")
@@ -173,13 +182,13 @@ def read_config(folder: Path, kind: str = MODEL, verify: Verify = "auto") -> tup
         raise SavedFolderError(f"config.json in {str(folder)!r} was altered after it was saved. Save the model again.")
     for name, expected in config["files"].items():
         path, size = place / name, config.get("sizes", {}).get(name)
-        found = path.stat().st_size if path.is_file() else None
-        if found is None or size not in (None, found):
+        actual = path.stat().st_size if path.is_file() else None
+        if actual is None or size not in (None, actual):  # folders of format 1 have no sizes
             raise SavedFolderError(
                 f"{name} in {str(folder)!r} is missing or not what was saved (size differs). Copy the folder again."
             )
-        hashed = verify is True or (verify == "auto" and (size is None or size <= HASHED))
-        if hashed and _sha256(path) != expected:
+        compare_hash = verify is True or (verify == "auto" and (size is None or size <= HASHED))
+        if compare_hash and _sha256(path) != expected:
             raise SavedFolderError(
                 f"{name} in {str(folder)!r} is missing or not what was saved (SHA-256 differs). Copy the folder again."
             )
@@ -187,7 +196,7 @@ def read_config(folder: Path, kind: str = MODEL, verify: Verify = "auto") -> tup
 
 
 def write_json(value: Json, path: Path) -> None:
-    """Write readable JSON."""
+    """Write indented JSON in UTF-8, lone surrogates included: ids may hold any text."""
     path.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8", errors="surrogatepass")
 
 
@@ -210,6 +219,7 @@ def _pack_items(items: Mapping[str, Any], tensors: Tensors, name: str) -> dict[s
 
 
 def _pack_rare(value: Any, tensors: Tensors, name: str) -> Json:
+    """Pack a numpy scalar, a date, a sparse matrix or a random generator."""
     if isinstance(value, np.generic):
         return pack(value.item(), tensors, name)
     if isinstance(value, datetime | date):
@@ -218,7 +228,7 @@ def _pack_rare(value: Any, tensors: Tensors, name: str) -> Json:
         parts = {key: getattr(value, key) for key in ("data", "indices", "indptr")}
         return {_TAG: "csr", "shape": list(value.shape), **_pack_items(parts, tensors, name)}
     if isinstance(value, np.random.Generator | np.random.SeedSequence):
-        return None  # a stream of random numbers has no beginning to go back to
+        return None  # it is somewhere in its stream; a loaded part draws new numbers
     raise InvalidInputError(
         f"`{name}` cannot be saved: {value!r} is a {type(value).__name__}. "
         "Ids and columns may hold text, numbers, dates, and lists or tuples of them; drop or convert the rest."
@@ -264,7 +274,10 @@ def _is_free(folder: Path) -> bool:
 
 
 def _kind_of(folder: Path) -> str | None:
-    """What ``write_folder`` wrote there, None for anything else: many kinds of folder hold a config.json."""
+    """Return the kind of a folder that ``write_folder`` wrote, None for any other.
+
+    By the keys of its config: model folders of other libraries hold a config.json, too, and must not be overwritten.
+    """
     path = folder / "config.json"
     try:
         config = read_json(path) if path.is_file() else {}
@@ -274,7 +287,7 @@ def _kind_of(folder: Path) -> str | None:
 
 
 def _swap(fresh: Path, folder: Path) -> None:
-    """Put ``fresh`` in the place of ``folder``; between the two renames the old one is at ``_previous``."""
+    """Rename ``fresh`` to ``folder``; between two renames the old one is at ``_previous``, where a load finds it."""
     _sync(fresh)
     previous = _previous(folder)
     if folder.exists():
@@ -289,7 +302,7 @@ def _previous(folder: Path) -> Path:
 
 
 def _sync(folder: Path) -> None:
-    """Have the system write every file to disk before it is counted on."""
+    """Flush every file to disk: after a power cut, the renames might be there and the contents not."""
     for path in _files(folder):
         with path.open("rb") as file:
             os.fsync(file.fileno())

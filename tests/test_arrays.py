@@ -132,9 +132,9 @@ def test_values_that_are_no_float32_rows_are_refused(values):
 
 def assert_largest(scores, count):
     before = scores.copy()
-    found = largest(scores, count)
-    assert (found.shape, found.dtype) == ((len(scores), count), scores.dtype)
-    np.testing.assert_array_equal(np.sort(found, axis=1), np.sort(before, axis=1)[:, before.shape[1] - count :])
+    actual = largest(scores, count)
+    assert (actual.shape, actual.dtype) == ((len(scores), count), scores.dtype)
+    np.testing.assert_array_equal(np.sort(actual, axis=1), np.sort(before, axis=1)[:, before.shape[1] - count :])
     np.testing.assert_array_equal(scores, before)
 
 
@@ -148,7 +148,7 @@ scores_of_any = arrays(
 class TestLargest:
     @settings(deadline=None, max_examples=100)
     @given(scores_of_any, st.data())
-    def test_of_short_rows_they_are_the_largest(self, scores, data):
+    def test_of_short_rows(self, scores, data):
         assert_largest(scores, data.draw(st.integers(1, scores.shape[1])))
 
     @settings(deadline=None, max_examples=40)
@@ -159,30 +159,30 @@ class TestLargest:
         count=st.integers(1, GROUPS // 4 + 2),
         levels=st.sampled_from([2, 30, 10**6]),
     )
-    def test_so_they_are_of_long_ones_ties_or_not(self, seed, n_rows, over, count, levels):
+    def test_of_long_rows_with_and_without_ties(self, seed, n_rows, over, count, levels):
         drawn = np.random.default_rng(seed).integers(0, levels, (n_rows, 8 * GROUPS + over)).astype(np.float32)
         assert_largest(np.where(drawn == 0, np.float32(-np.inf), drawn), count)
 
     @pytest.mark.parametrize("at", [[0, GROUPS, 2 * GROUPS, 7 * GROUPS], [5, 6, 7, 8], [-1, -2, -3, -4]], ids=str)
-    def test_wherever_they_stand(self, at):
-        """All in one group, in one each, and in what is left over when groups are dealt out."""
+    def test_at_any_place_of_a_long_row(self, at):
+        """All in one group, one in each of four groups, and in the rest of the row that belongs to no group."""
         scores = np.random.default_rng(0).random((2, 8 * GROUPS + 50)).astype(np.float32)
         scores[0, at] += np.float32(10.0)
         assert_largest(scores, 4)
         assert largest(scores, 4)[0].min() > 9.0
 
     @pytest.mark.parametrize("length", [1, 20, 8 * GROUPS, 8 * GROUPS + 1])
-    def test_all_of_a_row(self, length):
+    def test_as_many_as_the_row_is_long(self, length):
         assert_largest(np.random.default_rng(1).random((2, length)).astype(np.float32), length)
 
     @pytest.mark.parametrize("value", [0.0, -np.inf])
-    def test_of_numbers_all_alike(self, value):
+    def test_of_equal_numbers(self, value):
         assert_largest(np.full((2, 9 * GROUPS), value, dtype=np.float32), 20)
 
-    def test_of_more_numbers_than_are_dealt_out_once(self):
+    def test_of_groups_of_many_numbers(self):
         assert_largest(np.random.default_rng(2).permutation(200 * GROUPS).astype(np.float32)[None], GROUPS // 4)
 
-    def test_of_rows_that_are_not_next_to_each_other_in_memory(self):
+    def test_of_a_matrix_that_is_not_contiguous(self):
         scores = np.asfortranarray(np.random.default_rng(3).random((3, 9 * GROUPS)).astype(np.float32))
         assert_largest(scores, 20)
         assert_largest(scores[:, ::2], 20)
@@ -201,16 +201,16 @@ class TestLargest:
 
 @pytest.mark.parametrize("size", [1, 2, 5, 9])
 @pytest.mark.parametrize("total", [0, 1, 5])
-def test_rows_made_in_blocks_are_those_made_at_once(total, size):
+def test_in_blocks_equals_one_call_and_asks_for_size_rows_at_most(total, size):
     everything, seen = np.arange(3 * total, dtype=np.float32).reshape(total, 3), []
 
     def make(block):
         seen.append(len(everything[block]))
         return everything[block] * 2
 
-    found = in_blocks(make, total, size)
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, everything * 2)
+    actual = in_blocks(make, total, size)
+    assert actual.dtype == np.float32
+    np.testing.assert_array_equal(actual, everything * 2)
     assert max(seen) <= size
     assert sum(seen) == total
 
@@ -225,18 +225,18 @@ def with_prior(variance, count):
 
 class TestSpread:
     @pytest.mark.parametrize("count", [0, 1])
-    def test_of_no_row_or_one_it_is_what_is_usual(self, count):
-        found = spread(drawn_rows(count))
-        assert type(found) is float
-        assert found == pytest.approx(with_prior(0.0, count))
-        assert 0.09 < found <= USUAL_SPREAD
+    def test_of_no_row_or_one_it_is_that_of_the_prior(self, count):
+        actual = spread(drawn_rows(count))
+        assert type(actual) is float
+        assert actual == pytest.approx(with_prior(0.0, count))
+        assert 0.09 < actual <= USUAL_SPREAD
 
     @pytest.mark.parametrize("count", [2, 100, SAMPLE])
     def test_a_row_is_not_compared_with_itself(self, count):
         """Rows at right angles: every product is 0, only those of a row with itself are 1."""
         assert spread(np.eye(count, dtype=np.float32)) == pytest.approx(with_prior(0.0, count))
 
-    def test_of_two_kinds_of_rows_it_is_known(self):
+    def test_of_two_opposite_kinds_of_rows(self):
         """Products are 1 within a kind and -1 across: 49 and 50 of 99."""
         rows = np.ones((100, 1), dtype=np.float32)
         rows[::2] = -1.0
@@ -244,7 +244,7 @@ class TestSpread:
         assert spread(rows) == pytest.approx(expected, rel=1e-5)
         assert expected > 0.9
 
-    def test_it_is_the_standard_deviation_of_the_products_and_a_prior(self):
+    def test_it_is_the_standard_deviation_of_the_products_shrunk_towards_the_prior(self):
         rows, others = drawn_rows(60), drawn_rows(60, seed=1)
         products = [float(rows[i] @ others[j]) for i in range(60) for j in range(60) if i != j]
         assert spread(rows, others) == pytest.approx(with_prior(np.var(products), 60), rel=1e-4)
@@ -260,7 +260,7 @@ class TestSpread:
         assert spread(rows) == pytest.approx(np.sqrt(3) / 4, rel=0.05)
         assert spread(rows[:1000]) == pytest.approx(with_prior(0.0, SAMPLE))
 
-    def test_a_shift_of_all_products_does_not_matter(self):
+    def test_a_constant_added_to_all_products_does_not_change_it(self):
         rows = drawn_rows(200)
         shifted = np.hstack([rows, np.full((200, 1), 2.0, dtype=np.float32)])
         assert spread(shifted) == pytest.approx(spread(rows), rel=1e-4)
@@ -273,5 +273,5 @@ class TestSpread:
 
     @settings(deadline=None, max_examples=60)
     @given(matrices)
-    def test_it_is_positive_so_that_one_may_divide_by_it(self, matrix):
+    def test_it_is_positive_and_finite(self, matrix):
         assert 0 < spread(matrix) < np.inf

@@ -13,18 +13,18 @@ def drawn(size, seed=0):
 
 
 @pytest.mark.parametrize("size", [1, 3, 1023, 1024, 1500])
-def test_the_inverse_is_numpys_and_symmetric_to_the_last_bit(size):
+def test_the_inverse_is_that_of_numpy_and_exactly_symmetric(size):
     gram = drawn(size)
     expected = np.linalg.inv(gram.astype(np.float64))
-    found = inverse_of(gram.copy())
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=2e-6)
-    np.testing.assert_array_equal(found, found.T)
+    actual = inverse_of(gram.copy())
+    assert actual.dtype == np.float32
+    np.testing.assert_allclose(actual, expected, atol=2e-6)
+    np.testing.assert_array_equal(actual, actual.T)
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30))
-def test_the_matrix_times_its_inverse_is_one(seed, size):
+def test_the_matrix_times_its_inverse_is_the_identity(seed, size):
     gram = drawn(size, seed)
     np.testing.assert_allclose(gram @ inverse_of(gram.copy()), np.eye(size), atol=1e-4)
 
@@ -48,13 +48,13 @@ def test_a_matrix_that_is_not_positive_definite_is_refused(gram):
 def test_the_inverse_from_a_cholesky_factor_does_not_read_below_its_diagonal(size):
     gram = drawn(size)
     factor = np.linalg.cholesky(gram.astype(np.float64)).T + np.tril(np.full((size, size), np.nan), -1)
-    found = symmetric_inverse(np.asfortranarray(factor, dtype=np.float32))
-    np.testing.assert_allclose(found, np.linalg.inv(gram.astype(np.float64)), atol=2e-6)
-    np.testing.assert_array_equal(found, found.T)
+    actual = symmetric_inverse(np.asfortranarray(factor, dtype=np.float32))
+    np.testing.assert_allclose(actual, np.linalg.inv(gram.astype(np.float64)), atol=2e-6)
+    np.testing.assert_array_equal(actual, actual.T)
 
 
 def test_double_precision_stays_double():
     gram = drawn(20).astype(np.float64)
-    found = inverse_of(gram.copy())
-    assert found.dtype == np.float64
-    np.testing.assert_allclose(found @ gram, np.eye(20), atol=1e-12)
+    actual = inverse_of(gram.copy())
+    assert actual.dtype == np.float64
+    np.testing.assert_allclose(actual @ gram, np.eye(20), atol=1e-12)

@@ -22,14 +22,14 @@ def free(lock):
     return got == [True]
 
 
-def test_one_thread_has_it_at_a_time_and_may_ask_again():
+def test_one_thread_holds_it_at_a_time_and_may_acquire_it_again():
     lock = WriteLock()
     with lock.held(), lock.held():
         assert not free(lock)
     assert free(lock)
 
 
-def test_an_error_frees_it():
+def test_an_error_releases_it():
     lock = WriteLock()
     with pytest.raises(ValueError), lock.held():
         raise ValueError
@@ -37,7 +37,7 @@ def test_an_error_frees_it():
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, copy.copy, lambda lock: pickle.loads(pickle.dumps(lock))])
-def test_a_copy_is_a_free_one(copied):
+def test_a_copy_is_not_held(copied):
     lock = WriteLock()
     with lock.held():
         assert free(copied(lock))
@@ -45,7 +45,7 @@ def test_a_copy_is_a_free_one(copied):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_child_process_changes_its_copy_though_a_thread_of_the_parent_is_at_work():
+def test_a_forked_child_can_acquire_it_while_a_thread_of_the_parent_holds_it():
     rec = cs.Recommender(encoder=HashEncoder(4), ranker=cs.CosineRanker()).fit(tiny_catalog(), tiny_clicks())
     taken, done = threading.Event(), threading.Event()
 

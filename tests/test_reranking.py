@@ -61,7 +61,7 @@ def test_fewer_items_than_k_give_all_of_them():
     assert sorted(cover(groups(1, 1), 2, allow=[1])[0]) == [1]
 
 
-def test_items_of_which_nothing_is_known_come_last():
+def test_items_without_a_vector_come_last():
     vectors = np.zeros((3, 2), dtype=np.float32)
     vectors[2, 0] = 1.0
     assert cover(vectors, 3)[0] == [2, 0, 1]

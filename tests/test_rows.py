@@ -1,4 +1,4 @@
-"""Rows that share what did not change, and never change themselves."""
+"""Rows are immutable and share memory with the tables they were made from."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def kind(request):
     seed=st.integers(0, 10**6), sizes=st.lists(st.sampled_from([0, 1, 3, 40, SMALL, 3 * SMALL]), min_size=1, max_size=6)
 )
 @pytest.mark.parametrize("name", KINDS)
-def test_any_changes_give_what_a_plain_list_would_and_leave_the_old_rows_alone(name, seed, sizes):
+def test_any_sequence_of_changes_equals_that_of_a_list_and_leaves_the_old_rows_unchanged(name, seed, sizes):
     make, listed = KINDS[name]
     rng, next_value = np.random.default_rng(seed), 5
     rows, plain, before = Rows.of(make(range(5))), list(range(5)), []
@@ -43,22 +43,22 @@ def test_any_changes_give_what_a_plain_list_would_and_leave_the_old_rows_alone(n
         else:
             kept = np.sort(rng.permutation(len(plain))[: max(1, len(plain) - size)])
             rows, plain = rows.taken(kept), [plain[row] for row in kept]
-    for found, expected in [*before, (rows, plain)]:
-        assert len(found) == len(expected)
-        assert listed(found.whole()) == listed(make(expected))
+    for actual, expected in [*before, (rows, plain)]:
+        assert len(actual) == len(expected)
+        assert listed(actual.whole()) == listed(make(expected))
         some = rng.integers(len(expected), size=7)
-        assert listed(found.take(some)) == listed(make([expected[at] for at in some]))
+        assert listed(actual.take(some)) == listed(make([expected[at] for at in some]))
         assert listed(make([expected[some[0]]]))[0] == (
-            found[int(some[0])] if name == "cells" else found[int(some[0])].tolist()
+            actual[int(some[0])] if name == "cells" else actual[int(some[0])].tolist()
         )
-        assert (found.stored - len(found)) * SPARE <= len(found)
-        assert len(found.blocks) <= 2 + np.log2(found.stored)
-        places = np.arange(found.stored) if found.order is None else found.order
-        assert found.positions[places].tolist() == list(range(len(found)))
-        assert found.dead.tolist() == np.setdiff1d(np.arange(found.stored), places).tolist()
+        assert (actual.stored - len(actual)) * SPARE <= len(actual)
+        assert len(actual.blocks) <= 2 + np.log2(actual.stored)
+        places = np.arange(actual.stored) if actual.order is None else actual.order
+        assert actual.positions[places].tolist() == list(range(len(actual)))
+        assert actual.dead.tolist() == np.setdiff1d(np.arange(actual.stored), places).tolist()
 
 
-def test_what_is_added_to_many_rows_copies_none_of_them():
+def test_few_added_or_replaced_rows_share_the_large_block():
     many = np.zeros((10 * SMALL, 2), np.float32)
     more = Rows.of(many).extended(np.ones((1, 2), np.float32)).extended(np.ones((1, 2), np.float32))
     assert more.blocks[0] is many
@@ -67,23 +67,23 @@ def test_what_is_added_to_many_rows_copies_none_of_them():
     assert more.taken(np.arange(5, len(more))).blocks is more.blocks
 
 
-def test_one_block_in_order_is_given_as_it_is():
+def test_whole_returns_a_single_block_without_a_copy():
     block = np.eye(3)
     assert Rows.of(block).whole() is block
 
 
-def test_nothing_new_changes_nothing(kind):
+def test_adding_or_replacing_no_rows_returns_the_same_object(kind):
     rows = Rows.of(kind[0](range(3)))
     assert rows.extended(kind[0]([])) is rows
     assert rows.replaced(np.zeros(0, np.int64), kind[0]([])) is rows
 
 
-def test_a_row_that_is_not_there_is_an_error(kind):
+def test_a_row_out_of_range_is_an_index_error(kind):
     with pytest.raises(IndexError):
         Rows.of(kind[0](range(3))).take(np.array([3]))
 
 
-def test_a_row_is_copied_a_few_times_in_its_life_however_rows_are_added():
+def test_a_row_is_copied_about_log2_n_times_when_rows_are_added_one_by_one():
     copied, rows = 0, Rows.of(np.zeros((1, 1), np.float32))
     for _ in range(8 * SMALL):
         longer = rows.extended(np.zeros((1, 1), np.float32))

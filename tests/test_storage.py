@@ -22,7 +22,7 @@ values = st.recursive(
 
 
 @given(values)
-def test_plain_values_come_back_as_they_were(value):
+def test_plain_values_come_back_unchanged(value):
     packed = json.loads(json.dumps(pack(value, {}, "x")))
     assert unpack(packed, {}, {}) == value
 
@@ -39,7 +39,7 @@ def test_dates_come_back(value):
     assert unpack(pack(value, {}, "x"), {}, {}) == value
 
 
-def test_numpy_scalars_become_plain():
+def test_numpy_scalars_become_python_values():
     assert pack(np.int64(3), {}, "x") == 3
     assert pack(np.str_("a"), {}, "x") == "a"
 
@@ -61,7 +61,7 @@ def test_parts_come_back_with_what_they_learned():
     assert again.weights_ == fuser.weights_
 
 
-def test_a_random_generator_is_left_behind():
+def test_a_random_generator_is_not_saved():
     assert pack(np.random.default_rng(0), {}, "rng") is None
 
 
@@ -86,7 +86,7 @@ def test_what_cannot_be_saved_is_named(value):
         {"is": "date", "iso": "never"},
     ],
 )
-def test_only_known_things_are_built(packed):
+def test_only_classes_of_the_registry_are_built(packed):
     with pytest.raises(SavedFolderError, match="names the class 'os.system'|cannot be read"):
         unpack(packed, {}, {"WeightedFuser": cs.WeightedFuser})
 
@@ -126,7 +126,7 @@ def test_a_model_folder_of_another_library_is_never_overwritten(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])
-def test_what_is_not_ours_is_never_overwritten(tmp_path, kind):
+def test_a_folder_of_other_files_is_never_overwritten(tmp_path, kind):
     place = tmp_path / "thesis"
     if kind == "folder":
         place.mkdir()
@@ -160,12 +160,12 @@ def test_between_the_two_renames_the_old_folder_is_still_found(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_no_folder_is_said_plainly(tmp_path):
+def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(SavedFolderError, match="must be a folder written by save; it has no config.json"):
         read_config(tmp_path / "nothing")
 
 
-def test_a_newer_format_asks_for_an_update(tmp_path):
+def test_a_newer_format_is_refused(tmp_path):
     write(tmp_path / "model")
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     write_json({**config, "format": 99}, tmp_path / "model" / "config.json")
@@ -173,7 +173,7 @@ def test_a_newer_format_asks_for_an_update(tmp_path):
         read_config(tmp_path / "model")
 
 
-def test_a_changed_setting_is_noticed(tmp_path):
+def test_a_changed_config_is_detected(tmp_path):
     write(tmp_path / "model", answer=42)
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     write_json({**config, "answer": 43}, tmp_path / "model" / "config.json")
@@ -182,14 +182,14 @@ def test_a_changed_setting_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"format": "new"}'])
-def test_a_config_of_someone_else_is_refused(tmp_path, content):
+def test_a_config_of_another_program_is_refused(tmp_path, content):
     write(tmp_path / "model")
     (tmp_path / "model" / "config.json").write_text(content)
     with pytest.raises(SavedFolderError, match="is not one that save wrote"):
         read_config(tmp_path / "model")
 
 
-def test_a_truncated_config_is_noticed(tmp_path):
+def test_a_truncated_config_is_detected(tmp_path):
     write(tmp_path / "model")
     path = tmp_path / "model" / "config.json"
     path.write_text(path.read_text()[:-20])
@@ -210,7 +210,7 @@ def test_every_file_is_checked_against_its_hash(tmp_path, damage):
         read_config(tmp_path / "model")
 
 
-def test_tensors_that_are_none_are_refused(tmp_path):
+def test_a_file_that_is_no_safetensors_file_is_refused(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"\x00" * 7)
     with pytest.raises(SavedFolderError, match=r"'w.safetensors' is not a whole safetensors file"):
         read_tensors(tmp_path / "w.safetensors")

@@ -14,12 +14,12 @@ TENSORS = {name: np.arange(6).reshape(2, 3).astype(kind) for name, kind in KINDS
 TENSORS |= {"empty": np.zeros((0, 4), np.float32), "number": np.array(2.5), "日本 \ud800": np.arange(3)}
 
 
-def same(found, expected):
-    assert set(found) == set(expected)
+def same(actual, expected):
+    assert set(actual) == set(expected)
     for name, array in expected.items():
-        assert found[name].dtype == array.dtype
-        assert found[name].shape == array.shape
-        np.testing.assert_array_equal(found[name], array)
+        assert actual[name].dtype == array.dtype
+        assert actual[name].shape == array.shape
+        np.testing.assert_array_equal(actual[name], array)
 
 
 def test_every_number_format_comes_back(tmp_path):
@@ -44,7 +44,7 @@ def test_any_arrays_come_back(tmp_path_factory, tensors):
     same(read_tensors(path), tensors)
 
 
-def test_other_programs_read_what_is_written_and_write_what_is_read(tmp_path):
+def test_files_are_compatible_with_the_safetensors_package_both_ways(tmp_path):
     plain = {name: array for name, array in TENSORS.items() if name.isascii()}
     write_tensors(plain, tmp_path / "ours.safetensors")
     same(safetensors.numpy.load_file(tmp_path / "ours.safetensors"), plain)
@@ -66,9 +66,9 @@ def test_arrays_are_mapped_aligned_and_not_to_be_written(tmp_path):
 
 def test_arrays_outlive_their_file(tmp_path):
     write_tensors(TENSORS, tmp_path / "t.safetensors")
-    found = read_tensors(tmp_path / "t.safetensors")
+    actual = read_tensors(tmp_path / "t.safetensors")
     (tmp_path / "t.safetensors").unlink()
-    same(found, TENSORS)
+    same(actual, TENSORS)
 
 
 def test_slices_are_written_whole(tmp_path):
@@ -76,7 +76,7 @@ def test_slices_are_written_whole(tmp_path):
     assert read_tensors(tmp_path / "t.safetensors")["columns"].tolist() == [[0, 2], [4, 6], [8, 10]]
 
 
-def test_numbers_that_the_format_lacks_are_named(tmp_path):
+def test_a_number_format_that_safetensors_lacks_is_named(tmp_path):
     with pytest.raises(InvalidInputError, match="`x` cannot be saved: its numbers are complex128; use F64, F32"):
         write_tensors({"x": np.zeros(2, complex)}, tmp_path / "t.safetensors")
 

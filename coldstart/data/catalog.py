@@ -1,4 +1,4 @@
-"""The items: ids, the fields an encoder reads, and every other column for filters."""
+"""The items: their ids, the fields that are encoded, and other columns for filters."""
 
 import copy
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -22,15 +22,15 @@ from coldstart.data.times import since_when
 from coldstart.errors import InvalidInputError, UnknownIdError
 
 ROWS_SHOWN, LETTERS_SHOWN = 5, 80
-"""Of a catalogue in a notebook."""
+"""Rows of a catalogue, and letters of a cell, that a notebook shows at most."""
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
 class Catalog:
-    """Items with text (and any other columns), copied from the caller and never changed.
+    """A table of items with text and any other columns, copied from the caller and never changed.
 
-    Use ``from_frame``; the constructor takes columns that are already plain lists. A catalogue that was made from
-    another one (``joined``, ``updated``, ``take``) shares what did not change.
+    Use ``from_frame``; the constructor takes columns that are plain sequences already. A catalogue made from another
+    one (``joined``, ``updated``, ``take``) shares the memory of what did not change.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Catalog:
     def of_rows(
         cls, ids: Ids, fields: tuple[str, ...], cells: Mapping[str, Rows], id_name: str, added: str | None = None
     ) -> "Catalog":
-        """Return the catalogue of ids and cells that were checked before."""
+        """Make a catalogue of ids and cells without checking them again."""
         catalog = cls.__new__(cls)
         catalog._set(ids, fields, cells, id_name, added)
         return catalog
@@ -98,7 +98,7 @@ class Catalog:
     ) -> None:
         named = {"_ids": ids, "fields": fields, "_cells": cells, "id_name": id_name, "added": added}
         for name, value in named.items():
-            object.__setattr__(self, name, value)
+            object.__setattr__(self, name, value)  # the dataclass is frozen
 
     @classmethod
     @explain_arguments()
@@ -115,14 +115,14 @@ class Catalog:
             The columns to encode, at least one. Other columns stay available for ``where=``.
         added : str, optional
             Column of when each item was added: dates, datetimes or seconds since 1970, as the times of clicks. A
-            missing cell says that the item was there from the start. With it an item that came late is not taken for
-            one that nobody wanted.
+            missing cell means that the item was there from the start. With it, an item that has few clicks because it
+            came late is not taken for an unpopular one.
 
         Raises
         ------
         InvalidInputError
-            Unknown column, missing or duplicate id, a field that is not text, a cell of ``added`` that is no time, no
-            rows.
+            When a column is unknown, an id is missing or repeated, a field is not text, a cell of ``added`` is no
+            time, or there are no rows.
         """
         columns = read_columns(with_index(frame, id, added), "Catalog")
         ids = pick(columns, id, "Catalog")
@@ -153,35 +153,44 @@ class Catalog:
 
     @cached_property
     def columns(self) -> Mapping[str, tuple[Any, ...]]:
-        """All columns except the id; each is made when it is asked for."""
+        """All columns except the id as tuples; each is made at first use."""
         return ColumnTuples(self._cells)
 
     @cached_property
     def arrays(self) -> ColumnArrays:
-        """All columns except the id as arrays that cannot be written to; each is made when it is asked for.
+        """All columns except the id as read-only arrays; each is made at first use.
 
-        A column of numbers is an array of numbers, with NaN where a cell is missing; any other holds the cells.
+        A column of numbers is an array of numbers, with NaN where a cell is missing; any other is an array of objects.
         """
         return ColumnArrays(tuple(self._cells), self.cells)
 
     @cached_property
     def missing(self) -> BoolArray:
-        """Where a field has no value, shape (n_items, n_fields)."""
+        """Mask of missing cells of the fields, shape (n_items, n_fields)."""
         missing = np.array([_is_none(self._cells[f].whole()) for f in self.fields], dtype=bool).T.copy()
         missing.setflags(write=False)
         return missing
 
-    def _knowing(self, before: "Catalog", origin: IntArray) -> "Catalog":
-        """Take over which cells are missing where row j was row ``origin[j]`` before; look at the others, -1, only."""
-        if "missing" in vars(before):
-            missing, fresh = before.missing[origin], np.flatnonzero(origin < 0)
-            missing[fresh] = self.missing_at(fresh)
+    def _with_missing_of(self, before: "Catalog", origin: IntArray) -> "Catalog":
+        """Take over the mask of missing cells from the catalogue that this one was made from.
+
+        So adding an item does not look at the cells of all others again.
+
+        Parameters
+        ----------
+        before : Catalog
+        origin : ndarray of shape (n_items,), int64
+            Row in ``before`` of each row, -1 where the row is new or changed.
+        """
+        if "missing" in vars(before):  # where the cached property was computed; else it is left until it is used
+            missing, new = before.missing[origin], np.flatnonzero(origin < 0)
+            missing[new] = self.missing_at(new)
             missing.setflags(write=False)
             vars(self)["missing"] = missing
         return self
 
     def missing_at(self, rows: IntArray) -> BoolArray:
-        """Return some rows of ``missing``."""
+        """Return the rows of ``missing`` at some positions, without computing the others."""
         return np.array([_is_none(self._cells[f].take(rows)) for f in self.fields], dtype=bool).T.copy()
 
     def ids_at(self, rows: IntArray) -> tuple[Hashable, ...]:
@@ -190,9 +199,9 @@ class Catalog:
 
     @cached_property
     def since(self) -> npt.NDArray[np.float64] | None:
-        """When each item was added, in seconds since 1970, shape (n_items,); None when no column says so.
+        """Seconds since 1970 when each item was added, shape (n_items,); None without an ``added`` column.
 
-        Minus infinity where a cell is missing.
+        Minus infinity, before all times, where a cell is missing.
         """
         if self.added is None:
             return None
@@ -202,11 +211,11 @@ class Catalog:
 
     @property
     def item_ids(self) -> Ids:
-        """The ids as they are kept."""
+        """The ids with their positions."""
         return self._ids
 
     def cells(self, name: str) -> Sequence[Any]:
-        """Return a column as it is kept: a tuple, or packed."""
+        """Return a column as it is stored: as a tuple, or as ``Cells`` where it was read from a saved folder."""
         cells: Sequence[Any] = self._cells[name].whole()
         return cells
 
@@ -218,7 +227,7 @@ class Catalog:
         return Catalog, (self.ids, self.fields, dict(self.columns), self.id_name, self.added)
 
     def to_frame(self) -> Any:
-        """Return the id column and all others: a pandas frame, or a dict of columns without pandas.
+        """Return the id column and all others as a pandas frame; without pandas, as a dict of columns.
 
         Examples
         --------
@@ -248,17 +257,17 @@ class Catalog:
             Naming every id that is not in the catalogue.
         """
         item_ids = list(item_ids)
-        found = [self._ids.find(item_id) for item_id in item_ids]
-        unknown = [item_id for item_id, row in zip(item_ids, found, strict=True) if row is None]
+        positions = [self._ids.find(item_id) for item_id in item_ids]
+        unknown = [item_id for item_id, position in zip(item_ids, positions, strict=True) if position is None]
         if unknown:
             raise UnknownIdError(
                 f"`{what}` must hold ids of the {len(self):,} items of the catalogue; got {some(unknown)}. "
                 "Add the items first (add_items), or check the type of the ids: 1 and '1' differ."
             )
-        return np.array(found, dtype=np.int64)
+        return np.array(positions, dtype=np.int64)
 
     def take(self, rows: Sequence[int] | IntArray) -> "Catalog":
-        """Return the catalogue of some rows, in that order.
+        """Return a catalogue of some rows, in that order.
 
         Raises
         ------
@@ -272,20 +281,20 @@ class Catalog:
             _check_unique(self._ids.at(rows), self.id_name)
         cells = {name: column.taken(rows) for name, column in self._cells.items()}
         taken = Catalog.of_rows(self._ids.taken(rows), self.fields, cells, self.id_name, self.added)
-        return taken._knowing(self, rows)
+        return taken._with_missing_of(self, rows)
 
     def joined(self, rows: "Catalog") -> "Catalog":
-        """Return this catalogue with the rows of another below; a column either lacks is None there.
+        """Return this catalogue followed by the rows of another; cells of a column that one lacks are None.
 
         Raises
         ------
         InvalidInputError
             When an id of ``rows`` is here already.
         """
-        twice = [item_id for item_id in rows.ids if item_id in self]
-        if twice:
+        present = [item_id for item_id in rows.ids if item_id in self]
+        if present:
             raise InvalidInputError(
-                f"`{self.id_name}` of new items must be new; got {some(twice)}, which the catalogue has. "
+                f"`{self.id_name}` of new items must be new; got {some(present)}, which the catalogue has. "
                 "Use update_items to change an item."
             )
         cells = {}
@@ -293,54 +302,54 @@ class Catalog:
             above, below = (c._cells[name] if name in c._cells else Rows.of((None,) * len(c)) for c in (self, rows))
             cells[name] = above.extended(tuple(below.whole()))
         joined = Catalog.of_rows(self._ids.extended(rows.ids), self.fields, cells, self.id_name, self.added)
-        return joined._knowing(self, np.append(np.arange(len(self)), np.full(len(rows), -1)))
+        return joined._with_missing_of(self, np.append(np.arange(len(self)), np.full(len(rows), -1)))
 
     def updated(self, table: Table) -> "Catalog":
-        """Return this catalogue with the cells of known items replaced.
+        """Return this catalogue with other cells for some items.
 
-        ``table`` has the id column and any others; each column it has replaces the cells of its rows.
+        ``table`` has the id column and any others of the catalogue; its cells replace those of its items.
 
         Raises
         ------
         InvalidInputError, UnknownIdError
-            A repeated id, a column that the catalogue lacks, or an id that is not in the catalogue.
+            When an id is repeated, or the catalogue lacks a column or an id.
         """
         return self.with_cells(*self.edits(table))
 
     def edits(self, table: Table) -> tuple[IntArray, dict[str, tuple[Any, ...]]]:
-        """Return which rows a table is about, and the cells it has for them; raises as ``updated``."""
+        """Return the rows of a table's items, and its cells by column; raises as ``updated``."""
         if isinstance(table, Catalog):
             table = {table.id_name: table.ids, **table.columns}
-        given = read_columns(with_index(as_rows(table), self.id_name), "Catalog")
-        ids = checked_ids(pick(given, self.id_name, "Catalog"), self.id_name)
+        columns = read_columns(with_index(as_rows(table), self.id_name), "Catalog")
+        ids = checked_ids(pick(columns, self.id_name, "Catalog"), self.id_name)
         _check_unique(ids, self.id_name)
         rows, cells = self.positions(ids, self.id_name), {}
-        for name in given.keys() - {self.id_name}:
+        for name in columns.keys() - {self.id_name}:
             pick(self._cells, name, "Catalog")
-            cells[name] = tuple(map(_own, given[name]))
+            cells[name] = tuple(map(_own, columns[name]))
             if name in self.fields:
                 cells[name] = tuple(_checked_texts(cells[name], name))
         self._check_added(cells)
         return rows, cells
 
     def with_cells(self, rows: IntArray, cells: Mapping[str, tuple[Any, ...]]) -> "Catalog":
-        """Return this catalogue with other cells in some rows."""
+        """Return this catalogue with other cells in some rows, as ``edits`` returned them."""
         edited = {name: self._cells[name].replaced(rows, column) for name, column in cells.items()}
         changed = Catalog.of_rows(self._ids, self.fields, {**self._cells, **edited}, self.id_name, self.added)
         origin = np.arange(len(self))
         origin[rows] = -1
-        return changed._knowing(self, origin)
+        return changed._with_missing_of(self, origin)
 
     def like(self, table: Table) -> "Catalog":
-        """Read new rows by the same id and field columns; a ``Catalog`` with them is taken as it is.
+        """Read new items by the same id and field columns; a ``Catalog`` that has them is returned as it is.
 
         Raises
         ------
         InvalidInputError
-            When the id column or a field is not there, or what stands in the column ``added`` is no time.
+            When the id column or a field is missing, or a cell of the ``added`` column is no time.
         """
-        given = isinstance(table, Catalog)
-        new: Catalog = table if given else Catalog.from_frame(as_rows(table), id=self.id_name, fields=self.fields)
+        is_catalog = isinstance(table, Catalog)
+        new: Catalog = table if is_catalog else Catalog.from_frame(as_rows(table), id=self.id_name, fields=self.fields)
         if new.fields != self.fields:
             raise InvalidInputError(f"New items must have the fields {self.fields}; got {new.fields}.")
         self._check_added(new.columns)
@@ -352,19 +361,21 @@ class Catalog:
 
 
 def _shown(cell: Any) -> str:
+    """Return a cell as a notebook shows it."""
     text = "" if is_missing(cell) else str(cell)
     return text if len(text) <= LETTERS_SHOWN else text[: LETTERS_SHOWN - 1] + "…"
 
 
 _NO_TEXT = (int, float, list, dict, tuple, set, frozenset)
+"""Types that would become text by ``str``, but were hardly meant to be encoded so."""
 
 
 def _check_unique(ids: Sequence[Hashable], name: str) -> None:
     first: dict[Hashable, int] = {}
-    twice = [item_id for row, item_id in enumerate(ids) if first.setdefault(item_id, row) != row]
-    if twice:
+    repeated = [item_id for row, item_id in enumerate(ids) if first.setdefault(item_id, row) != row]
+    if repeated:
         raise InvalidInputError(
-            f"`{name}` must be unique; got {len(twice)} repeated: {some(twice)}. Drop the duplicate rows first."
+            f"`{name}` must be unique; got {len(repeated)} repeated: {some(repeated)}. Drop the duplicate rows first."
         )
 
 
@@ -378,16 +389,17 @@ def _checked_fields(fields: Sequence[str], columns: Mapping[str, Any]) -> tuple[
 
 
 def _is_none(cells: Any) -> Any:
+    """Return where cells are None; packed cells know it without being unpacked."""
     return cells.missing if isinstance(cells, Cells) else [cell is None for cell in cells]
 
 
 def _own(cell: Any) -> Any:
-    """Copy a cell that the caller could change."""
+    """Return a cell, copied if the caller could change it."""
     return copy.deepcopy(cell) if isinstance(cell, list | dict | set | np.ndarray) else cell
 
 
 def _checked_texts(values: Sequence[Any], name: str) -> list[Any]:
-    """Mark missing cells as None and refuse numbers and lists posing as text."""
+    """Return the cells of a field with missing ones as None; raise where a cell is a number or a list."""
     cells = [None if is_missing(value) else value for value in values]
     for row, value in enumerate(cells):
         if isinstance(value, _NO_TEXT) or (isinstance(value, np.generic | np.ndarray) and not isinstance(value, str)):

@@ -1,4 +1,4 @@
-"""Cells of one kind, packed into arrays, so that a million of them open without being read."""
+"""Cells of one type, packed into arrays: a saved column of a million opens as a memory map, without being read."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -8,20 +8,22 @@ import numpy as np
 from coldstart._arrays import AnyArray, BoolArray, IntArray
 
 DTYPES = {int: np.int64, float: np.float64, bool: np.bool_}
+
 LARGEST = 2**63 - 1
+"""Largest absolute value that is packed; ints in Python have no bound."""
 
 
 class Cells(Sequence[Any]):
-    """Texts, whole numbers, floats or truth values, any of them None; reads like a tuple.
+    """A sequence of texts, ints, floats or bools, some of them None, stored in arrays; reads like a tuple.
 
     Attributes
     ----------
     data : ndarray
-        The numbers, or the bytes of all texts (UTF-8, also of lone surrogates) one after the other.
+        The numbers, or the bytes of all texts one after the other, in UTF-8 that also allows lone surrogates.
     ends : ndarray of int64, or None
-        Where each text ends; None for numbers.
+        Byte where each text ends; None for numbers.
     missing : ndarray of bool
-        Which cells are None.
+        Where cells are None.
 
     Examples
     --------
@@ -37,7 +39,7 @@ class Cells(Sequence[Any]):
 
     @classmethod
     def of(cls, cells: Sequence[Any]) -> "Cells | None":
-        """Return the cells packed; None when they are not all of one kind."""
+        """Pack cells; None when they are not all of one type that can be packed."""
         if isinstance(cells, Cells):
             return cells
         kinds = set(map(type, cells)) - {type(None)}
@@ -66,10 +68,11 @@ class Cells(Sequence[Any]):
         return self.data[begin : self.ends[row]].tobytes().decode("utf-8", "surrogatepass")
 
     def __iter__(self) -> Iterator[Any]:
+        # Convert all at once: item by item, numpy takes many times as long.
         if self.ends is None:
-            told: Any = self.data.tolist()
+            values: Any = self.data.tolist()
         else:
             text, ends = self.data.tobytes(), self.ends.tolist()
-            pairs = zip([0, *ends], ends, strict=False)
-            told = (text[begin:end].decode("utf-8", "surrogatepass") for begin, end in pairs)
-        return (None if gone else cell for cell, gone in zip(told, self.missing.tolist(), strict=True))
+            bounds = zip([0, *ends], ends, strict=False)
+            values = (text[begin:end].decode("utf-8", "surrogatepass") for begin, end in bounds)
+        return (None if missing else value for value, missing in zip(values, self.missing.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Columns as tuples and as arrays, made when they are asked for and kept as long as their catalogue."""
+"""Columns of a catalogue as tuples and as arrays, each made at first use and then kept."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ _NUMBERS = (bool, int, float, np.number, np.bool_)
 
 @dataclass(frozen=True)
 class Column:
-    """The cells of one column, not to be written to.
+    """The cells of one column as read-only arrays, with what filters need to know of them.
 
     Attributes
     ----------
     values : ndarray of shape (n,)
-        Numbers where all cells are numbers, with NaN where one is missing; else the cells as they are.
+        Numbers, with NaN where a cell is missing, if all cells are numbers; else the cells as objects.
     present : ndarray of shape (n,), bool
         False where a cell is missing.
     types : frozenset of type
-        Of the cells that are there.
+        Types of the cells that are not missing.
     """
 
     values: AnyArray
@@ -33,7 +33,7 @@ class Column:
 
     @classmethod
     def of(cls, cells: Sequence[Any]) -> "Column":
-        """Make arrays of cells.
+        """Make the arrays of some cells.
 
         Examples
         --------
@@ -42,10 +42,11 @@ class Column:
         """
         listed = list(cells)
         present = np.array([not is_missing(cell) for cell in listed], dtype=bool)
-        there = [cell for cell, is_there in zip(listed, present.tolist(), strict=True) if is_there]
-        types = frozenset(map(type, there))
-        values = _numbers(there, present) if types and all(issubclass(one, _NUMBERS) for one in types) else None
+        filled = [cell for cell, is_present in zip(listed, present.tolist(), strict=True) if is_present]
+        types = frozenset(map(type, filled))
+        values = _numbers(filled, present) if types and all(issubclass(one, _NUMBERS) for one in types) else None
         if values is None:
+            # Not np.array(listed): of lists of equal length it would make a matrix.
             values = np.fromiter(listed, dtype=object, count=len(listed))
         for array in (values, present):
             array.setflags(write=False)
@@ -53,7 +54,7 @@ class Column:
 
     @property
     def kind(self) -> str:
-        """What the column holds, for messages."""
+        """Names of the types in the column, for messages."""
         return " and ".join(sorted(one.__name__ for one in self.types))
 
 
@@ -66,7 +67,7 @@ class ColumnArrays(Mapping[str, AnyArray]):
         self._made: dict[str, Column] = {}
 
     def column(self, name: str) -> Column:
-        """Return one column with what is known of its cells."""
+        """Return one column; raises KeyError when there is none of that name."""
         if name not in self._made:
             if name not in self._names:
                 raise KeyError(name)
@@ -105,15 +106,16 @@ class ColumnTuples(Mapping[str, tuple[Any, ...]]):
         return f"{{{', '.join(f'{name!r}: {len(cells):,} cells' for name, cells in self._cells.items())}}}"
 
 
-def _numbers(there: list[Any], present: BoolArray) -> AnyArray | None:
-    """Numbers with NaN between them, None where they do not fit into one array exactly."""
-    numbers = np.array(there)
+def _numbers(filled: list[Any], present: BoolArray) -> AnyArray | None:
+    """Return the numbers with NaN where cells are missing; None where an array cannot hold them exactly."""
+    numbers = np.array(filled)
     if numbers.dtype.kind not in "biuf":
         return None
     if present.all():
         return numbers
+    # NaN makes it an array of float64, which holds whole numbers exactly up to 2**53 only: large ids would be equal.
     if numbers.dtype.kind in "iu" and np.abs(numbers.astype(np.float64)).max() > 2**53:
         return None
-    spread = np.full(len(present), np.nan)
-    spread[present] = numbers
-    return spread
+    values = np.full(len(present), np.nan)
+    values[present] = numbers
+    return values

@@ -1,4 +1,4 @@
-"""Data that comes with the library."""
+"""Example data that comes with the library."""
 
 from importlib.resources import as_file, files
 

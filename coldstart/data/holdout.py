@@ -1,42 +1,45 @@
-"""Pseudo-cold folds: part of the training clicks is hidden, as the future hides new items and new users."""
+"""Pseudo-cold folds: hide a part of the training clicks, as if some items and users were new, to choose settings by."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray, parted
+from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray, split_entries
 from coldstart.metrics.accuracy import ndcg
 
-COLD, HELD, STRANGERS = 0.15, 0.1, 0.1
-"""Shares of items that lose all clicks, of other clicks hidden, and of users taken away."""
+COLD, HELD, NEW_USERS = 0.15, 0.1, 0.1
+"""Share of the clicked items that lose all clicks, of the other clicks that are held out, and of the users that are
+taken out whole."""
 
-MOST_STRANGERS = 500
+MAX_NEW_USERS = 500
+"""Users that are taken out whole, at most."""
 
 K = 20
+"""Length of the lists that NDCG is measured on."""
 
-ASKED = 1_000
-"""Users that are asked, at most."""
+MAX_EVAL_USERS = 1_000
+"""Evaluation users, at most."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Clicks to learn from, and what is hidden of them.
+    """Training clicks, cut into given and held-out ones.
 
     Attributes
     ----------
     train, held : csr_array of shape (m, n)
-        Of the users that stay; ``held`` is what is hidden of their clicks.
+        Given and held-out clicks of the users that stay.
     cold : ndarray of shape (n,), bool
-        Items that lost all clicks.
-    strangers : csr_array of shape (q, n)
-        Users taken away whole.
+        Pseudo-cold items: all their clicks are held out.
+    new_users : csr_array of shape (q, n)
+        All clicks of the users that were taken out whole; they are in neither ``train`` nor ``held``.
     """
 
     train: Csr
     held: Csr
     cold: BoolArray
-    strangers: Csr
+    new_users: Csr
 
 
 def cut(
@@ -44,36 +47,66 @@ def cut(
     rng: np.random.Generator,
     cold: float = COLD,
     held: float = HELD,
-    strangers: float = STRANGERS,
+    new_users: float = NEW_USERS,
 ) -> Fold:
-    """Hide items, other clicks and users of (m, n) clicks at random, as shares of each."""
+    """Hold out items, single clicks and users of a click matrix (m, n) at random.
+
+    Parameters
+    ----------
+    clicks : csr_array of shape (m, n)
+    rng : Generator
+    cold : float
+        Share of the clicked items that become pseudo-cold. Items without any click are not drawn: holding out their
+        clicks would tell nothing.
+    held : float
+        Share of the other clicks that are held out.
+    new_users : float
+        Share of the users that are taken out whole, at most ``MAX_NEW_USERS`` of them.
+    """
     n_users, n_items = clicks.shape
-    away = np.zeros(n_users, dtype=bool)
-    away[rng.permutation(n_users)[: min(MOST_STRANGERS, round(strangers * n_users))]] = True
+    is_new = np.zeros(n_users, dtype=bool)
+    is_new[rng.permutation(n_users)[: min(MAX_NEW_USERS, round(new_users * n_users))]] = True
     clicked = rng.permutation(np.unique(clicks.indices))
-    without = np.zeros(n_items, dtype=bool)
-    without[clicked[: round(cold * len(clicked))]] = True
-    stay = csr_array(clicks[~away])
-    hidden = without[stay.indices] | (rng.random(stay.nnz) < held)
-    return Fold(*parted(stay, ~hidden), without, csr_array(clicks[away]))
+    is_cold = np.zeros(n_items, dtype=bool)
+    is_cold[clicked[: round(cold * len(clicked))]] = True
+    rest = csr_array(clicks[~is_new])
+    held_out = is_cold[rest.indices] | (rng.random(rest.nnz) < held)
+    return Fold(*split_entries(rest, ~held_out), is_cold, csr_array(clicks[is_new]))
 
 
-def found(scores: FloatArray, history: Csr, wanted: Csr) -> float:
-    """Return the mean NDCG@20 of scores (m, n), the history left out."""
-    return float(np.nanmean(ndcg_of(scores, history, wanted)))
+def mean_ndcg(scores: FloatArray, history: Csr, relevant: Csr) -> float:
+    """Return the mean NDCG@20 over the users for whom something is relevant; see ``ndcg_per_user``."""
+    return float(np.nanmean(ndcg_per_user(scores, history, relevant)))
 
 
-def ndcg_of(scores: FloatArray, history: Csr, wanted: Csr) -> AnyArray:
-    """Return the NDCG@20 of each user, (m,), the history left out; NaN where nothing is wanted."""
-    last = -scores  # ascending, as numpy sorts
-    last[history.nonzero()] = np.inf
-    k = min(K, last.shape[1])
-    top = np.argpartition(last, k - 1, axis=1)[:, :k]
-    order = np.take_along_axis(top, np.argsort(np.take_along_axis(last, top, axis=1), axis=1, kind="stable"), axis=1)
-    relevant = [row.tolist() for row in np.split(wanted.indices, wanted.indptr[1:-1])]
-    return np.asarray(ndcg(order, relevant, K))
+def ndcg_per_user(scores: FloatArray, history: Csr, relevant: Csr) -> AnyArray:
+    """Return the NDCG@20 of each user's ranking of the items outside their history.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (m, n)
+        Not changed.
+    history : csr_array of shape (m, n)
+        Items that are left out of the ranking.
+    relevant : csr_array of shape (m, n)
+        Held-out items.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+        NaN where nothing is relevant.
+    """
+    # Negated, since numpy sorts upwards; +inf puts the history behind everything else.
+    keys = -scores
+    keys[history.nonzero()] = np.inf
+    # Only the first k must be in order: partition first, then sort k instead of n numbers a row.
+    k = min(K, keys.shape[1])
+    top = np.argpartition(keys, k - 1, axis=1)[:, :k]
+    order = np.take_along_axis(top, np.argsort(np.take_along_axis(keys, top, axis=1), axis=1, kind="stable"), axis=1)
+    relevant_items = [row.tolist() for row in np.split(relevant.indices, relevant.indptr[1:-1])]
+    return np.asarray(ndcg(order, relevant_items, K))
 
 
-def some_of(rows: IntArray, most: int = ASKED) -> IntArray:
-    """Return at most so many of the rows, always the same ones."""
-    return np.sort(np.random.default_rng(0).permutation(rows)[:most])
+def sample_rows(rows: IntArray, size: int = MAX_EVAL_USERS) -> IntArray:
+    """Return at most ``size`` of the rows, ascending; the same ones on every call."""
+    return np.sort(np.random.default_rng(0).permutation(rows)[:size])

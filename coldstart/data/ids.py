@@ -1,4 +1,4 @@
-"""Distinct ids in order, and where each is."""
+"""Distinct ids in order, with their positions."""
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -9,7 +9,10 @@ from coldstart._rows import SMALL, Rows
 
 
 class Ids:
-    """Distinct ids, found by id and by position; a value, of which a longer or a shorter one shares the most.
+    """Immutable sequence of distinct ids, looked up by id and by position.
+
+    Sequences made from it (``extended``, ``taken``) share most of its memory. Look-up is by one or a few dicts from id
+    to place in ``rows``; added ids have a dict of their own, so that adding one does not copy the dict of a million.
 
     Examples
     --------
@@ -26,7 +29,7 @@ class Ids:
 
     @classmethod
     def of(cls, ids: Iterable[Hashable]) -> "Ids":
-        """Return ids that are known to be distinct."""
+        """Make a sequence of ids, which the caller knows to be distinct."""
         return cls(Rows.of(tuple(ids)))
 
     def __len__(self) -> int:
@@ -44,12 +47,12 @@ class Ids:
         return tuple(self.rows.whole())
 
     def find(self, one: Hashable) -> int | None:
-        """Return the position of an id, None when it is not here."""
-        for table in reversed(self._tables):
+        """Return the position of an id, None when it is not one of them."""
+        for table in reversed(self._tables):  # the latest first: an id that was removed and added again is in two
             place = table.get(one)
             if place is not None:
                 position = place if self.rows.order is None else int(self.rows.positions[place])
-                return position if position >= 0 else None  # an older table knows an older place, dead as well
+                return position if position >= 0 else None  # removed, and so is any earlier place of it
         return None
 
     def at(self, positions: IntArray) -> tuple[Hashable, ...]:
@@ -57,20 +60,22 @@ class Ids:
         return tuple(self.rows.take(positions))
 
     def extended(self, ids: Sequence[Hashable]) -> "Ids":
-        """Return these ids and others, which are not here, after them."""
+        """Return a sequence with other ids appended, which the caller knows not to be among these."""
         if not len(ids):
             return self
         tables = (*self._tables, {one: self.rows.stored + at for at, one in enumerate(ids)})
+        # Merged as blocks of `Rows` are: each table is much longer than the next, so a look-up passes by few of them.
         while len(tables) > 1 and len(tables[-2]) <= max(2 * len(tables[-1]), SMALL):
             tables = (*tables[:-2], {**tables[-2], **tables[-1]})
         return Ids(self.rows.extended(tuple(ids)), tables)
 
     def taken(self, positions: IntArray) -> "Ids":
-        """Return the ids at some positions, in that order."""
+        """Return a sequence of the ids at some positions, in that order."""
         rows = self.rows.taken(positions)
+        # Places hold as long as the blocks are shared; when the rows were copied, the table is made anew.
         return Ids(rows, self._tables if rows.blocks is self.rows.blocks else None)
 
     @cached_property
     def _tables(self) -> tuple[Mapping[Hashable, int], ...]:
-        """Place of each id, newer ones in later tables; an id that came back is at the later of its places."""
+        """Place of each id among all stored ones; of an id that was added again, the later place."""
         return (dict(zip(chain.from_iterable(self.rows.blocks), range(self.rows.stored), strict=True)),)

@@ -1,4 +1,4 @@
-"""The clicks: who chose which item, how strongly and when."""
+"""The clicks: which user chose which item, with weights and times."""
 
 import warnings
 from collections.abc import Hashable, Sequence
@@ -17,8 +17,8 @@ from coldstart.data.tables import Table, checked_ids, pick, read_columns, some, 
 from coldstart.data.times import as_numbers, as_seconds
 from coldstart.errors import ColdstartWarning, InvalidInputError
 
-LEAST = 1e-6
-"""What is left of the weight of a click however old it is."""
+MIN_DECAY = 1e-6
+"""Share of its weight that a click keeps however old it is: a weight must stay above 0."""
 
 OnUnknown: TypeAlias = Literal["error", "drop"]
 
@@ -26,7 +26,7 @@ OnUnknown: TypeAlias = Literal["error", "drop"]
 @explain_arguments("Make them of a table: Interactions.from_frame(table, user='user column', item='item column').")
 @dataclass(frozen=True, eq=False, repr=False)
 class Interactions:
-    """Clicks (likes, purchases, ratings turned into likes): one row each, copied, never changed.
+    """A table of clicks (likes, purchases, ratings turned into likes), one per row, copied and never changed.
 
     Use ``from_frame``.
 
@@ -35,9 +35,9 @@ class Interactions:
     users, items : tuple of hashable
         The distinct ids as given, in order of first appearance.
     user_index, item_index : ndarray of shape (n,), int64
-        Positions of each row in ``users`` and ``items``.
+        Position in ``users`` and in ``items`` of each click.
     weight : ndarray of shape (n,), float32
-        Strength, above 0; 1 where nothing was given.
+        Weight of each click, above 0; 1 by default.
     time : ndarray of shape (n,), float64, or None
         Seconds since 1970, UTC.
 
@@ -59,6 +59,7 @@ class Interactions:
         for name in ("user_index", "item_index", "weight", "time"):
             values = getattr(self, name)
             if values is not None:
+                # The caller's arrays may change later, and a view could be written to.
                 values = values.copy()
                 values.setflags(write=False)
                 object.__setattr__(self, name, values)
@@ -73,18 +74,19 @@ class Interactions:
         Parameters
         ----------
         frame : pandas, polars or pyarrow frame, dict of columns, list of dicts, or path
-            One row per click. Repeated (user, item) rows add up. An index of a pandas frame may be named as a column.
+            One row per click. The weights of repeated clicks of a user on an item add up. The index of a pandas frame
+            may be named as a column.
         user, item : str
             Columns of ids, any hashable values. Item ids must be those of the catalogue: 1 and "1" differ.
         weight : str, optional
-            Column of strengths, finite and above 0.
+            Column of weights, finite and above 0.
         time : str, optional
             Column of seconds since 1970, or of dates.
 
         Raises
         ------
         InvalidInputError
-            Unknown column, missing id, a weight that is not above 0, a time that is not one.
+            When a column is unknown, an id is missing, a weight is not above 0, or a time is none.
         """
         columns = read_columns(with_index(frame, user, item, weight, time), "Interactions")
         users, user_index = _factorize(checked_ids(pick(columns, user, "Interactions"), user))
@@ -97,7 +99,7 @@ class Interactions:
 
     @classmethod
     def from_csr(cls, clicks: Csr, users: Sequence[Hashable], items: Sequence[Hashable]) -> "Interactions":
-        """Read a sparse matrix of weights, shape (n_users, n_items), with the ids of its rows and columns.
+        """Make interactions of a sparse matrix of weights, shape (n_users, n_items).
 
         Raises
         ------
@@ -114,10 +116,10 @@ class Interactions:
                 f"`users` and `items` must name the rows and columns of `clicks`, of shape {clicks.shape}; "
                 f"got {len(users):,} and {len(items):,} ids."
             )
-        cells = clicks.tocoo()
-        weights = _weights(cells.data.tolist(), "clicks")
-        used_users, user_index = _compact(tuple(users), cells.row.astype(np.int64))
-        used_items, item_index = _compact(tuple(items), cells.col.astype(np.int64))
+        entries = clicks.tocoo()
+        weights = _weights(entries.data.tolist(), "clicks")
+        used_users, user_index = _compact(tuple(users), entries.row.astype(np.int64))
+        used_items, item_index = _compact(tuple(items), entries.col.astype(np.int64))
         return cls(used_users, used_items, user_index, item_index, weights)
 
     def __len__(self) -> int:
@@ -127,21 +129,21 @@ class Interactions:
         return f"Interactions({len(self):,} clicks of {len(self.users):,} users on {len(self.items):,} items)"
 
     def take(self, rows: IntArray | BoolArray) -> "Interactions":
-        """Return some rows (positions or a mask); users and items without a row are left out."""
+        """Return some of the clicks (positions or a mask), without users and items that have none of them."""
         users, user_index = _compact(self.users, self.user_index[rows])
         items, item_index = _compact(self.items, self.item_index[rows])
         time = None if self.time is None else self.time[rows]
         return Interactions(users, items, user_index, item_index, self.weight[rows], time)
 
     def pairs(self) -> list[tuple[Hashable, Hashable]]:
-        """Return the (user, item) ids of each row."""
+        """Return the (user, item) ids of each click."""
         users = (self.users[at] for at in self.user_index.tolist())
         return list(zip(users, (self.items[at] for at in self.item_index.tolist()), strict=True))
 
     def to_csr(self) -> Csr:
-        """Return the weights as a sparse matrix, rows in the order of ``users``, columns in that of ``items``.
+        """Return the weights as a sparse matrix with one row per user and one column per item.
 
-        Repeated clicks of a user on an item are added up.
+        Rows are in the order of ``users``, columns in that of ``items``; weights of repeated clicks are added up.
 
         Examples
         --------
@@ -153,23 +155,23 @@ class Interactions:
         return csr_array((self.weight, at), shape=shape, dtype=np.float32)
 
     def to_frame(self) -> Any:
-        """Return columns ``user, item, weight`` and, where it is known, ``time`` in seconds since 1970.
+        """Return the columns ``user``, ``item``, ``weight`` and, where known, ``time`` in seconds since 1970.
 
-        A pandas frame, or a dict of columns without pandas.
+        As a pandas frame; without pandas, as a dict of columns.
         """
         users, items = [self.users[at] for at in self.user_index], [self.items[at] for at in self.item_index]
         time = {} if self.time is None else {"time": self.time.tolist()}
         return as_frame({"user": users, "item": items, "weight": self.weight.tolist(), **time})
 
     def decayed(self, half_life: float, now: float | None = None) -> "Interactions":
-        """Return the clicks with weights that halve with every ``half_life`` days of their age.
+        """Return the clicks with weights halved for every ``half_life`` days of their age.
 
         Parameters
         ----------
         half_life : float
             Days, above 0.
         now : float, optional
-            Seconds since 1970, by default the time of the last click; later clicks keep their weight.
+            Seconds since 1970 at which age is 0, by default the time of the last click. Later clicks keep their weight.
 
         Raises
         ------
@@ -188,17 +190,17 @@ class Interactions:
             raise InvalidInputError("`decayed` needs the time of each click; pass time= to Interactions.from_frame.")
         now = self.time.max(initial=0.0) if now is None else now
         days = np.maximum(now - self.time, 0.0) / 86_400
-        return replace(self, weight=(self.weight * np.maximum(0.5 ** (days / half_life), LEAST)).astype(np.float32))
+        return replace(self, weight=(self.weight * np.maximum(0.5 ** (days / half_life), MIN_DECAY)).astype(np.float32))
 
     def within(self, item_ids: Sequence[Hashable] | Catalog, on_unknown: OnUnknown = "error") -> "Interactions":
-        """Keep the clicks on the items of a catalogue.
+        """Return the clicks on items of a catalogue.
 
         Parameters
         ----------
         item_ids : sequence of hashable, or Catalog
             The ids of the catalogue.
         on_unknown : {"error", "drop"}
-            What to do with clicks on other items; dropping warns with the counts.
+            What to do with clicks on other items; "drop" warns and counts them.
 
         Raises
         ------
@@ -207,34 +209,39 @@ class Interactions:
         """
         if on_unknown not in ("error", "drop"):
             raise InvalidInputError(f'`on_unknown` must be "error" or "drop"; got {on_unknown!r}.')
-        known = item_ids if isinstance(item_ids, Catalog) else set(item_ids)
-        unknown = [item_id for item_id in self.items if item_id not in known]
+        catalog = item_ids if isinstance(item_ids, Catalog) else set(item_ids)
+        unknown = [item_id for item_id in self.items if item_id not in catalog]
         if not unknown:
             return self
-        keep = np.array([item_id in known for item_id in self.items], dtype=bool)[self.item_index]
-        found = f"{(~keep).sum():,} of {len(self):,} clicks are on {len(unknown):,} items that are not in the catalogue"
+        keep = np.array([item_id in catalog for item_id in self.items], dtype=bool)[self.item_index]
+        problem = (
+            f"{(~keep).sum():,} of {len(self):,} clicks are on {len(unknown):,} items that are not in the catalogue"
+        )
         if on_unknown == "error":
             raise InvalidInputError(
-                f"Clicks must be on items of the catalogue; {found}: {some(unknown)}. Add the items, check the "
+                f"Clicks must be on items of the catalogue; {problem}: {some(unknown)}. Add the items, check the "
                 'type of the ids (1 and "1" differ), or pass on_unknown="drop".'
             )
-        warnings.warn(f"Dropped: {found}: {some(unknown)}.", ColdstartWarning, stacklevel=5)
+        warnings.warn(f"Dropped: {problem}: {some(unknown)}.", ColdstartWarning, stacklevel=5)
         return self.take(keep)
 
 
 def _factorize(ids: Sequence[Hashable]) -> tuple[tuple[Hashable, ...], IntArray]:
-    """Distinct ids in order of first appearance, and the position of each row among them."""
-    seen: dict[Hashable, int] = {}
-    index = np.fromiter((seen.setdefault(value, len(seen)) for value in ids), dtype=np.int64, count=len(ids))
-    return tuple(seen), index
+    """Return the distinct ids in order of first appearance, and the position of each row's id among them."""
+    # Not np.unique: ids of several types have no order.
+    positions: dict[Hashable, int] = {}
+    index = np.fromiter((positions.setdefault(value, len(positions)) for value in ids), dtype=np.int64, count=len(ids))
+    return tuple(positions), index
 
 
 def _compact(ids: tuple[Hashable, ...], index: IntArray) -> tuple[tuple[Hashable, ...], IntArray]:
+    """Return the ids that occur in the index, and the index into them."""
     used, compact = np.unique(index, return_inverse=True)
     return tuple(ids[i] for i in used), compact.astype(np.int64)
 
 
 def _weights(values: Sequence[Any], name: str) -> FloatArray:
+    """Return weights as float32; raise where one is not finite or not above 0, also by overflow or underflow."""
     with np.errstate(over="ignore"):
         weights = as_numbers(values, name).astype(np.float32)
     bad = np.flatnonzero(~(np.isfinite(weights) & (weights > 0)))

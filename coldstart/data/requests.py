@@ -1,4 +1,4 @@
-"""What is asked of a recommender and what comes back."""
+"""Requests to a recommender, and the recommendations it returns."""
 
 import html
 import warnings
@@ -15,16 +15,16 @@ from coldstart.errors import InvalidInputError
 @explain_arguments()
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One user, by anything that is known of them; all parts are optional and combine.
+    """Everything that one answer is computed from; all parts are optional and combine.
 
     Attributes
     ----------
     user : hashable, optional
-        An id seen in the interactions: their history is used.
+        An id of the interactions, whose history is used.
     history : sequence of item ids
-        Items the user liked, in this session or elsewhere.
+        Further items the user likes, of this session or from elsewhere.
     disliked : sequence of item ids
-        Items the user does not want; never returned.
+        Items the user dislikes; never returned.
     query : str, optional
         What the user wants now, in words.
     profile : str, or mapping of str to str, optional
@@ -87,9 +87,9 @@ class Recommendations:
     scores : list of lists of float
         Comparable within a row.
     titles : mapping of item id to str
-        A text to show beside an id.
+        Text to show beside an id.
     sharing, fitting : callable or None
-        Make ``contributions`` and ``fits``, when they are asked for.
+        Compute ``contributions`` and ``fits``. Both take time, so they are computed when they are used.
 
     Examples
     --------
@@ -109,19 +109,19 @@ class Recommendations:
 
     @property
     def fits(self) -> list[bool]:
-        """Whether something fits the words of each request; True where it has none, or the ranker cannot tell.
+        """Whether any item matches the text of each request; True where it has no text, or the ranker cannot tell.
 
         False where no item has a word of the query, or one that is spelled like it, and none is near it in meaning: the
-        list is then no answer, and a page had better say so.
+        list is then no answer to the query, which a page should say.
         """
         return [True] * len(self) if self.fitting is None else self.fitting()
 
     @property
     def contributions(self) -> Shares:
-        """How much each source brought to each item's score: shares that sum to 1, none where a ranker cannot tell.
+        """How much each source brought to the score of each item: a dict of shares that sum to 1.
 
-        "lexical": exact words of the query or profile; "content": text, of the query or of items that are liked;
-        "collaborative": clicks; "popularity".
+        "lexical": exact words of the query or profile; "content": the meaning of the query, or of the texts of liked
+        items; "collaborative": who clicked what; "popularity". Empty for a ranker that cannot tell.
         """
         return [[{} for _ in row] for row in self.item_ids] if self.sharing is None else self.sharing()
 
@@ -132,7 +132,7 @@ class Recommendations:
         return self.contributions
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.item_ids, self.scores, self.titles)  # a copy elsewhere leaves the model behind
+        return type(self), (self.item_ids, self.scores, self.titles)  # the callables would take the model along
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -144,7 +144,10 @@ class Recommendations:
         return (self[row] for row in range(len(self)))
 
     def to_frame(self) -> Any:
-        """Return columns ``request, rank, item_id, title, score``: a pandas frame, or a dict without pandas."""
+        """Return the columns ``request``, ``rank``, ``item_id``, ``title`` and ``score``.
+
+        As a pandas frame; without pandas, as a dict of columns.
+        """
         rows = [(row, rank, hit) for row, hits in enumerate(self) for rank, hit in enumerate(hits, 1)]
         columns: dict[str, list[Any]] = {
             "request": [row for row, _, _ in rows],
@@ -191,6 +194,7 @@ class Recommendations:
 
 
 def _text(text: Any, name: str) -> str | None:
+    """Return a query or profile, None where it is missing; raise where it is no text."""
     if is_missing(text):
         return None
     if not isinstance(text, str):

@@ -1,10 +1,12 @@
-"""A split for evaluation that proves that nothing leaks."""
+"""A split for evaluation that checks itself for leaks from the test part into the training part."""
 
+import functools
+import warnings
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 
@@ -15,10 +17,32 @@ from coldstart.errors import InvalidInputError
 
 Protocol: TypeAlias = Literal["clean", "coldrec", "aldi"]
 
+_Class = TypeVar("_Class", bound=type)
 
+_RENAMED = "`told` of Split is now called `new_items_known`."
+
+
+def _accepts_told(cls: _Class) -> _Class:
+    """Let a class take ``told=``, the former name of ``new_items_known``, with a DeprecationWarning."""
+    made: Any = cls
+    init: Callable[..., None] = made.__init__
+
+    @functools.wraps(init)
+    def accepting(self: Any, *args: Any, **kwargs: Any) -> None:
+        if "told" in kwargs:
+            warnings.warn(_RENAMED, DeprecationWarning, stacklevel=2)
+            # Under `dataclasses.replace` both names are there: the field with its old value, and `told` with the new.
+            kwargs["new_items_known"] = kwargs.pop("told")
+        init(self, *args, **kwargs)
+
+    made.__init__ = accepting
+    return cls
+
+
+@_accepts_told
 @dataclass(frozen=True, eq=False, repr=False)
 class Split:
-    """What may be learned from, what is asked, and what is hidden; a leak is an error.
+    """Training, validation and test clicks of one catalogue; a leak between them is an error.
 
     The functions of ``coldstart.splits`` make them.
 
@@ -30,7 +54,7 @@ class Split:
         The items that are visible when ``fit`` runs.
     train, test : Interactions
     validation : Interactions or None
-        For choices; None when there is no such part.
+        Held-out clicks to choose settings by; None when there is no such part.
     cold_items : frozenset of item ids
         Items that ``fit`` sees without clicks (or with at most ``cold_clicks``).
     cold_clicks : int
@@ -38,18 +62,18 @@ class Split:
     cold_users : frozenset of user ids
         Users without a training click.
     revealed : Interactions or None
-        Clicks of cold users that their requests tell.
+        Clicks of cold users that are given as the history of their requests.
     arrivals : Catalog or None
         Items that come after the cut: added after ``fit``, before the first request.
     cut : float or None
         Seconds since 1970; training clicks are before it, all others at it or later.
     since : mapping of item id to float, or None
-        When each item came to be, where that is known; needed with ``cut``.
+        When each item was added, in seconds since 1970, where that is known; needed with ``cut``.
     protocol : {"clean", "coldrec", "aldi"}
         Which candidates and masks ``evaluate`` uses; see there.
-    told : bool
-        ``evaluate`` tells a ``Recommender`` that the cold items are new, as one knows in use: ``fit(new=cold_items)``.
-        False: they are handed over as old stock that nobody clicked.
+    new_items_known : bool
+        Whether ``evaluate`` fits a ``Recommender`` with ``fit(new=cold_items)``, as one knows in use which items have
+        just arrived. False: ``fit`` sees the cold items as old stock that nobody clicked.
 
     Raises
     ------
@@ -72,7 +96,7 @@ class Split:
     cut: float | None = None
     since: Mapping[Hashable, float] | None = None
     protocol: Protocol = "clean"
-    told: bool = True
+    new_items_known: bool = True
 
     def __post_init__(self) -> None:
         if self.protocol not in get_args(Protocol):
@@ -99,24 +123,30 @@ class Split:
         return f"Split({self.name}: clicks {', '.join(counts)}; {', '.join(items)})"
 
     @property
-    def new(self) -> tuple[Hashable, ...]:
-        """The items that ``fit`` may be told are new: the cold ones, in the order of the catalogue.
+    def told(self) -> bool:
+        """The former name of ``new_items_known``."""
+        warnings.warn(_RENAMED, DeprecationWarning, stacklevel=2)
+        return self.new_items_known
 
-        None of a split by time, where what is new comes as ``arrivals``: of what is left, nobody knows before the cut
-        that it will be clicked after it.
+    @property
+    def new(self) -> tuple[Hashable, ...]:
+        """The new items to pass to ``fit(new=...)``: the cold ones, in the order of the catalogue.
+
+        Empty for a split by time. There new items come as ``arrivals``, and to call items of the catalogue new would
+        leak: only the future knows which items without clicks will be clicked.
         """
-        if not self.told or self.cut is not None:
+        if not self.new_items_known or self.cut is not None:
             return ()
         return tuple(item for item in self.catalog.ids if item in self.cold_items)
 
     @property
     def everything(self) -> Catalog:
-        """The catalogue with the arrivals below: the items that requests are answered with."""
+        """The catalogue followed by the arrivals: all items that may be recommended."""
         return self.catalog if self.arrivals is None else self.catalog.joined(self.arrivals)
 
 
 def _check_items(split: Split) -> None:
-    """Every click is on an item that is there when it is needed."""
+    """Check that every click is on an item of the catalogue or, outside ``train``, on an arrival."""
     after = split.everything
     for name, catalog in (("train", split.catalog), ("validation", after), ("test", after), ("revealed", after)):
         clicks: Interactions | None = getattr(split, name)
@@ -132,41 +162,44 @@ def _check_items(split: Split) -> None:
 
 
 def _check_parts_are_apart(split: Split) -> None:
+    """Check that no pair of user and item is in two parts: it would be learned and then tested."""
     parts = {name: getattr(split, name) for name in ("train", "revealed", "validation", "test")}
     pairs = {name: set(clicks.pairs()) for name, clicks in parts.items() if clicks is not None}
     for (name, ones), (other, others) in combinations(pairs.items(), 2):
-        twice = ones & others
-        if twice:
+        shared = ones & others
+        if shared:
             raise InvalidInputError(
-                f"Leak: {len(twice):,} pairs of user and item are both in `{name}` and in `{other}`, "
-                f"such as {min(twice, key=repr)!r}. A pair belongs to one part."
+                f"Leak: {len(shared):,} pairs of user and item are both in `{name}` and in `{other}`, "
+                f"such as {min(shared, key=repr)!r}. A pair belongs to one part."
             )
 
 
 def _check_cold_items(split: Split) -> None:
+    # A set: repeated clicks of one user on an item count once, as they do when splits draw them.
     counts = Counter(item for _, item in set(split.train.pairs()) if item in split.cold_items)
-    known = {item: count for item, count in counts.items() if count > split.cold_clicks}
-    if known:
-        item, count = next(iter(known.items()))
+    too_many = {item: count for item, count in counts.items() if count > split.cold_clicks}
+    if too_many:
+        item, count = next(iter(too_many.items()))
         raise InvalidInputError(
-            f"Leak: a cold item must have at most {split.cold_clicks} training clicks; {len(known):,} have more, "
+            f"Leak: a cold item must have at most {split.cold_clicks} training clicks; {len(too_many):,} have more, "
             f"such as {item!r} with {count}."
         )
 
 
 def _check_cold_users(split: Split) -> None:
-    known = split.cold_users.intersection(split.train.users)
-    if known:
+    trained = split.cold_users.intersection(split.train.users)
+    if trained:
         raise InvalidInputError(
-            f"Leak: a cold user must have no training click; got some of {some(sorted(known, key=repr))}."
+            f"Leak: a cold user must have no training click; got some of {some(sorted(trained, key=repr))}."
         )
-    told = () if split.revealed is None else split.revealed.users
-    others = [user for user in told if user not in split.cold_users]
+    revealed = () if split.revealed is None else split.revealed.users
+    others = [user for user in revealed if user not in split.cold_users]
     if others:
         raise InvalidInputError(f"`revealed` must hold clicks of cold users; got some of {some(others)}.")
 
 
 def _check_times(split: Split, cut: float) -> None:
+    """Check that training clicks and catalogue are from before the cut, and held-out clicks from after it."""
     late = split.train.time is None or bool((split.train.time >= cut).any())
     if late:
         raise InvalidInputError(f"Leak: every training click must have a time before the cut, {cut:,.0f}.")
@@ -176,6 +209,7 @@ def _check_times(split: Split, cut: float) -> None:
             raise InvalidInputError(f"Every click of `{name}` must have a time at the cut, {cut:,.0f}, or after it.")
     if split.since is None:
         raise InvalidInputError("A split with a `cut` must know `since` when items are there; got None.")
+    # Vocabularies and means are learned from the catalogue: texts of later items would be a glimpse of the future.
     future = [item for item in split.catalog.ids if split.since.get(item, -np.inf) >= cut]
     if future:
         raise InvalidInputError(

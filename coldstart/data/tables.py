@@ -1,4 +1,4 @@
-"""Read the tables users have into plain columns: frames, mappings, records and files."""
+"""Read frames, mappings, records and files into plain columns, and check ids."""
 
 import csv
 import gzip
@@ -30,7 +30,7 @@ def read_columns(table: Table, owner: str) -> Columns:
         Paths end in ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson`` (each also ``.gz``) or ``.parquet``.
         The cells of a CSV or TSV are strings. A CSV may quote cells (RFC 4180), a TSV does not (IANA).
     owner : str
-        Who asks, for the message.
+        Name of the class that reads it, for error messages.
 
     Raises
     ------
@@ -50,14 +50,14 @@ def read_columns(table: Table, owner: str) -> Columns:
 
 
 def with_index(table: Table, *names: str | None) -> Table:
-    """Return a pandas frame whose index has one of these names with it as a column; any other table as it is."""
+    """Return a pandas frame with index levels of these names made columns; any other table as it is."""
     levels = getattr(getattr(table, "index", None), "names", ())
-    wanted = [name for name in levels if name is not None and name in names and name not in table.columns]
-    return table.reset_index(level=wanted) if wanted else table
+    chosen = [name for name in levels if name is not None and name in names and name not in table.columns]
+    return table.reset_index(level=chosen) if chosen else table
 
 
 def as_rows(table: Table) -> Table:
-    """Return a single row, a mapping of names to single values, as a list of one; any other table as it is.
+    """Return a single row (a mapping whose values are no columns) as a list of one; any other table as it is.
 
     Examples
     --------
@@ -71,12 +71,12 @@ def as_rows(table: Table) -> Table:
 
 
 def pick(columns: Mapping[str, _T], name: str, owner: str) -> _T:
-    """Return one column, or name the columns there are.
+    """Return one column.
 
     Raises
     ------
     InvalidInputError
-        When there is no such column.
+        When there is no such column; the message names those there are.
     """
     if name not in columns:
         raise InvalidInputError(f"{owner} has no column {name!r}; its columns are {list(columns)}.")
@@ -84,7 +84,7 @@ def pick(columns: Mapping[str, _T], name: str, owner: str) -> _T:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a cell holds nothing: None, NaN, NaT, pandas.NA or blank text.
+    """Whether a cell is missing: None, NaN, NaT, pandas.NA or blank text.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def is_missing(value: Any) -> bool:
     if value is None or (isinstance(value, str) and not value.strip()):
         return True
     try:
-        return not bool(value == value)
+        return not bool(value == value)  # NaN and NaT are not equal to themselves
     except (TypeError, ValueError):  # pandas.NA has no truth value; arrays have several
         return type(value).__name__ == "NAType"
 
@@ -121,12 +121,12 @@ def checked_ids(values: Sequence[Any], name: str) -> list[Any]:
 
 
 def id_tuple(ids: Any, name: str) -> tuple[Hashable, ...]:
-    """Return a list of ids as a tuple; None is no ids.
+    """Return a list of ids as a tuple; None is an empty list.
 
     Raises
     ------
     InvalidInputError
-        When it is a single text or number, or holds something that cannot be an id.
+        When it is a single id, or holds something that cannot be an id.
     """
     if ids is None:
         return ()
@@ -136,12 +136,13 @@ def id_tuple(ids: Any, name: str) -> tuple[Hashable, ...]:
 
 
 def some(ids: Sequence[Hashable], most: int = 5) -> str:
-    """Name the first few ids and count the rest."""
+    """Return the first few ids and the number of others, for messages."""
     more = f" and {len(ids) - most:,} more" if len(ids) > most else ""
     return ", ".join(map(repr, ids[:most])) + more
 
 
 def _columns_of(table: Table, owner: str) -> Columns:
+    """Return the columns of any kind of table, recognised by its methods: no package of frames need be imported."""
     if isinstance(table, str | Path):
         return _read_file(Path(table), owner)
     if isinstance(table, Mapping):
@@ -164,9 +165,9 @@ def _columns_of(table: Table, owner: str) -> Columns:
 
 
 def _check_distinct(names: Iterable[Any], owner: str) -> None:
-    twice = [name for name, count in Counter(map(str, names)).items() if count > 1]
-    if twice:
-        raise InvalidInputError(f"The columns of {owner} must have distinct names; got {some(twice)} twice.")
+    repeated = [name for name, count in Counter(map(str, names)).items() if count > 1]
+    if repeated:
+        raise InvalidInputError(f"The columns of {owner} must have distinct names; got {some(repeated)} twice.")
 
 
 def _to_list(values: Any, what: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Times, as tables have them: numbers and dates become seconds since 1970."""
+"""Turn the times of tables, numbers and dates, into seconds since 1970."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timezone
@@ -17,7 +17,7 @@ def as_seconds(values: Sequence[Any], name: str) -> npt.NDArray[np.float64]:
     Raises
     ------
     InvalidInputError
-        When one is missing or is no time.
+        When a cell is missing or is no time.
     """
     seconds = as_numbers([_timestamp(value) for value in values], name)
     bad = np.flatnonzero(~np.isfinite(seconds))
@@ -27,7 +27,7 @@ def as_seconds(values: Sequence[Any], name: str) -> npt.NDArray[np.float64]:
 
 
 def since_when(values: Sequence[Any], name: str) -> npt.NDArray[np.float64]:
-    """Turn numbers or dates into seconds since 1970; minus infinity, which is before any time, where a cell is missing.
+    """Turn numbers or dates into seconds since 1970; a missing cell becomes minus infinity, before all times.
 
     Raises
     ------
@@ -50,12 +50,12 @@ def since_when(values: Sequence[Any], name: str) -> npt.NDArray[np.float64]:
 
 
 def as_numbers(values: Sequence[Any], name: str) -> npt.NDArray[np.float64]:
-    """Return numbers, NaN where a cell is missing.
+    """Return cells as float64, NaN where one is missing.
 
     Raises
     ------
     InvalidInputError
-        When one is no number.
+        When a cell is no number.
     """
     try:
         return np.array([np.nan if is_missing(value) else value for value in values], dtype=np.float64)
@@ -64,8 +64,8 @@ def as_numbers(values: Sequence[Any], name: str) -> npt.NDArray[np.float64]:
 
 
 def _timestamp(value: Any) -> Any:
-    """Seconds of a date (a naive one is UTC); anything else as it is."""
-    if isinstance(value, np.datetime64):
+    """Return the seconds since 1970 of a date or datetime, by default in UTC; other values as they are."""
+    if isinstance(value, np.datetime64):  # to microseconds, the precision of a datetime
         value = value.astype("datetime64[us]").item()
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)
@@ -75,7 +75,7 @@ def _timestamp(value: Any) -> Any:
 
 
 def _number(value: Any) -> float:
-    """Seconds of a time, NaN of anything else."""
+    """Return the seconds since 1970 of a time, NaN for anything else."""
     try:
         return float(_timestamp(value))
     except (TypeError, ValueError):

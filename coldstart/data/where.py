@@ -1,4 +1,4 @@
-"""Predicates on item columns: ``where={"in_stock": True, "price": ("<", 20)}``."""
+"""Filters on item columns: ``where={"in_stock": True, "price": ("<", 20)}``."""
 
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
@@ -43,13 +43,14 @@ _KINDS: tuple[tuple[Any, str], ...] = (
     (Mapping, "mapping"),
     (type(None), "nothing"),
 )
-"""Values of two kinds are never equal and have no order. A type of your own is of no kind: it compares as it likes."""
+"""Types whose values compare with each other. Those of two kinds are never equal and have no order. A type outside of
+the list is of no kind (None), and may compare with anything."""
 
 _Kinds: TypeAlias = set[str | None]
 
 
 class _Condition(NamedTuple):
-    """What the cells of a column must fulfil."""
+    """A condition on the cells of one column."""
 
     column: str
     symbol: str
@@ -57,7 +58,7 @@ class _Condition(NamedTuple):
 
 
 def matching(catalog: Catalog, where: Where) -> BoolArray:
-    """Mark the items a predicate keeps, shape (n_items,).
+    """Return the mask of the items that a filter keeps, shape (n_items,).
 
     Parameters
     ----------
@@ -65,13 +66,14 @@ def matching(catalog: Catalog, where: Where) -> BoolArray:
     where : mapping or callable
         A mapping from column to a value, to ``(operator, value)`` with an operator of
         ``< <= > >= == != in "not in" contains``, or to a list of values, which means "in"; a pair may be a list, too,
-        as JSON has it. All must hold, and a missing cell holds for none.
+        as in JSON. All conditions must hold; for a missing cell none does.
         A callable gets a mapping of columns as arrays and returns one truth value per item.
 
     Raises
     ------
     InvalidInputError
-        Unknown column or operator, a value of another kind than all cells of the column, a mask of another length.
+        When a column or operator is unknown, a value is of another kind than all cells of the column, or a callable
+        returns another number of truth values.
 
     Examples
     --------
@@ -86,22 +88,22 @@ def matching(catalog: Catalog, where: Where) -> BoolArray:
     if not isinstance(where, Mapping):
         raise InvalidInputError(f"`where` must be a mapping of columns or a callable; got {where!r}.")
     keep = np.ones(len(catalog), dtype=bool)
-    for name, told in where.items():
+    for name, given in where.items():
         pick(catalog.arrays, name, "where=")
-        keep &= _column_mask(catalog.arrays.column(name), _condition(name, told))
+        keep &= _column_mask(catalog.arrays.column(name), _condition(name, given))
     return keep
 
 
-def _condition(name: str, told: Any) -> _Condition:
-    """Read a plain value, a pair, or values of which a cell is one."""
-    listed = isinstance(told, Set | range | Iterator) or getattr(told, "ndim", 0) == 1
-    if listed or (isinstance(told, list) and not _is_pair(told)):
-        return _Condition(name, "in", list(told))
-    symbol, value = told if _is_pair(told) else ("==", told)
-    if symbol not in _OPERATORS or (isinstance(told, tuple) and not _is_pair(told)):
+def _condition(name: str, given: Any) -> _Condition:
+    """Read a condition: a value, an (operator, value) pair, or a list of values."""
+    listed = isinstance(given, Set | range | Iterator) or getattr(given, "ndim", 0) == 1
+    if listed or (isinstance(given, list) and not _is_pair(given)):
+        return _Condition(name, "in", list(given))
+    symbol, value = given if _is_pair(given) else ("==", given)
+    if symbol not in _OPERATORS or (isinstance(given, tuple) and not _is_pair(given)):
         raise InvalidInputError(
             f"`where[{name!r}]` must be a value, a list of values or (operator, value) with an operator of "
-            f"{list(_OPERATORS)}; got {told!r}."
+            f"{list(_OPERATORS)}; got {given!r}."
         )
     if symbol in ("in", "not in"):
         if isinstance(value, str) or not isinstance(value, Iterable):
@@ -113,14 +115,16 @@ def _condition(name: str, told: Any) -> _Condition:
     return _Condition(name, symbol, value)
 
 
-def _is_pair(told: Any) -> bool:
-    """Whether it is two things, the first of which is an operator or was meant to be one."""
-    if not isinstance(told, list | tuple) or len(told) != 2 or not isinstance(told[0], str):
+def _is_pair(given: Any) -> bool:
+    """Whether it is an (operator, value) pair, perhaps with a misspelled operator."""
+    if not isinstance(given, list | tuple) or len(given) != 2 or not isinstance(given[0], str):
         return False
-    return isinstance(told, tuple) or told[0] in _OPERATORS or not any(letter.isalnum() for letter in told[0])
+    # A list of two texts may be two values. One of signs alone, such as "=>", is a misspelled operator.
+    return isinstance(given, tuple) or given[0] in _OPERATORS or not any(letter.isalnum() for letter in given[0])
 
 
 def _column_mask(column: Column, condition: _Condition) -> BoolArray:
+    """Return the mask of the cells for which a condition holds."""
     _check_kinds(column, condition)
     try:
         mask = _fast_mask(column, condition)
@@ -130,7 +134,7 @@ def _column_mask(column: Column, condition: _Condition) -> BoolArray:
 
 
 def _fast_mask(column: Column, condition: _Condition) -> BoolArray | None:
-    """Numbers against a number, all at once."""
+    """Compare a column of numbers with a number, all cells at once; None where the condition is another one."""
     numbers = column.values.dtype != object and isinstance(condition.value, bool | int | float | np.number | np.bool_)
     if not numbers or condition.symbol not in _COMPARE:
         return None
@@ -139,9 +143,10 @@ def _fast_mask(column: Column, condition: _Condition) -> BoolArray | None:
 
 
 def _cell_by_cell(column: Column, condition: _Condition) -> BoolArray:
+    """Evaluate a condition on each cell that is not missing, by the operators of Python."""
     holds, value = _OPERATORS[condition.symbol], condition.value
     if condition.symbol in ("in", "not in"):
-        value = _quick(value)
+        value = _as_set(value)
     mask = column.present.copy()
     if condition.symbol in ("<", "<=", ">", ">="):
         mask &= _comparable(column, value)
@@ -153,8 +158,8 @@ def _cell_by_cell(column: Column, condition: _Condition) -> BoolArray:
     return mask
 
 
-def _quick(values: list[Any]) -> Any:
-    """The values as a set, where they can be hashed."""
+def _as_set(values: list[Any]) -> Any:
+    """Return the values as a set, in which a look-up is fast; as they are where one has no hash."""
     try:
         return set(values)
     except TypeError:
@@ -162,7 +167,7 @@ def _quick(values: list[Any]) -> Any:
 
 
 def _comparable(column: Column, value: Any) -> BoolArray:
-    """Which cells of a column of several kinds have an order with the value."""
+    """Return the mask of the cells that have an order with the value: of several kinds, those of its kind."""
     if len(set(map(_kind_of_type, column.types))) < 2:
         return column.present
     kinds = (None, _kind(value))
@@ -170,29 +175,29 @@ def _comparable(column: Column, value: Any) -> BoolArray:
 
 
 def _check_kinds(column: Column, condition: _Condition) -> None:
-    """Raise when no cell can be what is asked for: an answer without items would not tell why."""
+    """Raise when a value is of another kind than all cells: an answer without items would not say why."""
     if condition.symbol == "contains":
         return
     kinds: _Kinds = set(map(_kind_of_type, column.types))
     for value in condition.value if condition.symbol in ("in", "not in") else [condition.value]:
-        if _is_alien(value, kinds):
+        if _is_of_other_kind(value, kinds):
             hint = " A missing cell holds for no condition: pass a callable." if value is None else ""
             got = f"{type(value).__name__} {value!r}"
             raise _no_comparison(condition, f"the column holds {column.kind}; got {got}.{hint}")
 
 
 def _check_elements(column: Column, condition: _Condition) -> None:
-    """Raise when the lists of a column cannot contain what is asked for."""
+    """Raise when the value is of another kind than all elements of the lists in a column."""
     lists = [cell for cell in column.values[column.present].tolist() if not isinstance(cell, str)]
     types = {type(element) for cell in lists for element in cell}
-    if _is_alien(condition.value, set(map(_kind_of_type, types))):
+    if _is_of_other_kind(condition.value, set(map(_kind_of_type, types))):
         names = " and ".join(sorted(one.__name__ for one in types))
         got = f"{type(condition.value).__name__} {condition.value!r}"
         raise _no_comparison(condition, f"its lists hold {names}; got {got}.")
 
 
-def _is_alien(value: Any, kinds: _Kinds) -> bool:
-    """Whether a value is of another kind than all cells there are."""
+def _is_of_other_kind(value: Any, kinds: _Kinds) -> bool:
+    """Whether a value has a kind, and all of the kinds are others."""
     kind = _kind(value)
     return bool(kinds) and kind is not None and not {kind, None} & kinds
 
@@ -206,10 +211,12 @@ def _kind_of_type(one: type) -> str | None:
 
 
 def _no_comparison(condition: _Condition, why: str) -> InvalidInputError:
+    """Return the error that names a condition and says why it cannot be evaluated."""
     return InvalidInputError(f"`where[{condition.column!r}]` cannot compare the column with {condition.value!r}: {why}")
 
 
 def _checked_mask(mask: Any, n_items: int) -> BoolArray:
+    """Return what a callable returned as a mask, in which a missing value is False."""
     values = np.asarray(mask)
     if values.shape != (n_items,):
         raise InvalidInputError(

@@ -1,4 +1,4 @@
-"""What was known before the question: it tells the new from the popular."""
+"""Metrics that need the training clicks: how popular, how new and how cold the recommended items are."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TypeAlias
@@ -21,15 +21,24 @@ from coldstart.metrics.beyond import (
 Ranked: TypeAlias = Sequence[Sequence[Hashable]]
 
 COUNTS = (("0", 0, 0), ("1-5", 1, 5), ("6-20", 6, 20), ("21-100", 21, 100), ("over 100", 101, 10**12))
-"""Items by their training clicks: label, fewest, most."""
+"""Classes of items by their number of training clicks: label, smallest and largest number."""
 
 
 class Background:
-    """The training part of a split as counts and positions.
+    """The training clicks of a split as counts and positions, to measure lists against.
 
     Parameters
     ----------
     split : Split
+
+    Attributes
+    ----------
+    at : dict of item id to int
+        Position in ``split.everything``.
+    known : dict of user id to frozenset of item ids
+        Items that the recommender may know a user to like: those of training and revealed clicks.
+    counts : ndarray of shape (n_items,)
+        Users who clicked each item in training.
     """
 
     def __init__(self, split: Split) -> None:
@@ -42,13 +51,13 @@ class Background:
         np.add.at(self.counts, [self.at[item] for _, item in set(split.train.pairs())], 1)
 
     def clicks_of(self, users: Iterable[Hashable]) -> IntArray:
-        """Return how many items each user is known to like when asked."""
+        """Return the number of items that each user is known to like."""
         return np.array([len(self.known.get(user, ())) for user in users], dtype=np.int64)
 
     def per_user(
         self, ranked: Ranked, group: Group, k: int, vectors: FloatArray | None
     ) -> dict[tuple[str, int], AnyArray]:
-        """Return what each list shows besides hits."""
+        """Return the metrics beyond accuracy that have one value per user, by name and k."""
         positions = self._positions(ranked)
         cold = np.array([item in self.split.cold_items for item in self.at], dtype=bool)
         relevant = list(group.relevant.values())
@@ -62,7 +71,7 @@ class Background:
         return values
 
     def totals(self, ranked: Ranked, group: Group, k: int) -> dict[tuple[str, int], float]:
-        """Return what all lists show together, out of the candidates."""
+        """Return the metrics of all lists together, coverage and Gini coefficient over the candidates."""
         at = {item: row for row, item in enumerate(group.candidates)}
         positions = [[at[item] for item in row] for row in ranked]
         return {
@@ -75,15 +84,16 @@ class Background:
         return popularity_by_decile(self._positions(ranked), self.counts, k)
 
     def by_count(self, ranked: Ranked, relevant: Sequence[frozenset[Hashable]], k: int) -> dict[str, tuple[int, int]]:
-        """Return how many relevant items have so many training clicks, and how many of those were found."""
-        wanted = self._counts_of(item for items in relevant for item in items)
-        found = self._counts_of(
+        """Return the number of relevant items and of hits in the first ``k``, by class of training clicks."""
+        of_relevant = self._counts_of(item for items in relevant for item in items)
+        of_hits = self._counts_of(
             item for row, items in zip(ranked, relevant, strict=True) for item in row[:k] if item in items
         )
-        return {
-            label: (int(((wanted >= low) & (wanted <= high)).sum()), int(((found >= low) & (found <= high)).sum()))
-            for label, low, high in COUNTS
-        }
+
+        def number(counts: IntArray, low: int, high: int) -> int:
+            return int(((counts >= low) & (counts <= high)).sum())
+
+        return {label: (number(of_relevant, low, high), number(of_hits, low, high)) for label, low, high in COUNTS}
 
     def _counts_of(self, items: Iterable[Hashable]) -> IntArray:
         return self.counts[np.array([self.at[item] for item in items], dtype=np.int64)]
@@ -92,7 +102,7 @@ class Background:
         return [[self.at[item] for item in row] for row in ranked]
 
     def _popular(self, group: Group, k: int) -> list[list[Hashable]]:
-        """The most clicked candidates that each user has not seen."""
+        """Return the most clicked candidates that each user has not clicked: what serendipity takes to be expected."""
         order = sorted(group.candidates, key=lambda item: -self.counts[self.at[item]])
         lists = []
         for user in group.relevant:

@@ -1,4 +1,4 @@
-"""Who is asked what: the users, candidates and truths of each group of a split."""
+"""The groups of an evaluation: overall, cold and warm, each with its users, candidates and relevant items."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -12,22 +12,22 @@ PartName: TypeAlias = Literal["test", "validation"]
 ItemSet: TypeAlias = frozenset[Hashable]
 
 ALDI_USERS = 2_000
-"""How many users of each group the evaluation published with GAR and ALDI looks at."""
+"""Users of each group in the evaluation published with GAR and ALDI."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """One question.
+    """One ranking task: the same candidates for all its users.
 
     Attributes
     ----------
     name : str
     candidates : list of item ids
-        In the order of the catalogue; the user's own training items are left out of the answer besides.
+        In the order of the catalogue. Training items of a user are never recommended to them besides.
     relevant : dict of user id to frozenset of item ids
-        What each user should find; never empty.
+        Held-out items among the candidates, by evaluation user; never empty.
     hidden : dict of user id to frozenset of item ids
-        Further items that must not be answered.
+        Further items that must not be recommended to a user.
     """
 
     name: str
@@ -37,27 +37,29 @@ class Group:
 
 
 def groups_of(split: Split, names: Sequence[str] | None = None, part: PartName = "test") -> list[Group]:
-    """Return the groups of a split, without those that have nobody to ask.
+    """Return the groups of a split that have evaluation users.
 
-    * "warm": candidates are the items with training clicks that are not called cold.
+    * "warm": candidates are the items with training clicks that are not among the cold items.
     * "cold": candidates are the cold items.
-    * "overall": both. Items that nobody clicked, and that are not called cold, never compete: a split about new users
-      or about held-out clicks does not ask about them by accident.
+    * "overall": both. Items without training clicks that are not among the cold items are never candidates: a split
+      about new users or held-out clicks should not measure cold items by accident.
 
-    Asked is everyone with a held-out click on a candidate; those clicks are what should be found. Training clicks of
-    the user are never candidates. The protocol of the split changes this:
+    Evaluation users of a group are those with held-out clicks on its candidates, which are the relevant items. Training
+    items of a user are never recommended to them. The protocol of the split changes this:
 
-    * protocol "clean": cold items of the other part (validation, when the test is asked) are no candidates: their
-      clicks are hidden, so they would count as misses and make it pay to hide new items.
-    * protocol "coldrec" (as published item-cold splits are evaluated): all cold items are candidates, "overall" is the
-      whole catalogue, asked of the users who are in both groups. "overall-clean" is "overall" by the clean rule.
-    * protocol "aldi": as coldrec, but the first 2,000 users of each group, with every other known click of theirs
-      masked.
+    * protocol "clean": cold items of the other held-out part (validation, when the test part is measured) are no
+      candidates. Their clicks are in no list of relevant items, so each would count as a miss, and recommenders would
+      gain by hiding new items.
+    * protocol "coldrec" (as item-cold splits are evaluated in publications): all cold items are candidates; "overall"
+      has the whole catalogue as candidates, and the users who are in both other groups. "overall-clean" is "overall" by
+      the clean rule.
+    * protocol "aldi": as coldrec, with the first 2,000 users of each group, and all other held-out items of a user
+      hidden.
 
     Raises
     ------
     InvalidInputError
-        When a name or part is unknown, the split has no such part, or no group is left.
+        When a name or part is unknown, the split has no such part, or no group has evaluation users.
     """
     if part not in get_args(PartName):
         raise InvalidInputError(f"`part` must be one of {get_args(PartName)}; got {part!r}.")
@@ -73,60 +75,61 @@ def groups_of(split: Split, names: Sequence[str] | None = None, part: PartName =
     if unknown:
         raise InvalidInputError(f"`groups` must be out of {list(candidates)}; got {unknown}.")
     truth = truth_of(clicks)
-    groups = {name: _among(name, split, truth, items) for name, items in candidates.items()}
+    groups = {name: _group(name, split, truth, items) for name, items in candidates.items()}
     if split.protocol != "clean":
-        groups["overall"] = _of_both(groups)
+        # Overall has the users who are in both other groups.
+        both = groups["warm"].relevant.keys() & groups["cold"].relevant.keys()
+        relevant = {user: items for user, items in groups["overall"].relevant.items() if user in both}
+        groups["overall"] = replace(groups["overall"], relevant=relevant)
     if split.protocol == "aldi":
         groups = {name: _as_aldi(split, group) for name, group in groups.items()}
-    asked = [groups[name] for name in names if groups[name].relevant]
-    if not asked:
-        raise InvalidInputError(f"{split.name} has nobody to ask in {list(names)}: no {part} click is relevant there.")
-    return asked
+    selected = [groups[name] for name in names if groups[name].relevant]
+    if not selected:
+        raise InvalidInputError(
+            f"{split.name} has no evaluation users in {list(names)}: no {part} click is relevant there."
+        )
+    return selected
 
 
 def truth_of(clicks: Interactions) -> dict[Hashable, ItemSet]:
-    """Collect the items of each user."""
-    found: dict[Hashable, set[Hashable]] = {}
+    """Return the items that each user clicked, users in order of their first click."""
+    truth: dict[Hashable, set[Hashable]] = {}
     for user, item in clicks.pairs():
-        found.setdefault(user, set()).add(item)
-    return {user: frozenset(items) for user, items in found.items()}
+        truth.setdefault(user, set()).add(item)
+    return {user: frozenset(items) for user, items in truth.items()}
 
 
 def _candidates(split: Split, part: PartName) -> dict[str, ItemSet]:
-    """Who competes in each group."""
+    """Return the candidates of each group."""
     warm, cold = frozenset(split.train.items) - split.cold_items, split.cold_items
-    asked = cold - _hidden_cold(split, part)
-    clean = {"overall": warm | asked, "cold": asked, "warm": warm, "overall-clean": warm | asked}
+    clean_cold = cold - _cold_of_other_part(split, part)
+    clean = {"overall": warm | clean_cold, "cold": clean_cold, "warm": warm, "overall-clean": warm | clean_cold}
     if split.protocol == "clean":
         return clean
     return clean | {"overall": frozenset(split.everything.ids), "cold": cold}
 
 
-def _hidden_cold(split: Split, part: PartName) -> ItemSet:
-    """Cold items whose clicks are in the other part only."""
+def _cold_of_other_part(split: Split, part: PartName) -> ItemSet:
+    """Return the cold items whose clicks are in the other held-out part only."""
     other = split.validation if part == "test" else split.test
-    asked: Interactions = getattr(split, part)
-    return split.cold_items.intersection(() if other is None else other.items).difference(asked.items)
+    measured: Interactions = getattr(split, part)
+    return split.cold_items.intersection(() if other is None else other.items).difference(measured.items)
 
 
-def _of_both(groups: dict[str, Group]) -> Group:
-    """Overall, asked of those who are asked for warm and for cold items."""
-    both = groups["warm"].relevant.keys() & groups["cold"].relevant.keys()
-    overall = groups["overall"]
-    return replace(overall, relevant={user: items for user, items in overall.relevant.items() if user in both})
-
-
-def _among(name: str, split: Split, truth: dict[Hashable, ItemSet], items: ItemSet) -> Group:
-    relevant = {user: wanted & items for user, wanted in truth.items() if wanted & items}
+def _group(name: str, split: Split, truth: dict[Hashable, ItemSet], items: ItemSet) -> Group:
+    """Return the group of the users with held-out clicks on some candidates."""
+    relevant = {user: held_out & items for user, held_out in truth.items() if held_out & items}
     return Group(name, [item for item in split.everything.ids if item in items], relevant, {})
 
 
 def _as_aldi(split: Split, group: Group) -> Group:
+    """Return the first users of a group, with all held-out items that are not relevant in it hidden."""
+    # By number where ids are numbers, of any type: shorter ids are smaller.
     users = sorted(group.relevant, key=lambda user: (len(str(user)), str(user)))[:ALDI_USERS]
     parts = [truth_of(clicks) for clicks in (split.validation, split.test) if clicks is not None]
-    known = {user: frozenset().union(*(part.get(user, frozenset()) for part in parts)) for user in users}
+    held_out = {user: frozenset().union(*(part.get(user, frozenset()) for part in parts)) for user in users}
     return replace(
         group,
         relevant={user: group.relevant[user] for user in users},
-        hidden={user: known[user] - group.relevant[user] for user in users},
+        hidden={user: held_out[user] - group.relevant[user] for user in users},
     )

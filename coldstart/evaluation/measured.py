@@ -1,4 +1,4 @@
-"""Everything that was measured: values per user, and their means with intervals."""
+"""Results of an evaluation: values per user, and their means with intervals."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,24 +19,26 @@ DRAWS = 1_000
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One group of one split.
+    """Results of one group of one split.
 
     Attributes
     ----------
     split, group : str
     clicks : int
-        Clicks revealed of each cold item or user, in a warm-up or k-click split.
+        Clicks of each cold item or user that the recommender knew, in a warm-up or k-click split.
     users : tuple of user ids
+        Evaluation users.
     known : ndarray of shape (n_users,)
-        How many clicks of each user were known when they were asked.
+        Number of clicks of each user that the recommender knew.
     values : dict of (metric, k) to ndarray of shape (n_users,)
     totals : dict of (metric, k) to float
-        Of all lists together.
+        Metrics of all lists together.
     by_count : dict of str to (int, int)
-        Relevant items by their training clicks, and how many of them were found.
+        Number of relevant items, and of hits, by class of training clicks.
     deciles : ndarray of shape (10,)
         Share of exposure on each tenth of the catalogue, most clicked first.
     fit_seconds, answer_seconds : float
+        Time of ``fit`` and of all recommendations.
     """
 
     split: str
@@ -53,7 +55,7 @@ class Part:
 
 
 class Row(NamedTuple):
-    """One number of a report; ``low`` and ``high`` are NaN where there is no value per user."""
+    """One mean with its interval; ``low`` and ``high`` are NaN for a metric of all lists together."""
 
     group: str
     metric: str
@@ -65,7 +67,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Measured:
-    """The values of one recommender.
+    """Results of one recommender.
 
     Attributes
     ----------
@@ -80,16 +82,16 @@ class Measured:
 
     @property
     def groups(self) -> list[str]:
-        """The groups that were measured, in order."""
+        """Names of the groups, in order."""
         return list(dict.fromkeys(part.group for part in self.parts))
 
     @cached_property
     def rows(self) -> list[Row]:
-        """Every number with its 95 % bootstrap interval over users, several splits pooled."""
+        """Every mean with its 95 % bootstrap interval over users; several splits are pooled."""
         return [row for group in self.groups for row in _rows(group, self.of(group))]
 
     def of(self, group: str) -> list[Part]:
-        """Return the parts of a group, one per split.
+        """Return the results of a group, one per split.
 
         Raises
         ------
@@ -102,7 +104,9 @@ class Measured:
         return parts
 
     def value(self, metric: str = "ndcg", k: int | None = None, group: str | None = None) -> float:
-        """Return one number; by default of the largest ``k``, and of "overall" or else the first group.
+        """Return the mean of one metric.
+
+        By default that of the largest ``k``, and of the group "overall" or else the first one.
 
         Raises
         ------
@@ -112,7 +116,7 @@ class Measured:
         return self.row(metric, k, group).value
 
     def row(self, metric: str = "ndcg", k: int | None = None, group: str | None = None) -> Row:
-        """Return one number with its interval; defaults as in ``value``.
+        """Return the mean of one metric with its interval; defaults as in ``value``.
 
         Raises
         ------
@@ -122,11 +126,11 @@ class Measured:
         if group is None:
             group = "overall" if "overall" in self.groups else self.groups[0]
         self.of(group)
-        found = [row for row in self.rows if row.group == group and row.metric == metric and k in (None, row.k)]
-        if not found:
-            known = list(dict.fromkeys(f"{row.metric}@{row.k}" for row in self.rows))
-            raise InvalidInputError(f"`metric` must be one of {known}; got {metric!r} with k={k}.")
-        return max(found, key=lambda row: row.k)
+        rows = [row for row in self.rows if row.group == group and row.metric == metric and k in (None, row.k)]
+        if not rows:
+            measured = list(dict.fromkeys(f"{row.metric}@{row.k}" for row in self.rows))
+            raise InvalidInputError(f"`metric` must be one of {measured}; got {metric!r} with k={k}.")
+        return max(rows, key=lambda row: row.k)
 
 
 def check_per_user(part: Part, metric: str, k: int) -> None:
@@ -135,14 +139,16 @@ def check_per_user(part: Part, metric: str, k: int) -> None:
     Raises
     ------
     InvalidInputError
-        Naming the metrics that have.
+        Naming the metrics that do.
     """
     if (metric, k) not in part.values:
-        known = list(dict.fromkeys(name for name, _ in part.values))
-        raise InvalidInputError(f"`metric` must have a value per user, as {known} have; got {metric!r}.")
+        per_user = list(dict.fromkeys(name for name, _ in part.values))
+        raise InvalidInputError(f"`metric` must have a value per user, as {per_user} have; got {metric!r}.")
 
 
 def _rows(group: str, parts: Sequence[Part]) -> list[Row]:
+    """Return the means of all metrics of one group over its splits."""
+    # All metrics as columns of one bootstrap: users are resampled once.
     keys = list(parts[0].values)
     values = np.concatenate([np.column_stack([part.values[key] for key in keys]) for part in parts])
     users = [user for part in parts for user in part.users]

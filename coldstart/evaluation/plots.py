@@ -1,4 +1,4 @@
-"""Reports as pictures; matplotlib is asked for when one is drawn."""
+"""Plots of reports; matplotlib is imported when one is drawn."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,11 +11,11 @@ from coldstart.evaluation.measured import Measured, Part, check_per_user
 from coldstart.metrics.significance import bootstrap
 
 KNOWN = ((0, 0), (1, 5), (6, 20), (21, 100), (101, 10**12))
-"""Users by their known clicks: fewest, most."""
+"""Classes of users by their number of known clicks: smallest and largest number."""
 
 
 def draw(reports: Sequence[Measured], kind: str, metric: str) -> Any:
-    """Draw reports side by side; see ``Report.plot``.
+    """Plot reports beside each other; see ``Report.plot``.
 
     Raises
     ------
@@ -35,18 +35,20 @@ def draw(reports: Sequence[Measured], kind: str, metric: str) -> Any:
 
 
 def _groups(axes: Any, reports: Sequence[Measured], metric: str) -> None:
+    """Bars of the metric in each group, with intervals."""
     groups = reports[0].groups
-    width = 0.8 / len(reports)
+    width = 0.8 / len(reports)  # of a bar: those of one group fill .8 of the distance between two groups
     for at, report in enumerate(reports):
         rows = [report.row(metric, None, group) for group in groups]
         below, above = zip(*((row.value - row.low, row.high - row.value) for row in rows), strict=True)
-        place = np.arange(len(groups)) + (at - (len(reports) - 1) / 2) * width
-        axes.bar(place, [row.value for row in rows], width, yerr=[below, above], capsize=3, label=_label(report))
+        centers = np.arange(len(groups)) + (at - (len(reports) - 1) / 2) * width
+        axes.bar(centers, [row.value for row in rows], width, yerr=[below, above], capsize=3, label=_label(report))
     axes.set_xticks(range(len(groups)), groups)
     axes.set_ylabel(f"{metric}@{reports[0].row(metric, None, groups[0]).k}")
 
 
 def _counts(axes: Any, reports: Sequence[Measured], _: str) -> None:
+    """Lines of recall by training clicks of the item."""
     labels = list(reports[0].parts[0].by_count)
     for report in reports:
         totals = np.sum([[part.by_count[label] for label in labels] for part in _widest(report)], axis=0)
@@ -57,6 +59,7 @@ def _counts(axes: Any, reports: Sequence[Measured], _: str) -> None:
 
 
 def _users(axes: Any, reports: Sequence[Measured], metric: str) -> None:
+    """Lines of the metric by known clicks of the user."""
     labels = [f"{low}" if low == high else f"{low}-{high}" for low, high in KNOWN[:-1]] + [f"over {KNOWN[-2][1]}"]
     for report in reports:
         k = report.row(metric, None, report.groups[0]).k
@@ -69,6 +72,7 @@ def _users(axes: Any, reports: Sequence[Measured], metric: str) -> None:
 
 
 def _deciles(axes: Any, reports: Sequence[Measured], _: str) -> None:
+    """Lines of the share of exposure by tenth of the catalogue."""
     for report in reports:
         shares = np.mean([part.deciles for part in _widest(report)], axis=0)
         axes.plot(range(1, 11), shares, marker="o", label=_label(report))
@@ -78,41 +82,40 @@ def _deciles(axes: Any, reports: Sequence[Measured], _: str) -> None:
 
 
 def _warm_up(axes: Any, reports: Sequence[Measured], metric: str) -> None:
+    """Lines of the metric by revealed clicks, with intervals."""
     for report in reports:
         k = report.row(metric, None, report.groups[0]).k
-        parts = _asked_first(report)
+        # The group whose clicks were revealed: the cold items, or the cold users of the first group.
+        parts = report.of("cold" if "cold" in report.groups else report.groups[0])
         clicks = sorted({part.clicks for part in parts})
-        found = [_interval([part for part in parts if part.clicks == count], metric, k) for count in clicks]
-        mean, low, high = (np.array(values) for values in zip(*found, strict=True))
+        intervals = [_interval([part for part in parts if part.clicks == count], metric, k) for count in clicks]
+        mean, low, high = (np.array(values) for values in zip(*intervals, strict=True))
         axes.errorbar(clicks, mean, yerr=[mean - low, high - mean], marker="o", capsize=3, label=_label(report))
     axes.set_xlabel("clicks revealed")
     axes.set_ylabel(metric)
 
 
 def _label(report: Measured) -> str:
-    """The name; one that begins with _ would be left out of the legend."""
+    """Return the name for the legend, from which matplotlib leaves out names that begin with _."""
     return f" {report.name}" if report.name.startswith("_") else report.name
 
 
 def _widest(report: Measured) -> list[Part]:
-    """The group with the most candidates: overall, when it was measured."""
+    """Return the results of the group with the most candidates: overall, where it was measured."""
     return report.of("overall" if "overall" in report.groups else report.groups[0])
 
 
-def _asked_first(report: Measured) -> list[Part]:
-    """The group whose clicks were revealed: the cold items, else everything."""
-    return report.of("cold" if "cold" in report.groups else report.groups[0])
-
-
 def _interval(parts: Sequence[Part], metric: str, k: int) -> tuple[float, float, float]:
+    """Return the mean of a metric over some splits and the bounds of its interval."""
     values = np.concatenate([part.values[metric, k] for part in parts])
-    found = bootstrap(values, [user for part in parts for user in part.users], draws=1000)
-    return found.mean, found.low, found.high
+    interval = bootstrap(values, [user for part in parts for user in part.users], draws=1000)
+    return interval.mean, interval.low, interval.high
 
 
 def _mean(values: Any) -> float:
-    there = values[~np.isnan(values)]
-    return float(there.mean()) if len(there) else float("nan")
+    """Return the mean of the values that are not NaN, NaN without any, and no warning as ``nanmean`` would give."""
+    present = values[~np.isnan(values)]
+    return float(present.mean()) if len(present) else float("nan")
 
 
 _KINDS = {"groups": _groups, "counts": _counts, "users": _users, "deciles": _deciles, "warm_up": _warm_up}

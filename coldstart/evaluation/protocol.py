@@ -1,4 +1,4 @@
-"""Fit on the training part, ask for lists, compare them with what was hidden."""
+"""Evaluate a recommender: fit it on the training part, ask for lists, and compare them with the held-out clicks."""
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from coldstart.errors import InvalidInputError
 from coldstart.evaluation.background import Background
 from coldstart.evaluation.groups import Group, ItemSet, PartName, groups_of, truth_of
 from coldstart.evaluation.measured import Part
-from coldstart.evaluation.remembering import remembering, with_params
+from coldstart.evaluation.memoizing import with_memoized_encoders, with_params
 from coldstart.evaluation.report import Report
 from coldstart.metrics.accuracy import average_precision, hit_rate, ndcg, precision, recall, reciprocal_rank
 from coldstart.recommender import Recommender
@@ -35,7 +35,7 @@ ACCURACY = {
 
 
 class Evaluable(Protocol):
-    """What ``evaluate`` needs of a recommender, so that any can be wrapped."""
+    """The methods that ``evaluate`` calls; implement them to evaluate a recommender of another library."""
 
     def fit(self, catalog: Catalog, interactions: Interactions, /) -> Any:
         """Learn from the items and the training clicks."""
@@ -44,7 +44,7 @@ class Evaluable(Protocol):
     def recommend_many(
         self, requests: Sequence[Request], /, *, k: int, candidates: Sequence[Hashable]
     ) -> Recommendations:
-        """Return the ``k`` best candidates of each request; what its user or history clicked is left out."""
+        """Return the ``k`` best candidates of each request, without items of its user's clicks and history."""
         ...
 
 
@@ -59,28 +59,28 @@ def evaluate(
     name: str | None = None,
     progress: bool = True,
 ) -> Report:
-    """Fit on the training clicks, rank all candidates for every user, and measure.
+    """Fit on the training clicks, rank all candidates for every evaluation user, and measure the lists.
 
     Parameters
     ----------
     recommender : Recommender, factory, or any object with ``fit`` and ``recommend_many``
-        A ``Recommender`` is not changed: a copy with the same parts is fitted, anew for each split, and what it encodes
-        is remembered from one to the next. It is told which items are new, see ``Split``. A factory makes a fresh one
-        for each split. Any other object is fitted itself. One without ``add_items`` never answers with the arrivals of
-        a split by time, and misses them.
+        A ``Recommender`` is not changed: for each split a copy with the same parts is fitted, and each text is encoded
+        once for all splits. It is fitted with the new items of the split, see ``Split.new``. A factory is called for
+        each split. Any other object is fitted itself. One without ``add_items`` cannot recommend the arrivals of a
+        split by time, which count as misses.
     split : Split or sequence of Split
         With several, the values are pooled, and intervals draw users, not values.
     k : int or sequence of int
-        Lengths of list to measure, at least 1; lists are cut to the candidates there are.
+        Lengths of lists to measure, at least 1; at most as many items are asked for as there are candidates.
     groups : sequence of str, optional
         Out of "overall", "cold", "warm" and "overall-clean"; by default those that the split has.
-        See ``coldstart.evaluation.groups.groups_of`` for who is asked what.
+        See ``coldstart.evaluation.groups.groups_of`` for their users, candidates and relevant items.
     part : {"test", "validation"}
-        Make choices on "validation"; read "test" once.
+        Choose settings by "validation"; read "test" once.
     vectors : ndarray of shape (n_items, dim), optional
         One row per item of ``split.everything``, to measure the diversity within lists.
     name : str, optional
-        For the report; by default what the recommender prints as.
+        Name in the report; by default the ``repr`` of the recommender.
     progress : bool
         Show a bar when it takes more than a second.
 
@@ -91,8 +91,8 @@ def evaluate(
     Raises
     ------
     InvalidInputError
-        When an argument is out of range, the split has no such part or group, or a list holds an item twice, one that
-        is no candidate, or one that the user is known to have clicked.
+        When an argument is out of range, the split has no such part or group, or a list holds an item twice, an item
+        that is no candidate, or an item of the user's known clicks.
 
     Examples
     --------
@@ -111,12 +111,12 @@ def evaluate(
             raise InvalidInputError(
                 f"`vectors` must have {len(one.everything):,} rows, one per item of the split; got {len(vectors):,}."
             )
-    again = remembering(recommender, {}) if isinstance(recommender, Recommender) else recommender
+    unfitted = with_memoized_encoders(recommender, {}) if isinstance(recommender, Recommender) else recommender
     parts: list[Part] = []
     for one in splits:
-        asked = groups_of(one, groups, part)
-        fitted, seconds = _fitted(again, one)
-        parts += [_measure(fitted, one, group, lengths, vectors, seconds, progress) for group in asked]
+        selected = groups_of(one, groups, part)  # before the fit, which takes longer, as it may raise
+        fitted, seconds = _fitted(unfitted, one)
+        parts += [_measure(fitted, one, group, lengths, vectors, seconds, progress) for group in selected]
     return Report(name or _name(recommender), tuple(parts))
 
 
@@ -139,12 +139,12 @@ def checked_splits(split: Split | Sequence[Split]) -> list[Split]:
 
 
 def check_lengths(lengths: Sequence[int], splits: Sequence[Split]) -> None:
-    """Raise unless there are lengths of lists, and splits.
+    """Raise unless there is at least one length of lists, all are in range, and there is at least one split.
 
     Raises
     ------
     InvalidInputError
-        Naming what is missing or out of range.
+        Naming the argument.
     """
     for length in lengths:
         check_between("k", length, 1, 10**9)
@@ -154,28 +154,33 @@ def check_lengths(lengths: Sequence[int], splits: Sequence[Split]) -> None:
 
 
 def fit_options(split: Split) -> dict[str, Any]:
-    """Return what ``Recommender.fit`` is told beside catalogue and clicks: no check, and which items are new."""
+    """Return the arguments of ``Recommender.fit`` beside catalogue and clicks: the new items, and no baseline check.
+
+    The check would hold out some of the training clicks again, to compare the ranker with simple ones.
+    """
     return {"check": False, "new": split.new} if split.new else {"check": False}
 
 
 def _fitted(recommender: Any, split: Split) -> tuple[Evaluable, float]:
-    """A recommender that knows the training part, and the seconds that took."""
-    fresh: Any = recommender() if _is_factory(recommender) else recommender
-    if isinstance(fresh, Recommender):
-        fresh = with_params(fresh, {})
-    options = fit_options(split) if isinstance(fresh, Recommender) else {}
+    """Return a recommender fitted on the training part, with the arrivals added, and the seconds that this took."""
+    fitted: Any = recommender() if _is_factory(recommender) else recommender
+    if isinstance(fitted, Recommender):
+        fitted = with_params(fitted, {})  # a copy: neither the caller's nor the factory's object is changed
+    options = fit_options(split) if isinstance(fitted, Recommender) else {}
     started = time.perf_counter()
-    fresh.fit(split.catalog, split.train, **options)
-    if split.arrivals is not None and hasattr(fresh, "add_items"):
-        fresh.add_items(split.arrivals)
-    return fresh, time.perf_counter() - started
+    fitted.fit(split.catalog, split.train, **options)
+    if split.arrivals is not None and hasattr(fitted, "add_items"):
+        fitted.add_items(split.arrivals)
+    return fitted, time.perf_counter() - started
 
 
 def _is_factory(recommender: Any) -> bool:
+    """Whether it is a class, or a callable that cannot be fitted itself."""
     return isinstance(recommender, type) or not hasattr(recommender, "fit")
 
 
 def _name(recommender: Any) -> str:
+    """Return the default name of a report."""
     if _is_factory(recommender):
         return str(getattr(recommender, "__name__", type(recommender).__name__))
     unfitted = with_params(recommender, {}) if isinstance(recommender, Recommender) else recommender
@@ -191,15 +196,16 @@ def _measure(
     fit_seconds: float,
     progress: bool,
 ) -> Part:
+    """Return all results of one group."""
     started = time.perf_counter()
-    ranked = list(_answers(recommender, split, group, max(lengths), progress))
+    ranked = list(_lists(recommender, split, group, max(lengths), progress))
     seconds = time.perf_counter() - started
     relevant = list(group.relevant.values())
     values = {(name, k): measure(ranked, relevant, k) for name, measure in ACCURACY.items() for k in lengths}
     background = Background(split)
     return Part(
         split=split.name,
-        clicks=_revealed(split),
+        clicks=_revealed_clicks(split),
         group=group.name,
         users=tuple(group.relevant),
         known=background.clicks_of(group.relevant),
@@ -212,41 +218,36 @@ def _measure(
     )
 
 
-def _answers(recommender: Evaluable, split: Split, group: Group, k: int, progress: bool) -> Iterator[list[Hashable]]:
-    """The list of each user of the group, asked in blocks."""
+def _lists(recommender: Evaluable, split: Split, group: Group, k: int, progress: bool) -> Iterator[list[Hashable]]:
+    """Yield the checked list of each user of the group; requests are made in blocks."""
     requests = _requests(split, group)
-    candidates = _answerable(recommender, split, group)
+    candidates = group.candidates
+    if split.arrivals is not None and not hasattr(recommender, "add_items"):
+        candidates = [item for item in candidates if item in split.catalog]  # it knows no others
     allowed, k = frozenset(candidates), min(k, len(candidates))
-    seen = truth_of(split.train)
+    trained = truth_of(split.train)
     with progress_bar(total=len(requests), what=group.name, unit="user", shown=progress) as bar:
         for block in blocks(len(requests), BLOCK):
-            asked = requests[block]
-            lists = recommender.recommend_many(asked, k=k, candidates=candidates).item_ids if k else [[]] * len(asked)
-            if len(lists) != len(asked):
+            batch = requests[block]
+            lists = recommender.recommend_many(batch, k=k, candidates=candidates).item_ids if k else [[]] * len(batch)
+            if len(lists) != len(batch):
                 raise InvalidInputError(
-                    f"recommend_many must answer with one list per request, {len(asked)}; got {len(lists)}."
+                    f"recommend_many must answer with one list per request, {len(batch)}; got {len(lists)}."
                 )
-            for request, row in zip(asked, lists, strict=True):
-                _check_list(row, allowed, seen.get(request.user, frozenset()).union(request.history), request)
+            for request, row in zip(batch, lists, strict=True):
+                _check_list(row, allowed, trained.get(request.user, frozenset()).union(request.history), request)
                 yield row
-            bar.update(len(asked))
-
-
-def _answerable(recommender: Evaluable, split: Split, group: Group) -> list[Hashable]:
-    """The candidates that a recommender can know of."""
-    if split.arrivals is None or hasattr(recommender, "add_items"):
-        return group.candidates
-    return [item for item in group.candidates if item in split.catalog]
+            bar.update(len(batch))
 
 
 def _requests(split: Split, group: Group) -> list[Request]:
-    """What each user says: who they are when they are known, and the clicks that are told of them."""
-    known = frozenset(split.train.users)
-    told = {} if split.revealed is None else truth_of(split.revealed)
+    """Return the request of each user of the group: their id if it has training clicks, and their revealed clicks."""
+    trained = frozenset(split.train.users)
+    revealed = {} if split.revealed is None else truth_of(split.revealed)
     return [
         Request(
-            user=user if user in known else None,
-            history=sorted(told.get(user, ()), key=repr),
+            user=user if user in trained else None,
+            history=sorted(revealed.get(user, ()), key=repr),  # sets have no order that is the same in every run
             exclude=sorted(group.hidden.get(user, ()), key=repr),
         )
         for user in group.relevant
@@ -254,6 +255,7 @@ def _requests(split: Split, group: Group) -> list[Request]:
 
 
 def _check_list(row: Sequence[Hashable], allowed: ItemSet, seen: ItemSet, request: Request) -> None:
+    """Raise where a list holds an item that must not be recommended: a wrong list would only look like a bad one."""
     wrong = [item for item in row if item not in allowed or item in seen or item in request.exclude]
     if wrong:
         raise InvalidInputError(
@@ -262,6 +264,6 @@ def _check_list(row: Sequence[Hashable], allowed: ItemSet, seen: ItemSet, reques
         )
 
 
-def _revealed(split: Split) -> int:
-    """How many clicks of each cold item or user are known."""
+def _revealed_clicks(split: Split) -> int:
+    """Return the number of clicks of each cold item or user that the recommender knows."""
     return split.cold_clicks if split.revealed is None else int(np.bincount(split.revealed.user_index).max())

@@ -1,4 +1,4 @@
-"""What was measured, with intervals: read it, compare it, draw it, keep it."""
+"""The report of an evaluation: tables, comparisons, plots, saving."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -24,12 +24,12 @@ from coldstart.storage import (
 )
 
 MAIN = ("ndcg", "recall", "hit_rate", "mrr")
-"""The columns of a table."""
+"""Metrics in the columns of a table, by default."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Report(Measured):
-    """The result of ``evaluate``: every value per user, and what they come to.
+    """The result of ``evaluate``: values per user, and their means with intervals.
 
     Attributes
     ----------
@@ -61,14 +61,17 @@ class Report(Measured):
         return as_text(self._cells(metrics, k))
 
     def to_frame(self) -> Any:
-        """Return columns ``group, metric, k, value, low, high``: a pandas frame, or a dict without pandas."""
+        """Return the columns ``group``, ``metric``, ``k``, ``value``, ``low`` and ``high``.
+
+        As a pandas frame; without pandas, as a dict of columns.
+        """
         columns = zip(*self.rows, strict=True)
         return as_frame({name: list(values) for name, values in zip(Row._fields, columns, strict=True)})
 
     def compare(
         self, other: Measured, metrics: Sequence[str] = ("ndcg", "recall", "mrr"), k: int | None = None
     ) -> Comparison:
-        """Return this report minus another one, by a paired bootstrap over the users both were asked for.
+        """Return the differences of this report to another one, by a paired bootstrap over their users.
 
         Parameters
         ----------
@@ -91,18 +94,18 @@ class Report(Measured):
         return compare(self, other, metrics, k)
 
     def plot(self, kind: str = "groups", *, metric: str = "ndcg", others: Sequence[Measured] = ()) -> Any:
-        """Draw; needs the ``[plot]`` extra.
+        """Plot the report; needs the ``[plot]`` extra.
 
         Parameters
         ----------
         kind : {"groups", "counts", "users", "deciles", "warm_up"}
-            Bars of each group with intervals; recall of items by their training clicks; the metric of users by
-            their known clicks; exposure by popularity; the metric by the clicks revealed (give several splits
-            to ``evaluate``).
+            Bars of each group with intervals; recall by training clicks of the item; the metric by known clicks of the
+            user; exposure by tenths of the catalogue; the metric by revealed clicks (give several splits to
+            ``evaluate``).
         metric : str
             For "groups", "users" and "warm_up".
         others : sequence of Report
-            To be drawn beside this one.
+            Reports to plot beside this one.
 
         Returns
         -------
@@ -116,12 +119,12 @@ class Report(Measured):
         return draw([self, *others], kind, metric)
 
     def save(self, folder: str | Path) -> None:
-        """Write a folder of JSON and safetensors, whole or not at all.
+        """Write the report to a folder of JSON and safetensors, whole or not at all.
 
         Raises
         ------
         InvalidInputError
-            When something else is at ``folder``, or a user id cannot be written.
+            When ``folder`` holds something else, or a user id cannot be saved.
         """
         tensors: dict[str, AnyArray] = {}
         parts = [
@@ -136,7 +139,7 @@ class Report(Measured):
 
     @classmethod
     def load(cls, folder: str | Path) -> "Report":
-        """Read what ``save`` wrote.
+        """Read a report that ``save`` wrote.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Choose parameters on the validation part, encoding each text once."""
+"""Choose parameters by the validation part, encoding each text once for all trials."""
 
 import itertools
 import math
@@ -17,14 +17,14 @@ from coldstart._tables import as_html, as_text
 from coldstart.data.split import Split
 from coldstart.errors import ColdstartError, InvalidInputError
 from coldstart.evaluation.groups import groups_of
+from coldstart.evaluation.memoizing import MemoizedEncoder, with_memoized_encoders, with_params
 from coldstart.evaluation.protocol import ACCURACY, check_lengths, checked_splits, evaluate, fit_options
-from coldstart.evaluation.remembering import Remembered, remembering, with_params
 from coldstart.pipeline.parts import checked_encoder, named_part
 from coldstart.recommender import Recommender
 
 
 class Trial(NamedTuple):
-    """One setting and what it came to; ``value`` is NaN and ``error`` says why when it could not be fitted."""
+    """One setting and its result; where it could not be fitted, ``value`` is NaN and ``error`` says why."""
 
     params: dict[str, Any]
     value: float
@@ -36,7 +36,10 @@ class Trials(tuple[Trial, ...]):
     """All settings that were tried, best first."""
 
     def to_frame(self) -> Any:
-        """Return a column per parameter, ``value``, ``seconds`` and ``error``: pandas, or a dict without it."""
+        """Return one column per parameter, and ``value``, ``seconds`` and ``error``.
+
+        As a pandas frame; without pandas, as a dict of columns.
+        """
         columns = {name: [trial.params[name] for trial in self] for name in self[0].params}
         rest = {name: [getattr(trial, name) for trial in self] for name in ("value", "seconds", "error")}
         return as_frame(columns | rest)
@@ -79,19 +82,21 @@ def tune(
     Parameters
     ----------
     recommender : Recommender
-        Not changed. What the space does not name stays as it is, and the setting it has is tried first.
+        Not changed. Parameters that the space does not name keep their values, and its own setting is tried first.
     split : Split or sequence of Split
         With validation parts; test clicks are never scored.
     space : mapping of str to sequence or distribution
-        What to try for each parameter: ``{"ranker.l2": [10, 30, 100], "fuser": [ConcatFuser(), WeightedFuser()]}``.
+        Values to try for each parameter: ``{"ranker.l2": [10, 30, 100], "fuser": [ConcatFuser(), WeightedFuser()]}``.
         A name is a parameter of the recommender, or a dotted path to one of a part it was given. A distribution is
         anything with ``rvs(random_state=)``, as in ``scipy.stats``.
     budget : int
         Number of trials, at least 1.
     select : str
-        The group to be good at: "overall", "cold" or "warm".
-    metric, k
-        What to be good at; ``k`` is at least 1.
+        Group to choose by: "overall", "cold" or "warm".
+    metric : str
+        Metric to choose by.
+    k : int
+        Length of lists, at least 1.
     rng : int, SeedSequence or Generator
     progress : bool
         Show a bar when it takes more than a second.
@@ -108,8 +113,8 @@ def tune(
 
     Notes
     -----
-    Random search, and not Optuna: a trial here is one fit of a closed form or a short training, the spaces have two to
-    five numbers, and a budget of tens; there a model of the space finds little more, and costs a dependency.
+    Random search, and not Optuna: spaces have two to five parameters and budgets are tens of trials, where a model of
+    the space finds little more and would cost a dependency.
 
     Examples
     --------
@@ -129,16 +134,17 @@ def tune(
         raise InvalidInputError(f"`metric` must be one of {list(ACCURACY)}; got {metric!r}.")
     for one in splits:
         groups_of(one, [select], "validation")
-    known: dict[int, Remembered] = {}
+    memoized: dict[int, MemoizedEncoder] = {}
     trials = []
     for setting in progress_bar(settings, total=len(settings), what="tune", unit="trial", shown=progress):
         started = time.perf_counter()
-        value, error = _try(remembering(with_params(recommender, setting), known), splits, select, metric, k)
+        candidate = with_memoized_encoders(with_params(recommender, setting), memoized)
+        value, error = _evaluated(candidate, splits, select, metric, k)
         trials.append(Trial(setting, value, time.perf_counter() - started, error))
     ranked = Trials(sorted(trials, key=lambda trial: -np.nan_to_num(trial.value, nan=-np.inf)))
     if ranked[0].error:
         raise InvalidInputError(f"`space` must hold a setting that can be fitted; all failed: {ranked[0].error}")
-    return Tuned(_refitted(with_params(recommender, ranked[0].params), splits[-1], known), ranked)
+    return Tuned(_refitted(with_params(recommender, ranked[0].params), splits[-1], memoized), ranked)
 
 
 def _shown(value: Any) -> str:
@@ -152,7 +158,7 @@ def _outcome(trial: Trial) -> list[str]:
 def _settings(
     recommender: Recommender, space: Mapping[str, Any], budget: int, rng: np.random.Generator
 ) -> list[dict[str, Any]]:
-    """Settings to try, no two alike, the one that the recommender has first."""
+    """Return the settings to try, without repetitions, beginning with that of the recommender itself."""
     if not space:
         raise InvalidInputError("`space` must name at least 1 parameter; got none.")
     for name, choices in space.items():
@@ -165,11 +171,14 @@ def _settings(
         drawn = [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
         budget = len(drawn) + 1
     else:
+        # Ten times too many, as some are drawn twice.
         drawn = [{name: _draw(choices, rng) for name, choices in space.items()} for _ in range(10 * budget)]
+    # By repr: parts and arrays have no hash.
     return list({repr(setting): setting for setting in [first, *drawn]}.values())[:budget]
 
 
 def _draw(choices: Any, rng: np.random.Generator) -> Any:
+    """Draw a value from a sequence or a distribution."""
     if not hasattr(choices, "rvs"):
         return choices[int(rng.integers(len(choices)))]
     value = choices.rvs(random_state=rng)
@@ -177,6 +186,7 @@ def _draw(choices: Any, rng: np.random.Generator) -> Any:
 
 
 def _get(owner: Any, path: str) -> Any:
+    """Return the parameter at a dotted path."""
     name, _, rest = path.partition(".")
     params = owner.get_params() if isinstance(owner, Component) else {}
     if name not in params:
@@ -187,7 +197,10 @@ def _get(owner: Any, path: str) -> Any:
     return _get(named_part(name, params[name]), rest) if rest else params[name]
 
 
-def _try(recommender: Recommender, splits: Sequence[Split], select: str, metric: str, k: int) -> tuple[float, str]:
+def _evaluated(
+    recommender: Recommender, splits: Sequence[Split], select: str, metric: str, k: int
+) -> tuple[float, str]:
+    """Return the validation value of a setting and no error, or NaN and the error by which it failed."""
     try:
         report = evaluate(recommender, splits, k, [select], part="validation", progress=False)
     except (ColdstartError, np.linalg.LinAlgError) as error:
@@ -195,10 +208,10 @@ def _try(recommender: Recommender, splits: Sequence[Split], select: str, metric:
     return report.value(metric, k, select), ""
 
 
-def _refitted(recommender: Recommender, split: Split, known: dict[int, Remembered]) -> Recommender:
-    """The recommender fitted on the training part, with its own encoders in place of those that remember."""
-    fitted = remembering(recommender, known).fit(split.catalog, split.train, **fit_options(split)).fitted
+def _refitted(recommender: Recommender, split: Split, memoized: dict[int, MemoizedEncoder]) -> Recommender:
+    """Return the recommender fitted on the training part, without encoding again, but with its own encoders."""
+    fitted = with_memoized_encoders(recommender, memoized).fit(split.catalog, split.train, **fit_options(split)).fitted
     encoders = {
-        name: one.encoder if isinstance(one, Remembered) else one for name, one in fitted.parts.encoders.items()
+        name: one.encoder if isinstance(one, MemoizedEncoder) else one for name, one in fitted.parts.encoders.items()
     }
     return recommender.with_fitted(replace(fitted, parts=replace(fitted.parts, encoders=encoders)))

@@ -157,7 +157,7 @@ def finetune(
         progress=progress,
     )
     extras = {"tracker": tracker, "checkpoint": checkpoint}
-    fold = cut(clicks, random, cold=COLD, held=0.0, strangers=0.0)
+    fold = cut(clicks, random, cold=COLD, held=0.0, new_users=0.0)
     task = Task.of(items, fold, positives, asked, batch_size, np.random.default_rng(seed))
     residual, history = teach_map(task, kind, rank, loop, extras if method == "adapter" else {})
     report = {"adapter": _measured(history)}
@@ -189,7 +189,7 @@ def _measured(history: "History") -> dict[int, float]:
 
 
 def _nothing_hidden(clicks: Csr) -> Fold:
-    return cut(clicks, np.random.default_rng(0), cold=0.0, held=0.0, strangers=0.0)
+    return cut(clicks, np.random.default_rng(0), cold=0.0, held=0.0, new_users=0.0)
 
 
 def _centred(encoder: Any, queries: Sequence[str], mean: FloatArray) -> FloatArray:

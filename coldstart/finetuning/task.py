@@ -13,7 +13,7 @@ from torch import Tensor
 from coldstart._arrays import FloatArray, IntArray, as_matrix, check_between, unit_rows
 from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
-from coldstart.data.holdout import Fold, found
+from coldstart.data.holdout import Fold, mean_ndcg
 from coldstart.errors import InvalidInputError
 from coldstart.finetuning.pairs import Positives
 from coldstart.training.adapters import ResidualMap
@@ -118,7 +118,7 @@ class Task:
     def found(self, told: FloatArray, cold: FloatArray) -> float:
         """Return NDCG@20 among the hidden items, from vectors of what is told, (a, dim), and of them, (c, dim)."""
         wanted = csr_array(self.positives.wanted[:, self.positives.cold])
-        return found(told @ cold.T, csr_array(wanted.shape, dtype=np.float32), wanted)
+        return mean_ndcg(told @ cold.T, csr_array(wanted.shape, dtype=np.float32), wanted)
 
     @property
     def is_measured(self) -> bool:

@@ -10,25 +10,26 @@ from coldstart._arrays import BoolArray, FloatArray, IntArray, as_matrix, blocks
 from coldstart._rows import Rows
 from coldstart.base import BaseIndex, Hits
 from coldstart.errors import InvalidInputError
-from coldstart.index.codes import Codes, agrees, as_arrays, grown, of_arrays
-from coldstart.index.plain import longest, plain_search
-from coldstart.index.scan import Scan, is_exact
+from coldstart.index.float_search import float_search, max_norm
+from coldstart.index.int8_search import Int8Search, is_exact
+from coldstart.index.quantization import Codes, are_codes_of, encode_appended, from_arrays, to_arrays
 from coldstart.index.topk import Ranked, as_hits, checked_search
 
-MANY = 50_000
-"""Rows from which on ``dtype="auto"`` keeps codes."""
+MIN_ROWS = 50_000
+"""Vectors from which on ``dtype="auto"`` keeps codes; fewer are searched in milliseconds without."""
 
-MOST = 1024
-"""The largest k that is searched by codes."""
+MAX_K = 1024
+"""Largest k that is searched by codes."""
 
-WIDEST = 100_000
-"""Columns up to which a product of codes fits 32 bits."""
+MAX_DIM = 100_000
+"""Columns up to which a product of codes fits 32 bits: 127 * 127 * 100,000 is below 2**31."""
 
 BATCH = 512
 """Queries searched at once."""
 
-LIMIT = 4096
-"""Candidates of a query, and 8 per result, from which on its codes are no help."""
+MAX_CANDIDATES = 4096
+"""Candidates of a query, beside 8 per result, above which it is searched without codes: scoring candidates one by one
+would take longer than a matrix product with all vectors."""
 
 DTYPES = ("auto", "float32", "int8")
 
@@ -36,20 +37,20 @@ DTYPES = ("auto", "float32", "int8")
 class ExactIndex(BaseIndex, saved=True):
     """Compare every query with every vector; no approximation, nothing to tune.
 
-    A score is the dot product added up in double precision and rounded to float32 once, so that it does not depend
-    on what else is searched. With int8 codes, which take a quarter of the memory that float32 takes, the
-    codes say which vectors may be among the best ``k``, by the bound that ``coldstart.index.scan.Scan`` states. These
-    are scored again from the float32 vectors, so that positions, order and scores are those without codes. A query
-    that leaves too many (``LIMIT``), and a ``k`` above 1,024 or a sixteenth of the vectors, are searched without
-    codes, and so is a small ``allow``.
+    A score is the dot product, summed in double precision and rounded to float32 once, so that it does not depend
+    on what else is searched. Many vectors are quantized to int8 besides, in a quarter of the memory of float32. The
+    codes tell which vectors may be among the best ``k``, by the bound that
+    ``coldstart.index.int8_search.Int8Search`` states, and these are scored from the float32 vectors: so positions,
+    order and scores are those of a search without codes. Searched without codes are queries with too many candidates
+    (more than 4,096 + 8 ``k``), a ``k`` above 1,024 or a sixteenth of the vectors, and a small ``allow``.
 
-    The vectors given are not copied when they are contiguous float32, and may be a memory map: leave them as they
-    are. A search needs at most 200 MB beside them and its result.
+    The vectors are not copied when they are contiguous float32, and may be a memory map; do not change them afterwards.
+    A search needs at most 200 MB beside them and its result.
 
     Parameters
     ----------
     dtype : {"auto", "float32", "int8"}
-        What to search in. "auto" keeps int8 codes of 50,000 vectors or more, where torch multiplies them exactly.
+        What to search in. "auto" keeps int8 codes of 50,000 vectors or more where torch multiplies them exactly.
 
     Attributes
     ----------
@@ -57,7 +58,7 @@ class ExactIndex(BaseIndex, saved=True):
     chunks_ : tuple of Codes
         Codes of all vectors; empty without codes.
     longest_ : float
-        No vector is longer.
+        Upper bound on the norm of every vector.
 
     Examples
     --------
@@ -76,12 +77,12 @@ class ExactIndex(BaseIndex, saved=True):
 
     @property
     def vectors_(self) -> FloatArray:
-        """What is searched in."""
+        """The vectors that are searched."""
         vectors: FloatArray = self._rows.whole()
         return vectors
 
     def build(self, vectors: FloatArray, /) -> Self:
-        """Take the vectors to search in, shape (n, dim).
+        """Index vectors of shape (n, dim).
 
         Raises
         ------
@@ -91,12 +92,12 @@ class ExactIndex(BaseIndex, saved=True):
         vectors = as_matrix(vectors, "vectors")
         if not len(vectors):
             raise InvalidInputError("`vectors` must have at least 1 row; got 0.")
-        return self._take(Rows.of(vectors), longest(vectors))
+        return self._set_vectors(Rows.of(vectors), max_norm(vectors))
 
     def extended(self, vectors: FloatArray, /) -> Self:
-        """Return an index over these vectors and others after them; what there is, is shared, not copied.
+        """Return an index of the present vectors followed by others; the present ones are shared, not copied.
 
-        Time goes with the number of new rows: each is encoded a few times over many calls.
+        Takes time in proportion to the new rows, of which each is encoded a few times over many calls.
 
         Raises
         ------
@@ -109,25 +110,25 @@ class ExactIndex(BaseIndex, saved=True):
         new, dim = as_matrix(vectors, "vectors"), self._rows.blocks[0].shape[1]
         if new.shape[1] != dim:
             raise InvalidInputError(f"`vectors` must have {dim} columns; got {new.shape[1]}.")
-        return self._like()._take(self._rows.extended(new), max(self.longest_, longest(new)), self.chunks_)
+        return self._unbuilt()._set_vectors(self._rows.extended(new), max(self.longest_, max_norm(new)), self.chunks_)
 
     def restored(self, vectors: FloatArray, /) -> Self:
-        """Return an index of the vectors whose codes this one was given by ``set_state``: nothing is encoded.
+        """Return an index of the vectors whose codes this one got by ``set_state``, without encoding them again.
 
         Raises
         ------
         InvalidInputError
-            When the codes are not of these vectors: another shape, or a row of a sample that is too far.
+            When the codes are not of these vectors: of another shape, or too far off on a sample of rows.
         """
-        if not hasattr(self, "longest_"):
-            return self._like().build(vectors)
+        if not hasattr(self, "longest_"):  # saved by an earlier version, or never built
+            return self._unbuilt().build(vectors)
         rows = Rows.of(np.ascontiguousarray(vectors, dtype=np.float32))
-        if self.chunks_ and not agrees(self.chunks_, rows):
+        if self.chunks_ and not are_codes_of(rows, self.chunks_):
             raise InvalidInputError(
                 f"`vectors` must be those that the codes were made of; got others, of shape {vectors.shape}. "
                 "Call build."
             )
-        restored = self._like()
+        restored = self._unbuilt()
         restored._rows, restored.longest_, restored.chunks_ = rows, self.longest_, self.chunks_
         return restored
 
@@ -164,57 +165,65 @@ class ExactIndex(BaseIndex, saved=True):
             When a shape, a position or ``k`` is out of range.
         """
         self.check_fitted("_rows", "build")
-        found = checked_search(queries, k, allow, exclude, len(self._rows), self._rows.blocks[0].shape[1])
-        queries, allowed, excluded = found
+        queries, allowed, excluded = checked_search(
+            queries, k, allow, exclude, len(self._rows), self._rows.blocks[0].shape[1]
+        )
         rows: list[Ranked] = []
         for block in blocks(len(queries), BATCH):
             rows += self._search(queries[block], k, allowed, None if excluded is None else excluded[block])
         return as_hits(rows, k)
 
     def get_state(self) -> dict[str, Any]:
-        """Return the codes as arrays; the vectors stay with who gave them, see ``restored``."""
-        return {"longest_": self.longest_, "chunks_": as_arrays(self.chunks_)} if hasattr(self, "longest_") else {}
+        """Return the codes as arrays, without the vectors: whoever passed them to ``build`` saves them once.
+
+        ``restored`` puts both together again.
+        """
+        return {"longest_": self.longest_, "chunks_": to_arrays(self.chunks_)} if hasattr(self, "longest_") else {}
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
-        """Take over the codes that another index made."""
+        """Take over the codes that another index returned by ``get_state``."""
         if "longest_" in state:
-            self.longest_, self.chunks_ = state["longest_"], of_arrays(state["chunks_"])
+            self.longest_, self.chunks_ = state["longest_"], from_arrays(state["chunks_"])
         return self
 
-    def _like(self) -> Self:
+    def _unbuilt(self) -> Self:
+        """Return an index with the same parameters and no vectors."""
         return type(self)(self.dtype)
 
-    def _take(self, rows: Rows, longest: float, chunks: tuple[Codes, ...] = ()) -> Self:
-        self._rows, self.longest_ = rows, longest
-        self.chunks_ = grown(chunks, rows) if self._keeps_codes(len(rows), rows.blocks[0].shape[1]) else ()
+    def _set_vectors(self, rows: Rows, norm: float, chunks: tuple[Codes, ...] = ()) -> Self:
+        """Index the rows, of which the first may have codes already."""
+        self._rows, self.longest_ = rows, norm
+        self.chunks_ = encode_appended(chunks, rows) if self._keeps_codes(len(rows), rows.blocks[0].shape[1]) else ()
         return self
 
     def _keeps_codes(self, n_rows: int, dim: int) -> bool:
         if self.dtype not in DTYPES:
             raise InvalidInputError(f"`dtype` of ExactIndex must be one of {', '.join(DTYPES)}; got {self.dtype!r}.")
-        if self.dtype == "float32" or (self.dtype == "auto" and n_rows < MANY):
+        if self.dtype == "float32" or (self.dtype == "auto" and n_rows < MIN_ROWS):
             return False
-        return 0 < dim <= WIDEST and is_exact(dim)
+        return 0 < dim <= MAX_DIM and is_exact(dim)
 
     def _search(
         self, queries: FloatArray, k: int, allowed: IntArray | None, excluded: Sequence[IntArray] | None
     ) -> list[Ranked]:
-        """Search for one batch, by codes where they help."""
+        """Search one batch of queries, by codes where they help."""
         vectors = self._rows
         few = len(vectors) // 16
-        by_codes = bool(self.chunks_) and is_exact(queries.shape[1])  # other machines may have made the codes
-        if not by_codes or k > min(few, MOST) or (allowed is not None and len(allowed) < few):
-            return plain_search(vectors, self.longest_, queries, k, allowed, excluded)
+        by_codes = bool(self.chunks_) and is_exact(queries.shape[1])  # the codes may come from another machine
+        # Codes pay when they rule out almost everything: not when many vectors are asked for, nor when few are allowed,
+        # for which a plain product is as fast.
+        if not by_codes or k > min(few, MAX_K) or (allowed is not None and len(allowed) < few):
+            return float_search(vectors, self.longest_, queries, k, allowed, excluded)
         mask = None
         if allowed is not None:
             mask = np.zeros(len(vectors), dtype=bool)
             mask[allowed] = True
-        scan = Scan(vectors, queries, k, LIMIT + 8 * k)
-        rows = scan.run(self.chunks_, mask, excluded)
-        lost = np.flatnonzero(scan.lost)
-        if len(lost):
-            hidden = None if excluded is None else [excluded[row] for row in lost.tolist()]
-            again = plain_search(vectors, self.longest_, queries[lost], k, allowed, hidden)
-            for row, found in zip(lost, again, strict=True):
-                rows[row] = found
+        search = Int8Search(vectors, queries, k, MAX_CANDIDATES + 8 * k)
+        rows = search.run(self.chunks_, mask, excluded)
+        given_up = np.flatnonzero(search.given_up)
+        if len(given_up):
+            barred = None if excluded is None else [excluded[row] for row in given_up.tolist()]
+            again = float_search(vectors, self.longest_, queries[given_up], k, allowed, barred)
+            for row, ranked in zip(given_up, again, strict=True):
+                rows[row] = ranked
         return rows

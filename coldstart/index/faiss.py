@@ -1,4 +1,4 @@
-"""Approximate nearest neighbours by FAISS, for those who ask for them by name."""
+"""Approximate nearest neighbours by FAISS, an optional package."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -11,22 +11,27 @@ from coldstart._extras import require
 from coldstart._rows import Rows
 from coldstart.base import BaseIndex, Hits
 from coldstart.errors import InvalidInputError
-from coldstart.index.dots import best_of, pair_dots
-from coldstart.index.plain import SPARE, longest, plain_search
+from coldstart.index.dots import best_per_query, pair_dots
+from coldstart.index.float_search import SPARE, float_search, max_norm
 from coldstart.index.topk import Ranked, as_hits, checked_search
 
 KINDS = ("flat", "hnsw", "ivf")
+
 SAMPLE = 100
+"""Vectors that serve as queries to measure ``recall_``."""
+
+MIN_PER_LIST = 39
+"""Vectors per list, at least: FAISS warns when it learns the centres of lists from fewer."""
 
 
 class FaissIndex(BaseIndex, saved=True):
     """Search with FAISS: exact ("flat"), in a graph ("hnsw") or in the nearest of some lists ("ivf").
 
-    "hnsw" and "ivf" may miss vectors: ``recall_`` says how many, on a sample of the vectors themselves. What they
-    find is scored as ``ExactIndex`` scores it. Filters act inside the search; it is widened until ``k`` are found,
-    and where even that finds too few, or ``allow`` leaves few, the search is exact. A saved recommender holds the
-    parameters only: the index is built again on load. A graph is built by several threads and may differ a little each
-    time.
+    "hnsw" and "ivf" may miss vectors: ``recall_`` says how many, measured with a sample of the vectors as queries. The
+    results are scored as ``ExactIndex`` scores them. Filters act inside the search, which asks for more neighbours
+    until ``k`` pass the filters; where even all are too few, or ``allow`` holds few vectors, the search is exact. A
+    saved recommender holds the parameters only, and the index is built again on load. A graph is built by several
+    threads and may differ a little each time.
 
     Needs ``pip install 'coldstart-rec[faiss]'``.
 
@@ -36,7 +41,8 @@ class FaissIndex(BaseIndex, saved=True):
     neighbours : int
         "hnsw": links of a vector in the graph.
     width : int
-        "hnsw": how many vectors a search (and twice as many the build) keeps in view; more is slower and finds more.
+        "hnsw": candidates that a search keeps (``efSearch``); the build keeps twice as many (``efConstruction``). More
+        is slower and finds more.
     lists : int or None
         "ivf": by default about 4 sqrt(n), with at least 39 vectors each.
     probes : int
@@ -45,7 +51,7 @@ class FaissIndex(BaseIndex, saved=True):
     Attributes
     ----------
     recall_ : float
-        Share of the true 10 best that were found, over up to 100 vectors as queries; measured by ``build``.
+        Mean recall of the true 10 best, over up to 100 vectors as queries; measured by ``build``.
 
     Examples
     --------
@@ -71,7 +77,7 @@ class FaissIndex(BaseIndex, saved=True):
         self.probes = probes
 
     def build(self, vectors: FloatArray, /) -> Self:
-        """Take the vectors to search in, shape (n, dim), and measure ``recall_``.
+        """Index vectors of shape (n, dim), and measure ``recall_``.
 
         Raises
         ------
@@ -81,16 +87,16 @@ class FaissIndex(BaseIndex, saved=True):
             When they are not finite rows, or there are none; when a parameter is out of range.
         """
         faiss: Any = require("faiss", extra="faiss", by="FaissIndex")
-        self._check()
+        self._check_parameters()
         vectors = as_matrix(vectors, "vectors")
         if not len(vectors):
             raise InvalidInputError("`vectors` must have at least 1 row; got 0.")
-        found = self._made(faiss, *vectors.shape)
+        index = self._empty_index(faiss, *vectors.shape)
         if self.kind == "ivf":
-            found.train(vectors)
-        found.add(vectors)
-        self._faiss, self._vectors, self._longest = found, vectors, longest(vectors)
-        self.recall_ = self._recall()
+            index.train(vectors)
+        index.add(vectors)
+        self._faiss, self._vectors, self._max_norm = index, vectors, max_norm(vectors)
+        self.recall_ = self._measured_recall()
         return self
 
     def search(
@@ -100,7 +106,7 @@ class FaissIndex(BaseIndex, saved=True):
         allow: IntArray | BoolArray | Sequence[int] | None = None,
         exclude: Sequence[IntArray] | None = None,
     ) -> Hits:
-        """Return about the ``k`` vectors with the largest dot product; arguments as in ``ExactIndex.search``.
+        """Return ``k`` vectors with about the largest dot products; arguments as in ``ExactIndex.search``.
 
         Raises
         ------
@@ -112,16 +118,17 @@ class FaissIndex(BaseIndex, saved=True):
         self.check_fitted("_faiss", "build")
         vectors = self._vectors
         queries, allowed, excluded = checked_search(queries, k, allow, exclude, *vectors.shape)
-        hidden = [np.zeros(0, dtype=np.int64)] * len(queries) if excluded is None else excluded
+        excluded = [np.zeros(0, dtype=np.int64)] * len(queries) if excluded is None else excluded
+        # With few allowed vectors a graph or list search passes by most of them, and a product with them is fast.
         if allowed is not None and len(allowed) < len(vectors) // 16:
-            return as_hits(self._exact(queries, k, allowed, hidden), k)
-        return as_hits(self._widened(queries, k, allowed, hidden), k)
+            return as_hits(self._exact(queries, k, allowed, excluded), k)
+        return as_hits(self._approximate(queries, k, allowed, excluded), k)
 
     def get_state(self) -> dict[str, Any]:
-        """Return nothing: the index is built again on load."""
+        """Return no state: the index is built again on load."""
         return {}
 
-    def _check(self) -> None:
+    def _check_parameters(self) -> None:
         if self.kind not in KINDS:
             raise InvalidInputError(f"`kind` of FaissIndex must be one of {', '.join(KINDS)}; got {self.kind!r}.")
         for name, low in (("neighbours", 2), ("width", 1), ("probes", 1)):
@@ -129,7 +136,7 @@ class FaissIndex(BaseIndex, saved=True):
         if self.lists is not None:
             check_between("lists of FaissIndex", self.lists, 1, 1_000_000)
 
-    def _made(self, faiss: Any, n: int, dim: int) -> Any:
+    def _empty_index(self, faiss: Any, n: int, dim: int) -> Any:
         if self.kind == "hnsw":
             graph = faiss.IndexHNSWFlat(dim, self.neighbours, faiss.METRIC_INNER_PRODUCT)
             graph.hnsw.efConstruction = 2 * self.width
@@ -137,10 +144,10 @@ class FaissIndex(BaseIndex, saved=True):
         flat = faiss.IndexFlatIP(dim)
         if self.kind == "flat":
             return flat
-        lists = max(1, min(int(4 * n**0.5), n // 39)) if self.lists is None else min(self.lists, n)
+        lists = max(1, min(int(4 * n**0.5), n // MIN_PER_LIST)) if self.lists is None else min(self.lists, n)
         return faiss.IndexIVFFlat(flat, dim, lists, faiss.METRIC_INNER_PRODUCT)
 
-    def _options(self, allowed: IntArray | None, want: int) -> Any:
+    def _search_parameters(self, allowed: IntArray | None, n_neighbours: int) -> Any:
         faiss: Any = require("faiss", extra="faiss", by="FaissIndex")
         selector = None
         if allowed is not None:
@@ -148,48 +155,55 @@ class FaissIndex(BaseIndex, saved=True):
             mask[allowed] = True
             selector = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
         if self.kind == "hnsw":
-            return faiss.SearchParametersHNSW(sel=selector, efSearch=max(self.width, want))
+            return faiss.SearchParametersHNSW(sel=selector, efSearch=max(self.width, n_neighbours))
         if self.kind == "ivf":
             return faiss.SearchParametersIVF(sel=selector, nprobe=self.probes)
         return faiss.SearchParameters(sel=selector)
 
-    def _widened(
-        self, queries: FloatArray, k: int, allowed: IntArray | None, hidden: Sequence[IntArray]
+    def _approximate(
+        self, queries: FloatArray, k: int, allowed: IntArray | None, excluded: Sequence[IntArray]
     ) -> list[Ranked]:
-        """Ask for more until each query has ``k`` that it may have."""
+        """Search with FAISS, asking for more and more neighbours until each query has ``k`` that are not excluded."""
         n = len(self._vectors)
         rows: list[Ranked] = [(np.zeros(0, np.int64), np.zeros(0, np.float32))] * len(queries)
         pending = np.arange(len(queries))
-        want = min(n, k + SPARE + max((len(row) for row in hidden), default=0))
+        n_neighbours = min(n, k + SPARE + max((len(row) for row in excluded), default=0))
         while len(pending):
-            asked, barred = queries[pending], [hidden[row] for row in pending.tolist()]
-            found = self._faiss.search(asked, want, params=self._options(allowed, want))[1]
+            batch, barred = queries[pending], [excluded[row] for row in pending.tolist()]
+            parameters = self._search_parameters(allowed, n_neighbours)
+            neighbours = self._faiss.search(batch, n_neighbours, params=parameters)[1]
             short = []
-            for at, best in zip(pending.tolist(), self._scored(asked, found, barred, k), strict=True):
+            for at, best in zip(pending.tolist(), self._scored(batch, neighbours, barred, k), strict=True):
                 rows[at] = best
                 short += [at] * (len(best[0]) < k)
             pending = np.array(short, dtype=np.int64)
-            if want == n and len(pending):
-                exact = self._exact(queries[pending], k, allowed, [hidden[at] for at in pending.tolist()])
+            # Asked for all vectors, a graph or a list search may still return fewer than there are.
+            if n_neighbours == n and len(pending):
+                exact = self._exact(queries[pending], k, allowed, [excluded[at] for at in pending.tolist()])
                 for at, best in zip(pending.tolist(), exact, strict=True):
                     rows[at] = best
                 break
-            want = min(n, 4 * want)
+            n_neighbours = min(n, 4 * n_neighbours)
         return rows
 
-    def _scored(self, queries: FloatArray, found: IntArray, hidden: Sequence[IntArray], k: int) -> list[Ranked]:
-        kept = [row[(row >= 0) & ~np.isin(row, out)] for row, out in zip(found, hidden, strict=True)]
+    def _scored(self, queries: FloatArray, neighbours: IntArray, excluded: Sequence[IntArray], k: int) -> list[Ranked]:
+        """Return the best k neighbours of each query by the scores of ``dots``; -1 in FAISS's rows is no neighbour."""
+        kept = [row[(row >= 0) & ~np.isin(row, out)] for row, out in zip(neighbours, excluded, strict=True)]
         owner = np.repeat(np.arange(len(kept)), [len(row) for row in kept])
         positions = np.concatenate([np.zeros(0, dtype=np.int64), *kept])
-        return best_of(owner, positions, pair_dots(Rows.of(self._vectors), queries, positions, owner), len(kept), k)
+        scores = pair_dots(Rows.of(self._vectors), queries, positions, owner)
+        return best_per_query(owner, positions, scores, len(kept), k)
 
-    def _exact(self, queries: FloatArray, k: int, allowed: IntArray | None, hidden: Sequence[IntArray]) -> list[Ranked]:
-        return plain_search(Rows.of(self._vectors), self._longest, queries, k, allowed, hidden)
+    def _exact(
+        self, queries: FloatArray, k: int, allowed: IntArray | None, excluded: Sequence[IntArray]
+    ) -> list[Ranked]:
+        return float_search(Rows.of(self._vectors), self._max_norm, queries, k, allowed, excluded)
 
-    def _recall(self) -> float:
+    def _measured_recall(self) -> float:
+        """Return the mean recall of the true 10 best, with evenly spaced vectors as queries."""
         n = len(self._vectors)
         queries = self._vectors[np.unique(np.linspace(0, n - 1, SAMPLE).astype(np.int64))]
         k, nothing = min(10, n), [np.zeros(0, dtype=np.int64)] * len(queries)
-        found, true = (way(queries, k, None, nothing) for way in (self._widened, self._exact))
-        shares = [len(np.intersect1d(a, b)) / k for (a, _), (b, _) in zip(found, true, strict=True)]
-        return float(np.mean(shares))
+        approximate, exact = (search(queries, k, None, nothing) for search in (self._approximate, self._exact))
+        recalls = [len(np.intersect1d(a, b)) / k for (a, _), (b, _) in zip(approximate, exact, strict=True)]
+        return float(np.mean(recalls))

@@ -1,4 +1,4 @@
-"""Top-k over blocks of scores: the one primitive behind every ranking in the library."""
+"""Top-k of blocks of scores, behind every ranking in the library; and checks of the arguments of a search."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +13,13 @@ from coldstart.base import Hits
 from coldstart.errors import InvalidInputError
 
 BLOCK_BYTES = 16 * 2**20
-"""Size of one block of scores; a search holds about three of them beside its result."""
+"""Size of one block of scores; a search holds about three of them in memory beside its result."""
 
 Ranked: TypeAlias = tuple[IntArray, FloatArray]
 """Positions of one row, best first, and their scores."""
 
 LOWEST = np.finfo(np.float32).min
-"""Below stands only -inf, which is never returned."""
+"""Lowest score that is returned; -inf, the score of excluded items, is below it."""
 
 
 def top_k(
@@ -36,17 +36,17 @@ def top_k(
     Parameters
     ----------
     scores_of : callable
-        Gets a slice of queries, returns their scores (b, n_items), which may be overwritten; when ``allow``
-        is given, the columns are those positions only, in ascending order.
+        Gets a slice of queries and returns their scores, shape (b, n_items), which are overwritten. With ``allow``
+        it returns the columns of those positions only, shape (b, len(allow)).
     n_queries, n_items : int
     k : int
         Between 1 and ``n_items``.
     allow : ndarray of int64, optional
-        The only positions to return, ascending (see ``as_positions``).
+        The only positions to return, ascending and distinct (see ``as_positions``).
     exclude : sequence of n_queries arrays of int64, optional
         Positions never to return, per query.
     workers : int
-        Threads that take blocks; ``scores_of`` is called from all of them.
+        Threads among which blocks are shared; ``scores_of`` is called from all of them.
 
     Returns
     -------
@@ -63,25 +63,26 @@ def top_k(
     if exclude is not None and len(exclude) != n_queries:
         raise InvalidInputError(f"`exclude` must have one entry per query, {n_queries}; got {len(exclude)}.")
     width = n_items if allow is None else len(allow)
-    part = partial(_ranked, scores_of, k=k, width=width, allow=allow, exclude=exclude)
+    rank = partial(_ranked, scores_of, k=k, width=width, allow=allow, exclude=exclude)
     parts = list(blocks(n_queries, max(1, BLOCK_BYTES // (4 * max(width, 1)))))
+    # Threads help, as numpy releases the interpreter lock in matrix products and partitions.
     if min(workers, len(parts)) > 1:
         with ThreadPoolExecutor(workers) as pool:
-            rows = list(chain.from_iterable(pool.map(part, parts)))
+            rows = list(chain.from_iterable(pool.map(rank, parts)))
     else:
-        rows = list(chain.from_iterable(map(part, parts)))
+        rows = list(chain.from_iterable(map(rank, parts)))
     return as_hits([(best if allow is None else allow[best], scores) for best, scores in rows], k)
 
 
 def as_hits(rows: Sequence[Ranked], k: int) -> Hits:
-    """Return rows as two arrays where each has ``k``, else as two lists."""
+    """Return rows as two arrays of shape (m, k) where each has ``k`` items, else as two lists of arrays."""
     if rows and all(len(positions) == k for positions, _ in rows):
         return Hits(np.stack([positions for positions, _ in rows]), np.stack([scores for _, scores in rows]))
     return Hits([positions for positions, _ in rows], [scores for _, scores in rows])
 
 
 def as_positions(values: Any, n_items: int, name: str) -> IntArray:
-    """Return ascending distinct positions out of positions or a mask (n_items,).
+    """Return a filter, given as positions or as a mask of shape (n_items,), as ascending distinct positions.
 
     Raises
     ------
@@ -106,7 +107,7 @@ def as_positions(values: Any, n_items: int, name: str) -> IntArray:
 def checked_search(
     queries: FloatArray, k: int, allow: Any, exclude: Sequence[IntArray] | None, n_rows: int, dim: int
 ) -> tuple[FloatArray, IntArray | None, list[IntArray] | None]:
-    """Return queries, ``allow`` and ``exclude`` of a search among vectors (n_rows, dim), as arrays.
+    """Check the arguments of a search among vectors (n_rows, dim), and return queries and filters as arrays.
 
     Raises
     ------
@@ -131,30 +132,32 @@ def _ranked(
     allow: IntArray | None,
     exclude: Sequence[IntArray] | None,
 ) -> list[Ranked]:
-    """Columns and scores of the best of each query of a block."""
+    """Return the columns and scores of the k best of each query of one block."""
     scores = scores_of(block)
-    if width and np.isnan(scores.max()):
+    if width and np.isnan(scores.max()):  # the maximum is NaN where any score is
         raise InvalidInputError("`scores` must be numbers; got NaN. Check the vectors that produced them.")
     if exclude is not None:
         for line, excluded in zip(scores, exclude[block], strict=True):
             line[_columns(excluded, allow)] = -np.inf
-    least = largest(scores, min(k, width)).min(axis=1, initial=np.inf)
-    return [_best(line, low, k) for line, low in zip(scores, np.maximum(least, LOWEST), strict=True)]
+    # By the k-th largest score first: scores equal to it must all compete, so that ties are in order of position. A
+    # partition that returned places would keep any of them.
+    kth = largest(scores, min(k, width)).min(axis=1, initial=np.inf)
+    return [_best(line, low, k) for line, low in zip(scores, np.maximum(kth, LOWEST), strict=True)]
 
 
 def _columns(excluded: AnyArray, allow: IntArray | None) -> IntArray:
-    """Where the excluded positions stand in a line of scores."""
+    """Return the columns of the excluded positions, without those that are not allowed and have none."""
     positions = np.asarray(excluded, dtype=np.int64)
     if allow is None or not len(allow):
         return positions if allow is None else positions[:0]
     at = np.searchsorted(allow, positions)
-    at[at == len(allow)] = 0
-    found: IntArray = at[allow[at] == positions]
-    return found
+    at[at == len(allow)] = 0  # beyond the last: any column will do, as the comparison leaves it out
+    columns: IntArray = at[allow[at] == positions]
+    return columns
 
 
 def _best(line: FloatArray, low: np.float32, k: int) -> Ranked:
-    """Positions and scores of the k largest, none below ``low``, ties by position."""
+    """Return positions and scores of the k largest, none of them below ``low``; ties are in order of position."""
     candidates = np.flatnonzero(line >= low)
     order = candidates[np.argsort(-line[candidates], kind="stable")[:k]]
     return order, line[order]

@@ -1,6 +1,6 @@
 """Metrics of ranked lists, on plain lists and arrays: anyone's lists, no recommender needed.
 
-Accuracy is one number per user, NaN for users who have nothing to find; average with ``numpy.nanmean``.
+Accuracy is one number per user, NaN for users without relevant items; average with ``numpy.nanmean``.
 
 >>> from coldstart import metrics
 >>> metrics.ndcg([["a", "b"], ["b", "a"]], [{"a"}, {"a"}], k=2).round(3).tolist()

@@ -1,4 +1,4 @@
-"""Ranked lists as rows: what every metric reads."""
+"""Check ranked lists and relevant items, and mark the hits: what every metric begins with."""
 
 from collections.abc import Collection, Hashable, Sequence
 from numbers import Integral
@@ -14,7 +14,7 @@ Lists: TypeAlias = Sequence[Sequence[Hashable] | AnyArray] | AnyArray
 """One row of items (ids, or positions in the catalogue) per user, best first; rows may be shorter than k."""
 
 Relevant: TypeAlias = Sequence[Collection[Hashable]]
-"""What each user should find."""
+"""Relevant items of each user."""
 
 
 def first_k(ranked: Lists, k: int) -> list[list[Any]]:
@@ -38,7 +38,13 @@ def first_k(ranked: Lists, k: int) -> list[list[Any]]:
 
 
 def hits(ranked: Lists, relevant: Relevant, k: int) -> tuple[BoolArray, IntArray]:
-    """Return where a relevant item stands, (m, longest row, at most k), and how many are relevant, (m,).
+    """Return the mask of the hits and the number of relevant items of each user.
+
+    Returns
+    -------
+    mask : ndarray of shape (m, longest row, at most k), bool
+        Where a relevant item is; False beyond the end of a short row.
+    n_relevant : ndarray of shape (m,)
 
     Raises
     ------
@@ -53,20 +59,20 @@ def hits(ranked: Lists, relevant: Relevant, k: int) -> tuple[BoolArray, IntArray
     for at, items in enumerate(relevant):
         if isinstance(items, str):
             raise InvalidInputError(f"`relevant` must hold one collection of items per user; entry {at} is {items!r}.")
-    wanted = [frozenset(items) for items in relevant]
-    found = np.zeros((len(rows), max(map(len, rows), default=0)), dtype=bool)
-    for at, (row, items) in enumerate(zip(rows, wanted, strict=True)):
-        found[at, : len(row)] = [item in items for item in row]
-    return found, np.array([len(items) for items in wanted], dtype=np.int64)
+    relevant_sets = [frozenset(items) for items in relevant]
+    mask = np.zeros((len(rows), max(map(len, rows), default=0)), dtype=bool)
+    for at, (row, items) in enumerate(zip(rows, relevant_sets, strict=True)):
+        mask[at, : len(row)] = [item in items for item in row]
+    return mask, np.array([len(items) for items in relevant_sets], dtype=np.int64)
 
 
 def flat(ranked: Lists, n_items: int, k: int) -> tuple[IntArray, IntArray]:
-    """Return user and position of every recommended item, row after row.
+    """Return the user and the position of every recommended item, row after row.
 
     Raises
     ------
     InvalidInputError
-        When something is no position, or out of range.
+        When an item is no position, or is out of range.
     """
     rows = first_k(ranked, k)
     lengths = [len(row) for row in rows]
@@ -82,7 +88,7 @@ def flat(ranked: Lists, n_items: int, k: int) -> tuple[IntArray, IntArray]:
 
 
 def mean_per_row(values: AnyArray, users: IntArray, n_rows: int) -> npt.NDArray[np.float64]:
-    """Average values by user; NaN for users without any."""
+    """Return the mean of the values of each user, shape (n_rows,); NaN for users without any."""
     counts = np.bincount(users, minlength=n_rows).astype(np.float64)
     sums = np.bincount(users, weights=values, minlength=n_rows)
     means: npt.NDArray[np.float64] = np.divide(sums, counts, out=np.full(n_rows, np.nan), where=counts > 0)

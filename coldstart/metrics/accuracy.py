@@ -1,4 +1,4 @@
-"""Accuracy: whether each user found what they wanted, and how high in the list.
+"""Accuracy: how many relevant items are in each user's list, and at which ranks.
 
 Relevance is binary. Every function returns one float64 per user, NaN where nothing is relevant. A list shorter than
 ``k`` counts as filled up with misses.
@@ -13,6 +13,7 @@ from coldstart.errors import InvalidInputError
 from coldstart.metrics._lists import Lists, Relevant, hits
 
 Values = npt.NDArray[np.float64]
+"""One number per user, shape (m,)."""
 
 
 def recall(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
@@ -29,15 +30,15 @@ def recall(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
     Raises
     ------
     InvalidInputError
-        When ``k`` is below 1, the lengths differ, or a row holds an item twice. So do the others.
+        When ``k`` is below 1, the lengths differ, or a row holds an item twice; so do the other metrics.
 
     Examples
     --------
     >>> recall([["a", "x", "b"]], [{"a", "b", "c", "d"}], k=3).tolist()
     [0.5]
     """
-    found, total = hits(ranked, relevant, k)
-    return _ratio(found.sum(axis=1), total)
+    mask, n_relevant = hits(ranked, relevant, k)
+    return _ratio(mask.sum(axis=1), n_relevant)
 
 
 def precision(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
@@ -48,8 +49,8 @@ def precision(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
     >>> precision([["a", "x"]], [{"a", "b"}], k=4).tolist()
     [0.25]
     """
-    found, total = hits(ranked, relevant, k)
-    return np.where(total > 0, found.sum(axis=1) / k, np.nan)
+    mask, n_relevant = hits(ranked, relevant, k)
+    return np.where(n_relevant > 0, mask.sum(axis=1) / k, np.nan)
 
 
 def hit_rate(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
@@ -60,8 +61,8 @@ def hit_rate(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
     >>> hit_rate([["x", "a"], ["x", "y"]], [{"a"}, {"a"}], k=2).tolist()
     [1.0, 0.0]
     """
-    found, total = hits(ranked, relevant, k)
-    return np.where(total > 0, found.any(axis=1).astype(np.float64), np.nan)
+    mask, n_relevant = hits(ranked, relevant, k)
+    return np.where(n_relevant > 0, mask.any(axis=1).astype(np.float64), np.nan)
 
 
 def ndcg(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
@@ -75,11 +76,11 @@ def ndcg(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
     >>> ndcg([["x", "a"]], [{"a"}], k=2).round(4).tolist()
     [0.6309]
     """
-    found, total = hits(ranked, relevant, k)
-    best = np.minimum(total, k)
-    gains = 1.0 / np.log2(np.arange(2, 2 + max(found.shape[1], best.max(initial=0))))
-    ideal = np.concatenate([[0.0], np.cumsum(gains)])[best]
-    return _ratio(found @ gains[: found.shape[1]], ideal)
+    mask, n_relevant = hits(ranked, relevant, k)
+    n_ideal = np.minimum(n_relevant, k)
+    gains = 1.0 / np.log2(np.arange(2, 2 + max(mask.shape[1], n_ideal.max(initial=0))))
+    ideal = np.concatenate([[0.0], np.cumsum(gains)])[n_ideal]
+    return _ratio(mask @ gains[: mask.shape[1]], ideal)
 
 
 def reciprocal_rank(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
@@ -90,10 +91,10 @@ def reciprocal_rank(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
     >>> reciprocal_rank([["x", "a", "b"]], [{"a", "b"}], k=3).tolist()
     [0.5]
     """
-    found, total = hits(ranked, relevant, k)
-    ranks = np.arange(1, found.shape[1] + 1)
-    first = (found / ranks).max(axis=1, initial=0.0)
-    return np.where(total > 0, first, np.nan)
+    mask, n_relevant = hits(ranked, relevant, k)
+    ranks = np.arange(1, mask.shape[1] + 1)
+    first = (mask / ranks).max(axis=1, initial=0.0)
+    return np.where(n_relevant > 0, first, np.nan)
 
 
 def average_precision(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
@@ -106,15 +107,16 @@ def average_precision(ranked: Lists, relevant: Relevant, k: int = 20) -> Values:
     >>> average_precision([["a", "x", "b"]], [{"a", "b"}], k=3).round(4).tolist()
     [0.8333]
     """
-    found, total = hits(ranked, relevant, k)
-    at_rank = found.cumsum(axis=1) / np.arange(1, found.shape[1] + 1)
-    return _ratio((at_rank * found).sum(axis=1), total)
+    mask, n_relevant = hits(ranked, relevant, k)
+    precisions = mask.cumsum(axis=1) / np.arange(1, mask.shape[1] + 1)
+    return _ratio((precisions * mask).sum(axis=1), n_relevant)
 
 
 def auc(scores: AnyArray, relevant: BoolArray, candidates: BoolArray | None = None) -> Values:
-    """Return the chance that a relevant candidate scores above another one, ties half, from 0 to 1, shape (m,).
+    """Return the probability that a relevant candidate scores above an irrelevant one, from 0 to 1, shape (m,).
 
-    The rank-sum form of Mann and Whitney (1947). NaN for users without both kinds.
+    Ties count half. By the rank sum of Mann and Whitney (1947), in n log n instead of all pairs. NaN for users without
+    both kinds of candidates.
 
     Parameters
     ----------
@@ -122,7 +124,7 @@ def auc(scores: AnyArray, relevant: BoolArray, candidates: BoolArray | None = No
         Finite where an item is a candidate.
     relevant : ndarray of shape (m, n), bool
     candidates : ndarray of shape (m, n) or (n,), bool, optional
-        Items that compete; by default all.
+        Items to rank; by default all.
 
     Raises
     ------
@@ -139,29 +141,30 @@ def auc(scores: AnyArray, relevant: BoolArray, candidates: BoolArray | None = No
         raise InvalidInputError(
             f"`scores` and `relevant` must have one shape (m, n); got {scores.shape} and {relevant.shape}."
         )
-    compete = _mask(candidates, scores.shape)
-    if not np.isfinite(scores[compete]).all():
+    is_candidate = _candidate_mask(candidates, scores.shape)
+    if not np.isfinite(scores[is_candidate]).all():
         raise InvalidInputError("`scores` must be finite for every candidate; got NaN or infinity. Mask it out.")
-    n_others = (~compete).sum(axis=1)
-    ranks = (
-        rankdata(np.where(compete, scores, -np.inf), axis=1) - n_others[:, None]
-    )  # those that do not compete are last
-    positive = relevant & compete
+    # Other items get the lowest ranks, so that taking off their number leaves the ranks among the candidates.
+    n_others = (~is_candidate).sum(axis=1)
+    ranks = rankdata(np.where(is_candidate, scores, -np.inf), axis=1) - n_others[:, None]
+    positive = relevant & is_candidate
     n_positive = positive.sum(axis=1)
-    n_pairs = n_positive * (compete.sum(axis=1) - n_positive)
+    n_pairs = n_positive * (is_candidate.sum(axis=1) - n_positive)
+    # The lowest possible rank sum of the relevant is 1 + 2 + ... + n_positive; each pair that they win adds 1.
     wins = np.where(positive, ranks, 0.0).sum(axis=1) - n_positive * (n_positive + 1) / 2
     return _ratio(wins, n_pairs)
 
 
-def _mask(candidates: BoolArray | None, shape: tuple[int, ...]) -> BoolArray:
-    """Who competes, (m, n)."""
+def _candidate_mask(candidates: BoolArray | None, shape: tuple[int, ...]) -> BoolArray:
+    """Return the mask of the candidates of each user, shape (m, n)."""
     mask = np.asarray(True if candidates is None else candidates, dtype=bool)
     if candidates is not None and mask.shape not in (shape, shape[1:]):
         raise InvalidInputError(f"`candidates` must have shape {shape} or {shape[1:]}; got {mask.shape}.")
     return np.broadcast_to(mask, shape)
 
 
-def _ratio(over: AnyArray, under: AnyArray | IntArray) -> Values:
-    """Divide; NaN where there is nothing to divide by."""
-    ratio: Values = np.divide(over, under, out=np.full(len(over), np.nan), where=np.asarray(under) > 0)
+def _ratio(numerator: AnyArray, denominator: AnyArray | IntArray) -> Values:
+    """Return the quotients; NaN where the denominator is 0."""
+    nan = np.full(len(numerator), np.nan)
+    ratio: Values = np.divide(numerator, denominator, out=nan, where=np.asarray(denominator) > 0)
     return ratio

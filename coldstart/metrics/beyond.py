@@ -1,4 +1,4 @@
-"""Beyond accuracy: who and what is shown at all? Lists hold positions in the catalogue."""
+"""Beyond accuracy: how much of the catalogue is shown, how new, how diverse. Lists hold positions in the catalogue."""
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ def coverage(ranked: Lists, n_items: int, k: int = 20) -> float:
     Raises
     ------
     InvalidInputError
-        When a position is outside the catalogue, or a row holds an item twice. So do the others.
+        When a position is outside the catalogue, or a row holds an item twice; so do the other metrics.
 
     Examples
     --------
@@ -36,7 +36,7 @@ def coverage(ranked: Lists, n_items: int, k: int = 20) -> float:
 
 
 def gini(ranked: Lists, n_items: int, k: int = 20) -> float:
-    """Return how unequally exposure is spread: 0 when all items appear equally often, towards 1 when few take it all.
+    """Return the Gini coefficient of exposure: 0 when all items appear equally often, near 1 when few take it all.
 
     G = sum_i (2 i - n - 1) c_i / (n sum_i c_i), counts c ascending, i from 1. NaN without any list.
     Arguments as in ``coverage``.
@@ -79,8 +79,8 @@ def cold_exposure(ranked: Lists, cold: BoolArray, k: int = 20) -> Values:
 def novelty(ranked: Lists, counts: AnyArray, n_users: int, k: int = 20) -> Values:
     """Return the mean self-information of each list in bits, shape (m,); NaN for empty lists.
 
-    -log2(users who clicked the item / users), an item without clicks taken as having one
-    (Zhou et al. 2010). 0 is what everyone knows.
+    The self-information of an item is -log2(users who clicked it / users), 0 for one that everyone clicked (Zhou et al.
+    2010). An item without clicks counts as having one.
 
     Parameters
     ----------
@@ -99,14 +99,14 @@ def novelty(ranked: Lists, counts: AnyArray, n_users: int, k: int = 20) -> Value
     """
     check_between("n_users", n_users, 1, 10**12)
     users, items = flat(ranked, len(counts), k)
-    surprise = np.log2(n_users / np.maximum(np.asarray(counts, dtype=np.float64), 1.0))
-    return mean_per_row(surprise[items], users, len(ranked))
+    bits = np.log2(n_users / np.maximum(np.asarray(counts, dtype=np.float64), 1.0))
+    return mean_per_row(bits[items], users, len(ranked))
 
 
 def intra_list_diversity(ranked: Lists, vectors: FloatArray, k: int = 20) -> Values:
-    """Return the mean of 1 - cosine over the pairs of each list, from 0 to 2, shape (m,); NaN below two items.
+    """Return the mean of 1 - cosine over the pairs of items in each list, from 0 to 2, shape (m,).
 
-    Smyth and McClave (2001).
+    Smyth and McClave (2001). NaN for lists of fewer than two items.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def intra_list_diversity(ranked: Lists, vectors: FloatArray, k: int = 20) -> Val
     [0.0, 1.0]
     """
     unit = unit_rows(as_matrix(vectors, "vectors"))
-    flat(ranked, len(unit), k)
+    flat(ranked, len(unit), k)  # checks the positions
     rows = first_k(ranked, k)
     return np.array([_diversity(unit[np.array(row, dtype=np.int64)]) for row in rows], dtype=np.float64)
 
@@ -129,7 +129,7 @@ def intra_list_diversity(ranked: Lists, vectors: FloatArray, k: int = 20) -> Val
 def popularity_by_decile(ranked: Lists, counts: AnyArray, k: int = 20) -> Values:
     """Return the share of all exposure on each tenth of the catalogue, most clicked first, shape (10,).
 
-    A recommender without a bias to the popular has .1 everywhere. Items are cut by their number of clicks, ties by
+    A recommender without popularity bias has .1 everywhere. Items are ordered by their number of clicks, ties by
     position. All NaN without any list.
 
     Parameters
@@ -148,21 +148,21 @@ def popularity_by_decile(ranked: Lists, counts: AnyArray, k: int = 20) -> Values
     n_items = len(counts)
     decile = np.empty(n_items, dtype=np.int64)
     decile[np.argsort(-np.asarray(counts, dtype=np.float64), kind="stable")] = np.arange(n_items) * 10 // n_items
-    shown = np.bincount(decile[flat(ranked, n_items, k)[1]], minlength=10).astype(np.float64)
-    return shown / shown.sum() if shown.sum() else np.full(10, np.nan)
+    exposure = np.bincount(decile[flat(ranked, n_items, k)[1]], minlength=10).astype(np.float64)
+    return exposure / exposure.sum() if exposure.sum() else np.full(10, np.nan)
 
 
 def serendipity(ranked: Lists, relevant: Relevant, expected: Lists, k: int = 20) -> Values:
-    """Return hits that were not to be expected / ``k``, from 0 to 1, shape (m,); NaN where nothing is relevant.
+    """Return unexpected hits / ``k``, from 0 to 1, shape (m,); NaN where nothing is relevant.
 
-    Ge, Delgado-Battenfeld and Jannach (2010): expected is what a primitive recommender shows.
+    Ge, Delgado-Battenfeld and Jannach (2010): expected is what a primitive recommender would recommend.
 
     Parameters
     ----------
     ranked : one row of items per user
     relevant : one collection of items per user
     expected : one row of items per user
-        For example the most popular items; its first ``k`` are left out of the hits.
+        For example the most popular items; the first ``k`` of each row count as no hits.
     k : int
         At least 1.
 
@@ -180,16 +180,20 @@ def serendipity(ranked: Lists, relevant: Relevant, expected: Lists, k: int = 20)
         raise InvalidInputError(
             f"`expected` must have one row per row of `ranked`, {len(ranked)}; got {len(expected)}."
         )
-    found, total = hits(ranked, relevant, k)
-    usual, _ = hits(ranked, first_k(expected, k), k)
-    return np.where(total > 0, (found & ~usual).sum(axis=1) / k, np.nan)
+    mask, n_relevant = hits(ranked, relevant, k)
+    is_expected, _ = hits(ranked, first_k(expected, k), k)
+    return np.where(n_relevant > 0, (mask & ~is_expected).sum(axis=1) / k, np.nan)
 
 
 def _diversity(unit: FloatArray) -> float:
+    """Return the mean of 1 - cosine over all pairs of unit rows (n, dim), in n * dim operations.
+
+    The squared norm of the sum of all rows is the sum of their cosines over all pairs, of each row with itself too.
+    """
     n = len(unit)
     if n < 2:
         return float("nan")
     rows = unit.astype(np.float64)
-    together = rows.sum(axis=0)
-    likeness = (together @ together - (rows * rows).sum()) / (n * (n - 1))
-    return float(np.clip(1.0 - likeness, 0.0, 2.0))
+    total = rows.sum(axis=0)
+    mean_cosine = (total @ total - (rows * rows).sum()) / (n * (n - 1))
+    return float(np.clip(1.0 - mean_cosine, 0.0, 2.0))  # rounding may lead a little outside

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from coldstart._arrays import Csr, IntArray, parted
+from coldstart._arrays import Csr, IntArray, split_entries
 from coldstart.base import Features, Fuser, Ranker, Users, VectorRanker
 from coldstart.errors import ColdstartWarning
 from coldstart.fusers.concat import ConcatFuser
@@ -146,7 +146,7 @@ def _hide(clicks: Csr) -> tuple[Csr, Csr, IntArray]:
     clicked = np.unique(clicks.indices)
     cold = np.sort(rng.permutation(clicked)[: round(COLD_SHARE * len(clicked))])
     hidden = np.isin(clicks.indices, cold) | (rng.random(clicks.nnz) < HELD_SHARE)
-    return *parted(clicks, ~hidden), cold
+    return *split_entries(clicks, ~hidden), cold
 
 
 def _compare(group: str, baseline: str, ours: Values, other: Values) -> Finding:

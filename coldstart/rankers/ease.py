@@ -52,7 +52,9 @@ class EASERanker(ClickRanker, saved=True):
         self.clicks_ = ridge.clicks if ridge.dual else None
 
     def _from_history(self, history: Csr) -> FloatArray:
-        ridge = Ridge(history if self.clicks_ is None else self.clicks_, self.l2, self.inverse_, self.clicks_ is not None)
+        ridge = Ridge(
+            history if self.clicks_ is None else self.clicks_, self.l2, self.inverse_, self.clicks_ is not None
+        )
         return np.asarray(history.toarray() - ridge.applied(history) / self.diagonal_, dtype=np.float32)
 
     def _move(self, clicks: Csr, origin: IntArray) -> None:

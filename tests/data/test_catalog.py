@@ -63,7 +63,7 @@ def test_a_file_makes_a_catalogue(tmp_path, name, text):
 
 @settings(deadline=None, max_examples=100)
 @given(unique_ids)
-def test_ids_of_any_hashable_type_come_back_as_given(ids):
+def test_ids_of_any_hashable_type_are_kept(ids):
     table = {"id": list(ids), "title": ["x"] * len(ids)}
     before = copy.deepcopy(table)
     catalog = Catalog.from_frame(table, id="id", fields=["title"])
@@ -93,12 +93,12 @@ def test_missing_text_is_none_and_never_the_word_nan(nothing):
     assert catalog.missing.tolist() == [[True], [False]]
 
 
-def test_unicode_stays_as_it_is():
+def test_unicode_is_kept():
     catalog = Catalog.from_frame({"ключ": ["日本"], "été": ["🚀\u200dé"]}, id="ключ", fields=["été"])
     assert (catalog.ids, catalog.columns["été"], catalog.id_name) == (("日本",), ("🚀\u200dé",), "ключ")
 
 
-def test_one_item_is_a_catalogue():
+def test_a_catalogue_of_one_item():
     catalog = Catalog.from_frame([{"id": 1, "title": "Alien"}], id="id", fields=["title"])
     assert len(catalog) == 1
     assert repr(catalog) == "Catalog(1 items, fields: title)"
@@ -113,7 +113,7 @@ def test_the_id_column_may_be_a_field_too():
     assert catalog.ids == catalog.columns["name"] == ("red shoes", "hat")
 
 
-def test_fields_come_in_the_order_asked_for():
+def test_fields_keep_the_order_of_the_argument():
     catalog = Catalog.from_frame(FILMS, id="id", fields=["plot", "title"])
     assert catalog.fields == ("plot", "title")
     assert catalog.missing[1].tolist() == [True, False]
@@ -133,7 +133,7 @@ def test_columns_cannot_be_changed():
         catalog.columns["year"][0] = 9
 
 
-def test_changing_the_callers_frame_later_changes_nothing():
+def test_changing_the_frame_later_does_not_change_the_catalogue():
     frame, array = pd.DataFrame(FILMS), np.array(["x", "y"])
     one = Catalog.from_frame(frame, id="id", fields=["title"])
     other = Catalog.from_frame({"id": array, "title": array}, id="id", fields=["title"])
@@ -143,7 +143,7 @@ def test_changing_the_callers_frame_later_changes_nothing():
     assert (other.ids, other.columns["title"]) == (("x", "y"), ("x", "y"))
 
 
-def test_the_callers_columns_of_the_constructor_are_copied():
+def test_the_constructor_copies_its_columns():
     columns = {"title": ["x"]}
     catalog = Catalog(["a"], ["title"], columns)
     columns["title"][0] = "changed"
@@ -217,7 +217,7 @@ def test_lists_in_a_text_column_of_a_frame_are_refused(make):
 @pytest.mark.parametrize(
     "value", [np.array(["drama", "war"]), ("drama", "war"), {"drama"}, np.int64(3), np.bool_(True)], ids=repr
 )
-def test_other_numbers_and_lists_posing_as_text_are_refused(value):
+def test_numbers_and_lists_in_a_field_are_refused(value):
     with pytest.raises(InvalidInputError, match="Field 'plot' must hold text; got .* in row 1"):
         films(plot=["x", value, None])
 
@@ -236,18 +236,18 @@ def test_no_ids_have_no_positions():
     assert (positions.dtype, positions.shape) == (np.int64, (0,))
 
 
-def test_membership_is_asked_by_id():
+def test_membership_is_by_id():
     assert "a" in films()
     assert "A" not in films()
 
 
-def test_take_returns_rows_in_the_order_asked():
+def test_take_returns_rows_in_the_order_given():
     part = films().take(np.array([2, 0]))
     assert (part.ids, part.columns["title"], part.columns["year"]) == (("c", "a"), ("Cube", "Alien"), (3, 1))
     assert part.fields == ("title", "plot")
 
 
-def test_joined_puts_new_rows_below_and_fills_absent_columns():
+def test_joined_appends_rows_and_fills_absent_columns_with_none():
     new = Catalog.from_frame(
         {"id": ["d"], "title": ["Dune"], "plot": ["sand"], "tag": ["x"]}, id="id", fields=["title"]
     )
@@ -258,7 +258,7 @@ def test_joined_puts_new_rows_below_and_fills_absent_columns():
     assert both.columns["title"][3] == "Dune"
 
 
-def test_joining_an_item_that_is_there_is_refused():
+def test_joining_an_id_of_the_catalogue_is_refused():
     with pytest.raises(InvalidInputError, match=r"`id` of new items must be new; got 'b', .* Use update_items"):
         films().joined(films().take([1]))
 
@@ -276,7 +276,7 @@ def test_updated_takes_a_catalogue():
     assert films().updated(films(year=[7, 8, 9]).take([1])).columns["year"] == (1, 8, 3)
 
 
-def test_updating_a_text_to_nothing_makes_it_missing():
+def test_updating_a_text_with_a_missing_cell_makes_it_missing():
     assert films().updated({"id": ["a"], "plot": [""]}).missing.tolist() == [[False, True], [False, True], [False] * 2]
 
 
@@ -291,13 +291,13 @@ def test_updating_an_unknown_or_repeated_item_is_refused():
         films().updated({"id": ["a"], "mood": ["dark"]})
 
 
-def test_new_rows_are_read_like_the_old_ones():
+def test_like_reads_rows_by_the_same_columns():
     assert films().like({"title": ["Dune"], "plot": [None], "id": ["d"]}).missing.tolist() == [[False, True]]
     same = films()
     assert films().like(same) is same
 
 
-def test_new_rows_without_a_field_are_refused():
+def test_like_refuses_rows_without_a_field():
     with pytest.raises(InvalidInputError, match="Catalog has no column 'plot'"):
         films().like({"id": ["d"], "title": ["Dune"]})
     other = Catalog.from_frame(FILMS, id="id", fields=["title"])
@@ -316,7 +316,7 @@ def test_the_mask_of_missing_cells_cannot_be_changed():
         catalog.missing[0, 0] = True
 
 
-def test_changing_a_list_in_a_cell_later_changes_nothing():
+def test_changing_a_list_in_a_cell_later_does_not_change_the_catalogue():
     tags = [["war"], ["maze"], ["war"]]
     catalog = films(tags=tags)
     tags[0].append("changed")
@@ -324,12 +324,12 @@ def test_changing_a_list_in_a_cell_later_changes_nothing():
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))], ids=["deepcopy", "pickle"])
-def test_a_catalogue_can_be_copied_and_sent_to_a_worker(copied):
+def test_a_catalogue_can_be_copied_and_pickled(copied):
     catalog = copied(films())
     assert (catalog.ids, dict(catalog.columns)) == (films().ids, dict(films().columns))
 
 
-class TestLookingInside:
+class TestFramesAndNotebooks:
     FILMS = Catalog.from_frame(
         {"key": ["a", "b"], "year": [1979, 1982], "title": ["<Alien>", None]}, id="key", fields=["title"]
     )
@@ -354,7 +354,7 @@ class TestLookingInside:
         long = Catalog.from_frame({"id": range(99), "title": ["x" * 999] * 99}, id="id", fields=["title"])
         assert len(long._repr_html_()) < 1000
 
-    def test_a_table_in_place_of_columns_is_explained(self):
+    def test_a_table_passed_to_the_constructor_is_an_error_that_names_from_frame(self):
         with pytest.raises(
             TypeError, match=r"Catalog: missing a required argument: 'fields'.*Catalog.from_frame\(table"
         ):
@@ -376,21 +376,21 @@ class TestAdded:
     def made(self, **columns):
         return Catalog.from_frame({**self.TABLE, **columns}, id="id", fields=["title"], added="came")
 
-    def test_without_a_column_nothing_is_known(self):
+    def test_without_an_added_column_since_is_none(self):
         catalog = Catalog.from_frame(self.TABLE, id="id", fields=["title"])
         assert (catalog.added, catalog.since) == (None, None)
 
-    def test_cells_are_times_and_a_missing_one_is_the_beginning(self):
+    def test_since_is_seconds_and_minus_infinity_for_a_missing_cell(self):
         catalog = self.made()
         assert catalog.since.tolist() == [-np.inf, 86_400.0, 172_800.0]
         assert catalog.columns["came"] == (None, date(1970, 1, 2), date(1970, 1, 3))
         with pytest.raises(ValueError, match="read-only"):
             catalog.since[0] = 0
 
-    def test_the_column_is_part_of_what_is_printed(self):
+    def test_the_repr_names_the_column(self):
         assert repr(self.made()) == "Catalog(3 items, fields: title, other columns: came, added: came)"
 
-    def test_it_is_kept_by_all_that_is_made_of_the_catalogue(self):
+    def test_catalogues_made_from_a_catalogue_keep_the_column(self):
         catalog, later = self.made(), Catalog.from_frame({"id": ["d"], "title": ["w"]}, id="id", fields=["title"])
         assert catalog.take([2, 0]).since.tolist() == [172_800.0, -np.inf]
         assert catalog.joined(later).since.tolist() == [*catalog.since, -np.inf]
@@ -410,7 +410,7 @@ class TestAdded:
         with pytest.raises(InvalidInputError, match="`came` must hold dates, .*; got 'soon' in row 2. Parse texts"):
             self.made(came=[None, 3, "soon"])
 
-    def test_so_are_those_of_new_and_of_changed_items(self):
+    def test_cells_of_new_and_changed_items_that_are_no_times_are_named(self):
         catalog = self.made()
         with pytest.raises(InvalidInputError, match="`came` must hold dates, .*; got 'soon' in row 0"):
             catalog.like({"id": "d", "title": "w", "came": "soon"})
@@ -419,7 +419,7 @@ class TestAdded:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["take", "join", "edit"]), st.integers(0, 5), st.booleans()), max_size=6))
-def test_which_cells_are_missing_is_right_after_any_change(steps):
+def test_the_mask_of_missing_cells_is_right_after_any_change(steps):
     catalog = Catalog.from_frame(FILMS, id="id", fields=["title", "plot"])
     catalog.missing  # noqa: B018 from here on it is carried along
     for number, (step, at, filled) in enumerate(steps):
@@ -435,7 +435,7 @@ def test_which_cells_are_missing_is_right_after_any_change(steps):
     assert not catalog.missing.flags.writeable
 
 
-def test_rows_of_a_catalogue_with_other_fields_are_missing_where_it_has_no_column():
+def test_joined_rows_of_a_catalogue_without_a_field_have_it_missing():
     films = Catalog.from_frame(FILMS, id="id", fields=["title", "plot"])
     assert films.missing.sum() == 1
     others = Catalog.from_frame({"id": ["x"], "year": [None], "title": ["Dune"]}, id="id", fields=["title"])

@@ -17,7 +17,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-def test_cells_of_one_kind_come_back_as_they_were(kind, data):
+def test_cells_of_one_type_come_back_unchanged(kind, data):
     cells = data.draw(st.lists(st.none() | KINDS[kind], min_size=1).filter(any))
     packed = Cells.of(cells)
     assert list(map(repr, packed)) == list(map(repr, cells))  # repr tells 1 from True, 0.0 from -0.0 and knows NaN
@@ -30,11 +30,11 @@ def test_cells_of_one_kind_come_back_as_they_were(kind, data):
     [[1, "1"], [1, 1.5], [True, 1], [None, None], [], [("a", 1)], [["a"]], [2**63], [-(2**63)], [np.float64(1)]],
     ids=repr,
 )
-def test_cells_of_several_kinds_are_not_packed(cells):
+def test_cells_of_several_types_are_not_packed(cells):
     assert Cells.of(cells) is None
 
 
-def test_lone_surrogates_and_empty_texts_survive():
+def test_lone_surrogates_and_empty_texts_come_back():
     assert list(Cells.of(["\ud800", "", "日本"])) == ["\ud800", "", "日本"]
 
 
@@ -46,6 +46,6 @@ def test_cells_read_like_a_tuple():
             cells[row]
 
 
-def test_packing_twice_changes_nothing():
+def test_packed_cells_are_returned_as_they_are():
     cells = Cells.of([1, 2])
     assert Cells.of(cells) is cells

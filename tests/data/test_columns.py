@@ -30,7 +30,7 @@ def test_a_column_of_numbers_is_an_array_of_numbers(cells, dtype):
     assert column.present.tolist() == [cell is not None for cell in cells]
 
 
-def test_types_are_those_of_the_cells_that_are_there():
+def test_types_are_those_of_the_cells_that_are_not_missing():
     assert Column.of(["a", float("nan"), None]).types == {str}
     assert Column.of([1, "a", 2.5]).kind == "float and int and str"
 

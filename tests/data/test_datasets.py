@@ -3,7 +3,7 @@
 import coldstart as cs
 
 
-def test_films_are_many_whole_and_distinct():
+def test_films_have_no_missing_cell_and_distinct_descriptions():
     films = cs.datasets.films()
     assert len(films) >= 200
     assert not films.missing.any()

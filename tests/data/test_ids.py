@@ -12,7 +12,7 @@ from coldstart.data.ids import Ids
 
 @settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 10**6), steps=st.lists(st.sampled_from([0, 1, 7, 2 * SMALL]), min_size=1, max_size=8))
-def test_any_changes_give_what_a_plain_list_would(seed, steps):
+def test_any_sequence_of_changes_equals_that_of_a_list(seed, steps):
     rng, ids, plain, before = np.random.default_rng(seed), Ids.of(range(9)), list(range(9)), []
     for size in steps:
         before.append((ids, plain))
@@ -23,17 +23,17 @@ def test_any_changes_give_what_a_plain_list_would(seed, steps):
         else:
             kept = np.sort(rng.permutation(len(plain))[: max(1, len(plain) - size)])
             ids, plain = ids.taken(kept), [plain[at] for at in kept]
-    for found, expected in [*before, (ids, plain)]:
-        assert found.whole == tuple(found) == tuple(expected)
-        assert len(found) == len(expected)
+    for actual, expected in [*before, (ids, plain)]:
+        assert actual.whole == tuple(actual) == tuple(expected)
+        assert len(actual) == len(expected)
         where = {one: at for at, one in enumerate(expected)}
-        asked = rng.integers(4 * SMALL, size=50).tolist()
-        assert [found.find(one) for one in asked] == [where.get(one) for one in asked]
+        looked_up = rng.integers(4 * SMALL, size=50).tolist()
+        assert [actual.find(one) for one in looked_up] == [where.get(one) for one in looked_up]
         some = rng.integers(len(expected), size=5)
-        assert found.at(some) == tuple(expected[at] for at in some)
+        assert actual.at(some) == tuple(expected[at] for at in some)
 
 
-def test_membership_is_asked_by_id():
+def test_membership_is_by_id():
     ids = Ids.of(["a", 1, (2, 3)])
     assert all(one in ids for one in ("a", 1, (2, 3)))
     assert "1" not in ids
@@ -50,18 +50,18 @@ def test_new_ids_do_not_copy_the_table_of_the_others():
     assert more.taken(np.arange(3, len(more)))._tables is more._tables
 
 
-def test_packed_ids_are_found_too():
+def test_packed_ids_are_found():
     ids = Ids(Rows.of(Cells.of(["a", "b"])))
     assert (ids.find("b"), ids.whole, ids.at(np.array([0]))) == (1, ("a", "b"), ("a",))
 
 
-def test_no_ids_are_fine():
+def test_an_empty_sequence_of_ids():
     nobody = Ids.of(())
     assert (len(nobody), nobody.whole, nobody.find("a")) == (0, (), None)
     assert nobody.extended(["a"]).find("a") == 0
 
 
-def test_an_id_that_comes_back_is_at_its_new_place():
+def test_an_id_that_is_removed_and_added_again_is_at_its_new_position():
     many = Ids.of(range(10 * SMALL))
     fewer = many.taken(np.delete(np.arange(10 * SMALL), 5))
     again = fewer.extended([5])

@@ -43,13 +43,13 @@ def times(values):
 @pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
 def test_every_kind_of_table_makes_the_same_clicks(make):
     table = make(ROWS)
-    found = Interactions.from_frame(table, user="who", item="what", weight="stars", time="at")
-    assert (found.users, found.items) == (("u", "v"), (2, 1))
-    assert found.user_index.tolist() == [0, 1, 0]
-    assert found.item_index.tolist() == [0, 1, 1]
-    assert found.weight.tolist() == [1.0, 0.5, 2.0]
-    assert found.time.tolist() == [30.0, 10.0, 20.0]
-    assert [found.weight.dtype, found.time.dtype, found.user_index.dtype] == [np.float32, np.float64, np.int64]
+    actual = Interactions.from_frame(table, user="who", item="what", weight="stars", time="at")
+    assert (actual.users, actual.items) == (("u", "v"), (2, 1))
+    assert actual.user_index.tolist() == [0, 1, 0]
+    assert actual.item_index.tolist() == [0, 1, 1]
+    assert actual.weight.tolist() == [1.0, 0.5, 2.0]
+    assert actual.time.tolist() == [30.0, 10.0, 20.0]
+    assert [actual.weight.dtype, actual.time.dtype, actual.user_index.dtype] == [np.float32, np.float64, np.int64]
     assert str(table) == str(make(ROWS))
 
 
@@ -57,37 +57,39 @@ def test_every_kind_of_table_makes_the_same_clicks(make):
 def test_a_file_makes_clicks(tmp_path, name):
     texts = {"t.csv": "who,what,stars\nu,x,2\n", "t.jsonl": '{"who": "u", "what": "x", "stars": 2}\n'}
     (tmp_path / name).write_text(texts[name])
-    found = Interactions.from_frame(tmp_path / name, user="who", item="what", weight="stars")
-    assert (found.users, found.items, found.weight.tolist()) == (("u",), ("x",), [2.0])
+    actual = Interactions.from_frame(tmp_path / name, user="who", item="what", weight="stars")
+    assert (actual.users, actual.items, actual.weight.tolist()) == (("u",), ("x",), [2.0])
 
 
 @settings(deadline=None, max_examples=100)
 @given(st.lists(st.tuples(ids, ids)))
-def test_ids_of_any_hashable_type_come_back_row_by_row(pairs):
+def test_ids_of_any_hashable_type_are_kept_row_by_row(pairs):
     table = {"u": [user for user, _ in pairs], "i": [item for _, item in pairs]}
     before = copy.deepcopy(table)
-    found = Interactions.from_frame(table, user="u", item="i")
-    assert [found.users[at] for at in found.user_index] == before["u"]
-    assert [found.items[at] for at in found.item_index] == before["i"]
-    assert len(set(found.users)) == len(found.users)
+    actual = Interactions.from_frame(table, user="u", item="i")
+    assert [actual.users[at] for at in actual.user_index] == before["u"]
+    assert [actual.items[at] for at in actual.item_index] == before["i"]
+    assert len(set(actual.users)) == len(actual.users)
     assert table == before
 
 
 def test_the_number_1_and_the_text_1_are_two_ids():
-    found = Interactions.from_frame({"u": [1, "1"], "i": ["x", "x"]}, user="u", item="i")
-    assert found.users == (1, "1")
+    actual = Interactions.from_frame({"u": [1, "1"], "i": ["x", "x"]}, user="u", item="i")
+    assert actual.users == (1, "1")
 
 
 def test_without_a_weight_every_click_counts_1_and_time_is_unknown():
-    found = Interactions.from_frame(ROWS, user="who", item="what")
-    assert found.weight.tolist() == [1.0, 1.0, 1.0]
-    assert found.time is None
+    actual = Interactions.from_frame(ROWS, user="who", item="what")
+    assert actual.weight.tolist() == [1.0, 1.0, 1.0]
+    assert actual.time is None
 
 
-def test_no_rows_are_no_clicks():
-    found = Interactions.from_frame(pd.DataFrame({"u": [], "i": [], "t": []}), user="u", item="i", weight="t", time="t")
-    assert (len(found), found.users, found.items) == (0, (), ())
-    assert repr(found) == "Interactions(0 clicks of 0 users on 0 items)"
+def test_an_empty_table_makes_no_clicks():
+    actual = Interactions.from_frame(
+        pd.DataFrame({"u": [], "i": [], "t": []}), user="u", item="i", weight="t", time="t"
+    )
+    assert (len(actual), actual.users, actual.items) == (0, (), ())
+    assert repr(actual) == "Interactions(0 clicks of 0 users on 0 items)"
 
 
 def test_the_repr_counts():
@@ -107,7 +109,7 @@ def test_arrays_of_clicks_cannot_be_written_to(name):
         getattr(clicks(), name)[0] = 1
 
 
-def test_changing_the_callers_data_later_changes_nothing():
+def test_changing_the_data_later_does_not_change_the_clicks():
     frame, weight = pd.DataFrame(ROWS), np.array([1.0], dtype=np.float32)
     one = Interactions.from_frame(frame, user="who", item="what", weight="stars")
     other = Interactions(("u",), ("x",), np.array([0]), np.array([0]), weight)
@@ -203,8 +205,8 @@ def test_take_leaves_out_users_and_items_without_a_row():
 @pytest.mark.parametrize("rows", [np.array([True, False, True]), np.array([0, 2])], ids=["mask", "positions"])
 def test_take_keeps_ids_weights_and_times_together(rows):
     part = clicks().take(rows)
-    found = [(part.users[u], part.items[i]) for u, i in zip(part.user_index, part.item_index, strict=True)]
-    assert found == [("u", 2), ("u", 1)]
+    actual = [(part.users[u], part.items[i]) for u, i in zip(part.user_index, part.item_index, strict=True)]
+    assert actual == [("u", 2), ("u", 1)]
     assert (part.weight.tolist(), part.time.tolist()) == ([1.0, 2.0], [30.0, 20.0])
 
 
@@ -229,7 +231,7 @@ def test_clicks_on_unknown_items_are_dropped_with_a_counted_warning():
     assert (kept.users, kept.items, len(kept)) == (("u",), (2,), 1)
 
 
-def test_dropping_nothing_warns_of_nothing():
+def test_without_unknown_items_drop_does_not_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(clicks().within([1, 2], on_unknown="drop")) == 3
@@ -240,7 +242,7 @@ def test_all_clicks_can_be_dropped():
         assert len(clicks().within(["x"], on_unknown="drop")) == 0
 
 
-def test_another_word_for_on_unknown_is_refused():
+def test_another_value_of_on_unknown_is_refused():
     with pytest.raises(InvalidInputError, match='`on_unknown` must be "error" or "drop"; got \'ignore\''):
         clicks().within([1, 2], on_unknown="ignore")
 
@@ -285,14 +287,14 @@ class TestDecayed:
     def test_a_weight_halves_with_every_half_life_before_the_last_click(self):
         assert self.clicks(time="when").decayed(10).weight.tolist() == [0.5, 1.0, 1.0]
 
-    def test_now_moves_all_weights_alike_and_leaves_later_clicks(self):
+    def test_now_scales_all_weights_alike_and_later_clicks_keep_theirs(self):
         decayed = self.clicks(time="when").decayed(10, now=10 * 86_400.0)
         assert decayed.weight.tolist() == [1.0, 2.0, 1.0]
 
     def test_the_oldest_click_keeps_a_weight_above_zero(self):
         assert (self.clicks(time="when").decayed(1e-6).weight > 0).all()
 
-    def test_the_clicks_given_stay_as_they_are(self):
+    def test_decayed_does_not_change_the_clicks(self):
         clicks = self.clicks(time="when")
         clicks.decayed(1)
         assert clicks.weight.tolist() == [2.0, 2.0, 1.0]
@@ -307,7 +309,7 @@ class TestDecayed:
             self.clicks().decayed(1)
 
 
-class TestLookingInside:
+class TestFramesAndMatrices:
     ROWS = pd.DataFrame({"who": ["u", "v", "v"], "what": ["a", "b", "b"], "much": [1.0, 2.0, 0.5], "when": [1, 2, 3]})
 
     def test_the_frame_has_a_row_per_click(self):
@@ -325,7 +327,7 @@ class TestLookingInside:
             "weight",
         ]
 
-    def test_a_matrix_adds_repeated_clicks_up_and_comes_back(self):
+    def test_to_csr_adds_up_repeated_clicks_and_from_csr_reads_it_back(self):
         clicks = Interactions.from_frame(self.ROWS, user="who", item="what", weight="much")
         matrix = clicks.to_csr()
         assert matrix.toarray().tolist() == [[1.0, 0.0], [0.0, 2.5]]
@@ -343,7 +345,7 @@ class TestLookingInside:
         clicks = Interactions.from_frame(self.ROWS.set_index(["who", "what"]), user="who", item="what")
         assert clicks.pairs() == [("u", "a"), ("v", "b"), ("v", "b")]
 
-    def test_a_table_in_place_of_arrays_is_explained(self):
+    def test_a_table_passed_to_the_constructor_is_an_error_that_names_from_frame(self):
         with pytest.raises(
             TypeError, match=r"Interactions: missing a required .*Interactions.from_frame\(table, user="
         ):

@@ -1,5 +1,5 @@
 import re
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from itertools import combinations
 
 import pytest
@@ -51,18 +51,28 @@ def test_a_split_needs_no_more_than_train_and_test():
     assert (made.cold_items, made.cold_users, made.protocol) == (frozenset(), frozenset(), "clean")
 
 
-def test_cold_items_of_the_catalogue_are_those_that_fit_is_told_are_new():
+def test_new_items_are_the_cold_ones_of_the_catalogue_in_its_order():
     made = split(cold_items="dcx", arrivals=catalog("xyz"))
-    assert (made.told, made.new) == (True, ("c", "d"))
-    assert split(cold_items="dc", told=False).new == ()
+    assert (made.new_items_known, made.new) == (True, ("c", "d"))
+    assert split(cold_items="dc", new_items_known=False).new == ()
     assert split().new == ()
 
 
-def test_of_a_split_by_time_fit_is_told_nothing_as_only_the_future_knows_who_will_be_clicked():
+def test_told_is_the_former_name_of_new_items_known():
+    with pytest.warns(DeprecationWarning, match="`told` of Split is now called `new_items_known`"):
+        made = split(cold_items="dc", told=False)
+    assert not made.new_items_known
+    with pytest.warns(DeprecationWarning, match="new_items_known"):
+        assert replace(split(cold_items="dc"), told=False).new == ()
+    with pytest.warns(DeprecationWarning, match="new_items_known"):
+        assert made.told is False
+
+
+def test_a_split_by_time_names_no_new_items():
     assert full(cold_items=["d"]).new == ()
 
 
-def test_a_split_tells_what_is_in_it():
+def test_the_repr_counts_clicks_items_and_users():
     assert repr(split()) == "Split(mine: clicks 2 train, 2 test; 4 items)"
     assert repr(full(cold_items="d", arrivals=catalog("xyz"))) == (
         "Split(mine: clicks 2 train, 1 validation, 2 test, 1 revealed; 4 items, 3 arrivals, 1 cold items, 1 cold users)"
@@ -74,7 +84,7 @@ def test_a_split_cannot_be_changed():
         split().cut = 3
 
 
-def test_everything_is_the_catalogue_with_the_arrivals_below():
+def test_everything_is_the_catalogue_followed_by_the_arrivals():
     first = catalog("ab")
     assert split(catalog=catalog()).everything.ids == tuple("abcd")
     assert split(catalog=first, arrivals=catalog("cd")).everything.ids == tuple("abcd")
@@ -94,7 +104,7 @@ def test_another_protocol_is_refused(protocol):
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
-def test_a_split_without_clicks_to_learn_from_or_to_ask_for_is_refused(part):
+def test_a_split_without_training_or_test_clicks_is_refused(part):
     with pytest.raises(InvalidInputError, match=f"mine leaves no {part} clicks. Give it more clicks or other shares"):
         split(**{part: clicks([])})
 
@@ -108,7 +118,7 @@ def test_a_pair_in_two_parts_is_a_leak(one, other):
         full(**twice)
 
 
-def test_pairs_in_two_parts_are_counted_once_each_and_users_or_items_alone_may_repeat():
+def test_pairs_in_two_parts_are_counted_once_each():
     assert split(test=clicks([("u", "b", 9), ("v", "a", 9)]))
     with pytest.raises(InvalidInputError, match="Leak: 2 pairs of user and item are both in `train` and in `test`"):
         split(test=clicks([*TRAIN, *TRAIN, ("u", "d", 9)]))
@@ -155,7 +165,7 @@ def test_a_click_on_an_unknown_item_is_refused(part):
         full(**{part: strange})
 
 
-def test_arrivals_can_be_asked_for_and_told_but_not_learned_from():
+def test_arrivals_may_have_test_and_revealed_clicks_but_no_training_clicks():
     later = {"catalog": catalog("ab"), "arrivals": catalog("cd")}
     assert full(**later, cold_items="cd").arrivals.ids == ("c", "d")
     with pytest.raises(InvalidInputError, match="Clicks of `train` must be on items of the catalogue; got 'c'"):
@@ -186,13 +196,13 @@ def test_training_clicks_without_times_are_a_leak_when_there_is_a_cut():
 
 @pytest.mark.parametrize("part", ["validation", "test"])
 @pytest.mark.parametrize("times", [True, False], ids=["early", "no times"])
-def test_a_click_to_ask_for_before_the_cut_is_refused(part, times):
+def test_a_held_out_click_before_the_cut_is_refused(part, times):
     early = clicks([("u", "c", 6), ("v", "d", 4.9)], times)
     with pytest.raises(InvalidInputError, match=f"Every click of `{part}` must have a time at the cut, 5, or after it"):
         full(**{"validation": None, part: early})
 
 
-def test_clicks_to_ask_for_may_be_at_the_cut_itself():
+def test_held_out_clicks_may_be_at_the_cut_itself():
     assert full(test=clicks([("u", "d", 5)]), train=clicks([("u", "a", 4.999)])).cut == 5
 
 
@@ -213,11 +223,11 @@ def test_a_catalogue_row_from_the_cut_or_after_it_is_a_leak(time):
     assert full(since={"a": 1, "d": time}, **later).arrivals.ids == ("d",)
 
 
-def test_an_item_whose_origin_is_not_known_counts_as_old():
+def test_an_item_without_a_time_counts_as_old():
     assert full(since={"a": 1, "b": 4.9}).everything.ids == tuple("abcd")
 
 
-def test_a_cut_needs_the_origins_of_the_items():
+def test_a_cut_needs_the_times_of_the_items():
     with pytest.raises(InvalidInputError, match="`since`"):
         full(since=None)
 
@@ -227,7 +237,7 @@ def test_without_a_cut_times_do_not_matter():
 
 
 @pytest.mark.parametrize("ids", [(1, "1", 2.5, ("t", 0)), ("été", "日本", "🙂", "а")], ids=["mixed types", "unicode"])
-def test_ids_of_any_type_can_leak_and_be_named(ids):
+def test_leaks_of_ids_of_any_type_are_named(ids):
     train, test = clicks([(ids[0], ids[1], 1)]), clicks([(ids[2], ids[3], 9)])
     table = Catalog.from_frame({"id": list(ids), "title": ["x"] * 4}, id="id", fields=["title"])
     assert Split("mine", table, train, test, cold_items=ids[3:], cold_users=ids[2:3]).test.pairs() == [ids[2:]]

@@ -143,7 +143,7 @@ def test_times_come_out_as_dates_never_as_integers(table):
     assert cell == datetime(2024, 1, 2)
 
 
-def test_time_zones_and_plain_dates_survive():
+def test_time_zones_and_plain_dates_are_kept():
     aware = datetime(2024, 1, 2, tzinfo=timezone.utc)
     assert read_columns(pl.DataFrame({"t": [aware]}), "Interactions") == {"t": [aware]}
     assert read_columns(pa.table({"t": [date(2024, 1, 2)]}), "Interactions") == {"t": [date(2024, 1, 2)]}
@@ -208,12 +208,12 @@ def test_column_names_become_text(make):
 
 
 @every_kind
-def test_no_rows_give_empty_columns(make):
+def test_a_table_without_rows_gives_empty_columns(make):
     assert not any(read_columns(make({"id": [], "title": []}), "Catalog").values())
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow", "dict of lists", "dict of arrays", "list of dicts"])
-def test_the_callers_table_is_left_as_it_was(kind):
+def test_the_table_is_not_changed(kind):
     table, same = MAKE[kind](COLUMNS), MAKE[kind](COLUMNS)
     for column in read_columns(table, "Catalog").values():
         column.append("more")
@@ -221,7 +221,7 @@ def test_the_callers_table_is_left_as_it_was(kind):
     assert read_columns(table, "Catalog") == COLUMNS
 
 
-def test_changing_the_callers_table_later_changes_nothing():
+def test_changing_the_table_later_does_not_change_the_columns():
     frame, array, listed = pd.DataFrame({"n": [1, 2]}), np.array([1, 2]), [1, 2]
     columns = [read_columns(t, "Catalog") for t in (frame, {"n": array}, {"n": listed})]
     frame.loc[0, "n"] = array[0] = listed[0] = 9
@@ -230,7 +230,7 @@ def test_changing_the_callers_table_later_changes_nothing():
 
 @settings(deadline=None, max_examples=100)
 @given(st.lists(ids, min_size=1))
-def test_any_hashable_value_survives_as_a_cell(values):
+def test_any_hashable_value_is_kept_as_a_cell(values):
     table = {"id": list(values)}
     before = copy.deepcopy(table)
     assert read_columns(table, "Catalog") == before
@@ -239,7 +239,7 @@ def test_any_hashable_value_survives_as_a_cell(values):
 
 
 @pytest.mark.parametrize("table", [5, None, 2.5, object()], ids=repr)
-def test_something_that_is_no_table_is_refused(table):
+def test_a_value_of_another_type_is_refused(table):
     with pytest.raises(InvalidInputError, match=f"Catalog takes a pandas, .* or a path; got {type(table).__name__}"):
         read_columns(table, "Catalog")
 
@@ -342,12 +342,12 @@ def test_a_list_of_ids_may_be_any_collection_and_becomes_plain(given_ids):
     assert [type(item_id) for item_id in ids] == [int, int]
 
 
-def test_none_is_no_ids():
+def test_none_means_no_ids():
     assert id_tuple(None, "history") == id_tuple([], "history") == ()
 
 
 @pytest.mark.parametrize("value", ["m12", b"m12", 12, 2.5], ids=repr)
-def test_one_id_instead_of_a_list_says_how_to_write_it(value):
+def test_one_id_instead_of_a_list_is_an_error_that_shows_the_list(value):
     with pytest.raises(
         InvalidInputError, match=rf"`history` must be a list of ids; got {value!r}\. Pass \[{value!r}\]"
     ):
@@ -359,7 +359,7 @@ def test_a_missing_id_in_a_list_is_named():
         id_tuple(["a", None], "history")
 
 
-def test_a_long_list_of_ids_is_cut_and_counted():
+def test_some_names_the_first_ids_and_counts_the_rest():
     assert some(["a", 1]) == "'a', 1"
     assert some(range(5)) == "0, 1, 2, 3, 4"
     assert some(range(2005)) == "0, 1, 2, 3, 4 and 2,000 more"

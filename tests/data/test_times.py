@@ -27,11 +27,11 @@ def test_every_kind_of_time_is_seconds_since_1970(value):
 
 
 @pytest.mark.parametrize("nothing", [None, float("nan"), " ", np.datetime64("NaT")])
-def test_where_nothing_is_said_the_time_is_before_all_others(nothing):
+def test_a_missing_cell_is_before_all_times(nothing):
     assert since_when([nothing, 5], "added").tolist() == [-np.inf, 5.0]
 
 
 @pytest.mark.parametrize("value", ["soon", "2024-01-31", float("inf"), [1], object()])
-def test_what_is_no_time_is_named_with_its_row(value):
+def test_a_cell_that_is_no_time_is_named_with_its_row(value):
     with pytest.raises(InvalidInputError, match="`added` must hold dates, .*; got .* in row 1. Parse texts first"):
         since_when([3, value], "added")

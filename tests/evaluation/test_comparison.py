@@ -35,14 +35,14 @@ def row_of(comparison, metric="ndcg", group="overall"):
     return next(row for row in comparison.rows if (row.metric, row.group) == (metric, group))
 
 
-def test_a_report_is_no_better_than_itself():
+def test_a_report_does_not_differ_from_itself():
     same = report(LEVEL, LEVEL)
     for row in same.compare(same).rows:
         assert (row.difference, row.low, row.high, row.p) == (0.0, 0.0, 0.0, 1.0)
         assert row.value == row.other
 
 
-def test_what_is_better_for_every_user_is_surely_better():
+def test_a_difference_for_every_user_is_significant():
     row = row_of(report(LEVEL + 0.2).compare(report(LEVEL)))
     assert row.difference == pytest.approx(0.2)
     assert row.low == pytest.approx(0.2)
@@ -56,13 +56,13 @@ def test_the_users_are_paired():
     assert better.row("ndcg").low < report(LEVEL).row("ndcg").high
 
 
-def test_a_difference_within_the_noise_is_not_sure():
+def test_a_difference_within_the_noise_is_not_significant():
     row = row_of(report(LEVEL + NOISE - NOISE.mean() + 0.001).compare(report(LEVEL)))
     assert row.low < 0 < row.high
     assert row.p > 0.5
 
 
-def test_the_other_way_round_the_sign_changes():
+def test_exchanging_the_reports_changes_the_sign():
     one, other = report(LEVEL + NOISE), report(LEVEL)
     there, back = row_of(one.compare(other)), row_of(other.compare(one))
     assert there.difference == pytest.approx(-back.difference)
@@ -73,8 +73,8 @@ def test_the_other_way_round_the_sign_changes():
 def test_numbers_are_those_of_the_paired_bootstrap_over_all_users():
     one, other = LEVEL + NOISE, LEVEL
     row = row_of(report(one).compare(report(other), metrics=["ndcg"]))
-    found = paired_bootstrap(one, other, draws=2_000)
-    expected = (one.mean(), other.mean(), found.mean, found.low, found.high, found.p)
+    actual = paired_bootstrap(one, other, draws=2_000)
+    expected = (one.mean(), other.mean(), actual.mean, actual.low, actual.high, actual.p)
     assert row[3:] == pytest.approx(expected)
 
 
@@ -93,15 +93,15 @@ def test_p_values_are_corrected_over_all_rows():
 
 
 def test_there_is_a_row_per_group_and_metric_at_the_largest_k():
-    found = report(LEVEL, LEVEL).compare(report(LEVEL, LEVEL, LEVEL))
+    actual = report(LEVEL, LEVEL).compare(report(LEVEL, LEVEL, LEVEL))
     expected = [(group, metric, 10) for group in ("overall", "cold") for metric in ("ndcg", "recall", "mrr")]
-    assert [row[:3] for row in found.rows] == expected
+    assert [row[:3] for row in actual.rows] == expected
 
 
 def test_metrics_and_k_can_be_chosen():
-    found = report(LEVEL + 0.2).compare(report(LEVEL), ["ndcg"], 5)
-    assert [row[:3] for row in found.rows] == [("overall", "ndcg", 5)]
-    assert found.rows[0].difference == pytest.approx(0.1)
+    actual = report(LEVEL + 0.2).compare(report(LEVEL), ["ndcg"], 5)
+    assert [row[:3] for row in actual.rows] == [("overall", "ndcg", 5)]
+    assert actual.rows[0].difference == pytest.approx(0.1)
 
 
 def test_users_without_a_value_in_one_of_the_reports_do_not_count_in_the_difference():
@@ -112,7 +112,7 @@ def test_users_without_a_value_in_one_of_the_reports_do_not_count_in_the_differe
     assert row.value == pytest.approx(np.nanmean(holes))
 
 
-def test_several_splits_are_pooled_and_a_users_values_are_drawn_together():
+def test_several_splits_are_pooled_and_the_values_of_a_user_are_resampled_together():
     def both(shift):
         parts = (part(LEVEL + shift), part(LEVEL[:20] + 2 * shift, split="other"))
         return Report("r", parts)
@@ -155,7 +155,7 @@ def test_a_metric_or_length_that_either_lacks_is_named():
         one.compare(shorter, ["ndcg"])
 
 
-def test_what_has_no_value_per_user_cannot_be_compared():
+def test_a_metric_without_values_per_user_cannot_be_compared():
     one = report(LEVEL)
     with pytest.raises(InvalidInputError, match="coverage"):
         one.compare(one, ["coverage"])
@@ -173,17 +173,17 @@ def test_a_metric_that_no_user_has_a_value_of_is_nan():
 
 
 def test_a_frame_has_a_column_per_number(monkeypatch):
-    found = report(LEVEL).compare(report(LEVEL))
-    frame = found.to_frame()
+    actual = report(LEVEL).compare(report(LEVEL))
+    frame = actual.to_frame()
     assert list(frame.columns) == list(Difference._fields)
     assert frame.p.tolist() == [1.0] * 3
     monkeypatch.setattr("coldstart._extras.find_spec", lambda _: None)
-    assert found.to_frame()["difference"] == [0.0] * 3
+    assert actual.to_frame()["difference"] == [0.0] * 3
 
 
 def test_the_table_shows_both_values_the_interval_and_the_p_value():
-    found = report(LEVEL + 0.2, name="a <b>").compare(report(LEVEL, name="c & d"), ["ndcg"])
-    title, head, line = repr(found).splitlines()
+    actual = report(LEVEL + 0.2, name="a <b>").compare(report(LEVEL, name="c & d"), ["ndcg"])
+    title, head, line = repr(actual).splitlines()
     assert title == "a <b> minus c & d"
     assert head.split() == ["group", "metric", "this", "other", "difference", "p", "(Holm)"]
     shown = [f"{LEVEL.mean() + 0.2:.4f}", f"{LEVEL.mean():.4f}", "+0.2000", "[+0.2000,", "+0.2000]", "0.0010"]

@@ -75,14 +75,14 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize(("protocol", "part"), EXPECTED)
-def test_each_protocol_says_who_is_asked_what_competes_and_what_is_hidden(protocol, part):
-    found = groups_of(make(protocol), part=part)
-    assert {group.name: as_text(group) for group in found} == EXPECTED[protocol, part]
-    assert [group.name for group in found] == list(EXPECTED[protocol, part])
+def test_users_candidates_and_hidden_items_of_each_protocol(protocol, part):
+    actual = groups_of(make(protocol), part=part)
+    assert {group.name: as_text(group) for group in actual} == EXPECTED[protocol, part]
+    assert [group.name for group in actual] == list(EXPECTED[protocol, part])
 
 
 @pytest.mark.parametrize("part", ["test", "validation"])
-def test_the_clean_overall_can_be_asked_for_by_name_under_any_protocol(part):
+def test_overall_clean_is_available_under_any_protocol(part):
     overall = EXPECTED["clean", part]["overall"]
     for protocol in ("clean", "coldrec"):
         assert as_text(groups_of(make(protocol), ["overall-clean"], part)[0]) == overall
@@ -91,7 +91,7 @@ def test_the_clean_overall_can_be_asked_for_by_name_under_any_protocol(part):
     assert set(hidden) == set(relevant)
 
 
-def test_the_groups_asked_for_come_in_the_order_asked():
+def test_groups_are_in_the_order_of_their_names():
     assert [group.name for group in groups_of(make(), ["warm", "overall"])] == ["warm", "overall"]
 
 
@@ -101,50 +101,50 @@ def test_candidates_are_in_the_order_of_the_catalogue(protocol):
         assert group.candidates == sorted(group.candidates, reverse=True)
 
 
-def test_without_cold_items_there_is_one_group_of_what_was_clicked_in_training():
-    found = groups_of(make(cold_items=""))
-    assert [as_text(group) for group in found] == [("abcd", {"u1": "d", "u2": "a", "u4": "b", "u6": "b"}, {})]
-    assert found[0].name == "overall"
+def test_without_cold_items_there_is_one_group_of_the_items_with_training_clicks():
+    actual = groups_of(make(cold_items=""))
+    assert [as_text(group) for group in actual] == [("abcd", {"u1": "d", "u2": "a", "u4": "b", "u6": "b"}, {})]
+    assert actual[0].name == "overall"
 
 
 @pytest.mark.parametrize(("cold_items", "competes"), [("pqr", False), ("epqr", True)])
-def test_an_item_that_nobody_clicked_in_training_competes_when_the_split_calls_it_cold(cold_items, competes):
+def test_an_item_without_training_clicks_is_a_candidate_if_it_is_a_cold_item(cold_items, competes):
     overall = groups_of(make(cold_items=cold_items), ["overall"])[0]
     assert ("e" in overall.candidates) == competes
     assert overall.relevant.get("u5") == (frozenset("e") if competes else None)
 
 
-def test_clicks_on_nothing_but_what_does_not_compete_leave_nobody_to_ask():
-    with pytest.raises(InvalidInputError, match="nobody to ask in .*: no test click is relevant there"):
+def test_test_clicks_on_no_candidate_leave_no_evaluation_users():
+    with pytest.raises(InvalidInputError, match="no evaluation users in .*: no test click is relevant there"):
         groups_of(make(test={"u5": "e", "u6": "e"}))
 
 
-def test_without_a_validation_part_no_cold_item_is_hidden():
+def test_without_a_validation_part_all_cold_items_are_candidates():
     assert groups_of(make(validation=None), ["cold"])[0].candidates == list("pqr")
     assert as_text(groups_of(make("aldi", validation=None), ["cold"])[0])[2] == {"u1": "d", "u3": "", "u4": "b"}
 
 
-def test_a_group_with_nobody_to_ask_is_left_out():
-    found = groups_of(make(test={"u1": "d", "u6": "b"}))
-    assert [group.name for group in found] == ["overall", "warm"]
+def test_a_group_without_evaluation_users_is_left_out():
+    actual = groups_of(make(test={"u1": "d", "u6": "b"}))
+    assert [group.name for group in actual] == ["overall", "warm"]
 
 
 def test_a_warm_up_item_with_training_clicks_is_cold_and_not_warm():
     catalog = Catalog.from_frame({"id": list("ab"), "title": list("ab")}, id="id", fields=["title"])
     train, test = clicks({"u1": "ab", "u2": "a"}), clicks({"u2": "b", "u3": "a"})
     warming = Split("warm-up", catalog, train, test, cold_items=frozenset("b"), cold_clicks=1)
-    found = {group.name: as_text(group) for group in groups_of(warming)}
-    assert found["cold"] == ("b", {"u2": "b"}, {})
-    assert found["warm"] == ("a", {"u3": "a"}, {})
+    actual = {group.name: as_text(group) for group in groups_of(warming)}
+    assert actual["cold"] == ("b", {"u2": "b"}, {})
+    assert actual["warm"] == ("a", {"u3": "a"}, {})
 
 
-def test_arrivals_compete():
+def test_arrivals_are_candidates():
     catalog, arrivals = (Catalog.from_frame({"id": [i], "title": [i]}, id="id", fields=["title"]) for i in "ab")
     later = Split("later", catalog, clicks({"u1": "a"}), clicks({"u1": "b"}), cold_items="b", arrivals=arrivals)
     assert [as_text(group)[0] for group in groups_of(later)] == ["ab", "b"]
 
 
-def test_the_aldi_protocol_asks_the_first_users_by_number(monkeypatch):
+def test_the_aldi_protocol_takes_the_first_users_by_number(monkeypatch):
     monkeypatch.setattr(groups, "ALDI_USERS", 2)
     ids = [10, 9, 2, 30]
     catalog = Catalog.from_frame({"id": list("ab"), "title": list("ab")}, id="id", fields=["title"])
@@ -153,7 +153,7 @@ def test_the_aldi_protocol_asks_the_first_users_by_number(monkeypatch):
     assert list(groups_of(aldi, ["cold"])[0].relevant) == [2, 9]
 
 
-def test_published_evaluations_look_at_2000_users():
+def test_the_aldi_protocol_takes_2000_users():
     assert groups.ALDI_USERS == 2_000
 
 
@@ -163,24 +163,24 @@ def test_an_unknown_group_is_named_beside_those_there_are():
         groups_of(make(), ["hot", "cold", "tepid"])
 
 
-def test_a_split_without_validation_cannot_be_asked_for_it():
+def test_a_split_without_a_validation_part_is_refused_for_validation():
     with pytest.raises(InvalidInputError, match="mine has no validation part. Make the split with one"):
         groups_of(make(validation=None), part="validation")
 
 
 @pytest.mark.parametrize("names", [["cold"], []])
-def test_nobody_to_ask_is_an_error(names):
-    expected = rf"mine has nobody to ask in \[{str(names)[1:-1]}\]: no test click is relevant there"
+def test_no_evaluation_users_are_an_error(names):
+    expected = rf"mine has no evaluation users in \[{str(names)[1:-1]}\]: no test click is relevant there"
     with pytest.raises(InvalidInputError, match=expected):
         groups_of(make(test={"u1": "d"}), names)
 
 
-def test_under_the_published_protocol_nobody_is_asked_overall_who_is_not_in_both_groups():
-    with pytest.raises(InvalidInputError, match="nobody to ask in \\['overall'\\]"):
+def test_overall_of_the_coldrec_protocol_has_only_users_of_both_groups():
+    with pytest.raises(InvalidInputError, match="no evaluation users in \\['overall'\\]"):
         groups_of(make("coldrec", test={"u1": "d", "u3": "q"}), ["overall"])
 
 
-def test_a_repeated_click_is_one_item_to_find():
+def test_repeated_clicks_make_one_relevant_item():
     assert truth_of(clicks({"u": "aab"})) == {"u": frozenset("ab")}
 
 
@@ -188,7 +188,7 @@ def test_a_repeated_click_is_one_item_to_find():
 @given(
     st.integers(0, 2**32 - 1), st.sampled_from(["clean", "coldrec", "aldi"]), st.sampled_from(["test", "validation"])
 )
-def test_what_is_relevant_competes_is_held_out_and_is_never_hidden(seed, protocol, part):
+def test_relevant_items_are_held_out_candidates_and_never_hidden(seed, protocol, part):
     rng = np.random.default_rng(seed)
     cold = frozenset(rng.choice(list("abcdefgh"), 3, replace=False).tolist())
     warm = next(item for item in "abcdefgh" if item not in cold)

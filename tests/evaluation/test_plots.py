@@ -60,7 +60,7 @@ def test_every_kind_is_labelled_and_names_each_report(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_picture_is_one_of_its_own(kind):
+def test_each_plot_is_a_new_figure(kind):
     first, second = report().plot(kind), report().plot(kind)
     assert first.figure is not second.figure
 
@@ -95,13 +95,13 @@ def test_users_who_all_have_the_same_value_can_be_drawn():
         assert [bar.get_height() for bar in axes.patches] == pytest.approx([0.1])
 
 
-def test_counts_are_the_share_of_relevant_items_that_was_found():
+def test_counts_are_recall_by_class_of_training_clicks():
     axes = report(part(), part(split="other", by_count=dict.fromkeys(LABELS, (4, 3)))).plot("counts")
     assert [tick.get_text() for tick in axes.get_xticklabels()] == list(LABELS)
     assert lines(axes)[0] == pytest.approx([4 / 8, 5 / 6, 3 / 4, 8 / 14, 3 / 5])
 
 
-def test_where_no_item_was_to_be_found_there_is_a_gap():
+def test_a_class_without_relevant_items_is_a_gap():
     assert np.isnan(lines(report(part()).plot("counts"))[0]).tolist() == [False, False, True, False, False]
 
 
@@ -114,7 +114,7 @@ def test_users_are_averaged_by_the_clicks_known_of_them():
     assert axes.get_ylabel() == "ndcg"
 
 
-def test_users_of_several_splits_are_taken_together():
+def test_users_of_several_splits_are_pooled():
     axes = report(part(ndcg=(1.0,), known=np.array([0])), part(ndcg=(0.0, 0.5), known=np.array([0, 3]))).plot("users")
     np.testing.assert_allclose(lines(axes)[0], [0.5, 0.5, np.nan, np.nan, np.nan])
 
@@ -126,7 +126,7 @@ def test_deciles_are_the_mean_share_of_exposure():
 
 
 @pytest.mark.parametrize("kind", ["counts", "users", "deciles"])
-def test_what_is_not_by_group_is_drawn_overall(kind):
+def test_plots_that_are_not_by_group_are_of_overall(kind):
     overall, cold = part(known=np.array([0, 0, 0])), part("cold", (0.9, 0.9, 0.9), deciles=np.full(10, 0.1))
     cold = Part(**{**vars(cold), "by_count": dict.fromkeys(LABELS, (9, 9))})
     expected = lines(report(overall).plot(kind))[0]
@@ -150,7 +150,7 @@ def test_warm_up_without_cold_items_is_that_of_the_first_group():
     assert axes.containers[0].lines[0].get_ydata().tolist() == pytest.approx([0.5, 1.0])
 
 
-def test_splits_that_reveal_as_much_are_one_point():
+def test_splits_with_equally_many_revealed_clicks_are_one_point():
     axes = report(part(ndcg=(0.0,)), part(ndcg=(1.0,), split="other")).plot("warm_up")
     assert axes.containers[0].lines[0].get_ydata().tolist() == pytest.approx([0.5])
 
@@ -169,12 +169,12 @@ def test_an_unknown_metric_is_named(kind):
 
 
 @pytest.mark.parametrize("kind", ["users", "warm_up"])
-def test_what_has_no_value_per_user_cannot_be_drawn_by_user(kind):
+def test_a_metric_without_values_per_user_cannot_be_plotted_by_user(kind):
     with pytest.raises(InvalidInputError, match="coverage"):
         report().plot(kind, metric="coverage")
 
 
-def test_a_refused_picture_leaves_no_figure_behind():
+def test_a_refused_plot_leaves_no_figure_open():
     with pytest.raises(InvalidInputError):
         report().plot(metric="auc")
     assert plt.get_fignums() == []

@@ -24,27 +24,27 @@ def clicks(items_of):
 
 
 def items_of(interactions):
-    found = {}
+    actual = {}
     for user, item in interactions.pairs() if interactions is not None else ():
-        found.setdefault(user, set()).add(item)
-    return found
+        actual.setdefault(user, set()).add(item)
+    return actual
 
 
 class Listing:
-    """Answers everyone with the same items in the same order; remembers what it was told and asked."""
+    """Recommends the same items in the same order to everyone, and records its data and requests."""
 
     def __init__(self, order):
         self.order = list(order)
-        self.told = []
-        self.asked = []
+        self.data = []
+        self.requested = []
         self.calls = []
 
     def fit(self, catalog, interactions, /):
-        self.told.append(("fit", catalog.ids, interactions.pairs()))
+        self.data.append(("fit", catalog.ids, interactions.pairs()))
         self.seen = items_of(interactions)
 
     def recommend_many(self, requests, /, *, k, candidates):
-        self.asked += requests
+        self.requested += requests
         self.calls.append((len(requests), k, list(candidates)))
         return cs.Recommendations([self.answer(request, k, candidates) for request in requests], [], {})
 
@@ -61,7 +61,7 @@ class Listing:
 
 class Growing(Listing):
     def add_items(self, items, /):
-        self.told.append(("add_items", items.ids))
+        self.data.append(("add_items", items.ids))
 
 
 def split_of(train, test, ids="abcdefgh", **facts):
@@ -74,17 +74,17 @@ SPLIT = split_of({"u": "ab", "v": "c", "x": "defgh"}, {"u": "cd", "v": "a", "w":
 class TestAgainstBruteForce:
     K = (2, 5)
 
-    def naive(self, name, row, wanted, k):
-        found = [item in wanted for item in row[:k]]
-        ranks = [rank for rank, hit in enumerate(found, 1) if hit]
-        ideal = sum(1 / log2(rank + 1) for rank in range(1, min(k, len(wanted)) + 1))
+    def naive(self, name, row, relevant, k):
+        actual = [item in relevant for item in row[:k]]
+        ranks = [rank for rank, hit in enumerate(actual, 1) if hit]
+        ideal = sum(1 / log2(rank + 1) for rank in range(1, min(k, len(relevant)) + 1))
         return {
             "ndcg": sum(1 / log2(rank + 1) for rank in ranks) / ideal,
-            "recall": len(ranks) / len(wanted),
+            "recall": len(ranks) / len(relevant),
             "precision": len(ranks) / k,
             "hit_rate": float(bool(ranks)),
             "mrr": 1 / ranks[0] if ranks else 0.0,
-            "map": sum(hits / rank for hits, rank in enumerate(ranks, 1)) / len(wanted),
+            "map": sum(hits / rank for hits, rank in enumerate(ranks, 1)) / len(relevant),
         }[name]
 
     class Shuffling(Listing):
@@ -92,7 +92,7 @@ class TestAgainstBruteForce:
             return np.random.default_rng(len(str(request))).permutation(self.order).tolist()
 
     @pytest.mark.parametrize("seed", range(4))
-    def test_every_number_is_what_a_plain_loop_over_the_users_finds(self, seed):
+    def test_every_number_is_that_of_a_plain_loop_over_the_users(self, seed):
         rng = np.random.default_rng(seed)
         ids = [f"i{at}" for at in range(14)]
         likes = {f"u{at}": rng.choice(ids, rng.integers(2, 8), replace=False).tolist() for at in range(25)}
@@ -100,7 +100,7 @@ class TestAgainstBruteForce:
         split = cs.splits.item_cold(catalog, clicks(likes), validation=0.2, test=0.25, rng=seed)
         report = quiet(self.Shuffling(ids), split, self.K)
 
-        seen, wanted = items_of(split.train), items_of(split.test)
+        seen, relevant = items_of(split.train), items_of(split.test)
         elsewhere = set(split.validation.items) - set(split.test.items)
         competing = {
             "overall": set(split.train.items) | (split.cold_items - elsewhere),
@@ -111,7 +111,7 @@ class TestAgainstBruteForce:
         double = self.Shuffling(ids)
         for group, allowed in competing.items():
             rows, truths = [], []
-            for user, items in wanted.items():
+            for user, items in relevant.items():
                 if items & allowed:
                     request = cs.Request(user=user if user in seen else None)
                     order = [item for item in double.order_for(request) if item in allowed - seen.get(user, set())]
@@ -127,37 +127,37 @@ class TestAgainstBruteForce:
             cold = [np.mean([item in split.cold_items for item in row]) for row in rows]
             assert report.value("cold_exposure", 5, group) == pytest.approx(np.mean(cold))
 
-    def test_a_recommender_is_measured_by_the_lists_it_gives(self, catalog, clicks):
+    def test_a_recommender_is_measured_by_its_lists(self, catalog, clicks):
         split = cs.splits.random(catalog, clicks, validation=0.0, test=0.25)
         rec = cs.Recommender(encoder=HashEncoder()).fit(split.catalog, split.train)
         report = quiet(rec, split, 3)
-        wanted = items_of(split.test)
-        lists = rec.recommend_many(users=list(wanted), k=3).item_ids
-        found = [len(set(row) & items) / len(items) for row, items in zip(lists, wanted.values(), strict=True)]
-        np.testing.assert_allclose(report.of("overall")[0].values["recall", 3], found)
-        assert not any(set(row) & items_of(split.train)[user] for user, row in zip(wanted, lists, strict=True))
+        relevant = items_of(split.test)
+        lists = rec.recommend_many(users=list(relevant), k=3).item_ids
+        actual = [len(set(row) & items) / len(items) for row, items in zip(lists, relevant.values(), strict=True)]
+        np.testing.assert_allclose(report.of("overall")[0].values["recall", 3], actual)
+        assert not any(set(row) & items_of(split.train)[user] for user, row in zip(relevant, lists, strict=True))
 
 
-class TestWhatIsAsked:
-    def test_it_is_fitted_on_the_training_clicks_only_and_asked_for_the_candidates(self):
+class TestRequests:
+    def test_fit_gets_the_training_clicks_only_and_requests_the_candidates(self):
         double = Listing("abcdefgh")
         quiet(double, SPLIT, 3)
-        assert double.told == [("fit", tuple("abcdefgh"), SPLIT.train.pairs())]
+        assert double.data == [("fit", tuple("abcdefgh"), SPLIT.train.pairs())]
         assert double.calls == [(3, 3, list("abcdefgh"))]
 
-    def test_a_user_of_the_training_part_is_asked_by_id_and_another_with_nothing(self):
+    def test_users_with_training_clicks_have_their_id_in_the_request_and_others_nothing(self):
         double = Listing("abcdefgh")
         quiet(double, SPLIT)
-        assert double.asked == [cs.Request(user="u"), cs.Request(user="v"), cs.Request()]
+        assert double.requested == [cs.Request(user="u"), cs.Request(user="v"), cs.Request()]
 
-    def test_a_user_known_by_revealed_clicks_only_is_asked_by_history(self):
+    def test_revealed_clicks_are_the_history_of_the_request(self):
         split = split_of({"u": "ab", "x": "cd"}, {"w": "c", "u": "d"}, cold_users={"w"}, revealed=clicks({"w": "ba"}))
         double = Listing("abcdefgh")
         report = quiet(double, split)
-        assert double.asked == [cs.Request(history=["a", "b"]), cs.Request(user="u")]
+        assert double.requested == [cs.Request(history=["a", "b"]), cs.Request(user="u")]
         assert report.parts[0].known.tolist() == [2, 2]
 
-    def test_revealed_clicks_steer_the_lists(self, catalog, clicks):
+    def test_revealed_clicks_change_the_lists(self, catalog, clicks):
         split = cs.splits.k_click(catalog, clicks, k=1, most=2, validation=0.0, test=0.25)
         assert quiet(cs.Recommender(encoder=HashEncoder()), split, 3).value("recall") == 1.0
 
@@ -166,18 +166,18 @@ class TestWhatIsAsked:
         split = split_of({"u": "a", "v": "b"}, {"u": "cg", "v": "c"}, cold_items="g", protocol="aldi", validation=held)
         double = Listing("abcdefgh")
         quiet(double, split, groups=["cold"])
-        assert double.asked == [cs.Request(user="u", exclude=["c", "d"])]
+        assert double.requested == [cs.Request(user="u", exclude=["c", "d"])]
 
-    def test_arrivals_are_added_after_fit_and_before_the_first_question(self):
+    def test_arrivals_are_added_after_fit_and_before_the_first_request(self):
         later = {"ids": "ab", "arrivals": catalog_of("cd"), "cold_items": "cd"}
         split = split_of({"u": "a", "v": "b"}, {"u": "bc"}, **later)
         double = Growing("cabd")
         report = quiet(double, split, 1)
-        assert double.told == [("fit", ("a", "b"), [("u", "a"), ("v", "b")]), ("add_items", ("c", "d"))]
+        assert double.data == [("fit", ("a", "b"), [("u", "a"), ("v", "b")]), ("add_items", ("c", "d"))]
         assert double.calls[0][2] == list("abcd")
         assert report.value("recall", 1, "cold") == 1.0
 
-    def test_one_that_cannot_add_items_is_not_asked_for_the_arrivals_and_misses_them(self):
+    def test_arrivals_are_misses_for_a_recommender_that_cannot_add_items(self):
         split = split_of({"u": "a", "x": "b"}, {"u": "bc"}, ids="ab", arrivals=catalog_of("cd"), cold_items="cd")
         double = Listing("ab")
         report = quiet(double, split, 3, ["overall", "cold"])
@@ -186,31 +186,31 @@ class TestWhatIsAsked:
         assert double.calls == [(1, 2, ["a", "b"])]
         assert report.value("coverage") == pytest.approx(1 / 4)
 
-    def test_a_recommender_knows_the_arrivals(self):
+    def test_a_recommender_can_recommend_the_arrivals(self):
         split = split_of({"u": "a", "v": "b"}, {"u": "c"}, ids="ab", arrivals=catalog_of("cd"), cold_items="cd")
         assert quiet(cs.Recommender(encoder=HashEncoder()), split, 4).value("recall") == 1.0
 
-    def test_choices_are_made_on_the_validation_part(self):
+    def test_the_validation_part_can_be_measured(self):
         split = split_of({"u": "a", "x": "bc"}, {"u": "b"}, validation=clicks({"u": "c"}))
         answers_c = Listing("cb")
         assert quiet(answers_c, split, 1, part="validation").value() == 1.0
         assert quiet(answers_c, split, 1).value() == 0.0
 
-    def test_only_the_groups_asked_for_are_measured(self):
+    def test_only_the_groups_named_are_measured(self):
         split = split_of({"u": "a", "v": "b"}, {"u": "bh"}, cold_items="h")
         double = Listing("bh")
         assert quiet(double, split, groups=["warm"]).groups == ["warm"]
         assert double.calls == [(1, 2, ["a", "b"])]
 
 
-class TestWhatIsFitted:
+class TestFit:
     def test_an_unfitted_recommender_stays_unfitted(self):
         rec = cs.Recommender(encoder=HashEncoder())
         quiet(rec, SPLIT)
         with pytest.raises(NotFittedError):
             rec.recommend(k=1)
 
-    def test_a_fitted_recommender_keeps_its_answers(self, rec):
+    def test_a_fitted_recommender_is_not_changed(self, rec):
         before = rec.recommend_many(users=["u0", "v0"], k=8)
         quiet(rec, SPLIT)
         assert rec.recommend_many(users=["u0", "v0"], k=8) == before
@@ -218,7 +218,7 @@ class TestWhatIsFitted:
     def test_any_other_object_is_fitted_itself(self):
         double = Listing("ab")
         quiet(double, [SPLIT, SPLIT])
-        assert len(double.told) == 2
+        assert len(double.data) == 2
 
     def test_a_factory_is_called_once_per_split(self):
         made = []
@@ -228,7 +228,7 @@ class TestWhatIsFitted:
             return made[-1]
 
         report = quiet(factory, [SPLIT, SPLIT])
-        assert [len(double.told) for double in made] == [1, 1]
+        assert [len(double.data) for double in made] == [1, 1]
         assert report.name == "factory"
 
     def test_a_class_is_a_factory(self):
@@ -243,7 +243,7 @@ class TestWhatIsFitted:
         quiet(lambda: rec, SPLIT)
         assert not hasattr(rec, "catalog")
 
-    def test_it_is_a_recommender_of_the_same_class_that_is_fitted(self):
+    def test_a_copy_of_the_same_class_is_fitted(self):
         class Mine(cs.Recommender):
             fits = []
 
@@ -256,12 +256,12 @@ class TestWhatIsFitted:
         assert [options for _, options in Mine.fits] == [{"check": False}] * 2
         assert len({id(one) for one, _ in Mine.fits} | {id(rec)}) == 3
 
-    def test_a_recommender_is_told_which_items_are_new_and_others_are_not(self):
-        told = []
+    def test_fit_of_a_recommender_gets_the_new_items_and_that_of_others_does_not(self):
+        exposures = []
 
         class Probe(cs.CosineRanker):
             def fit(self, features, clicks=None):
-                told.append(None if features.exposure is None else features.exposure.tolist())
+                exposures.append(None if features.exposure is None else features.exposure.tolist())
                 return super().fit(features, clicks)
 
         rec = cs.Recommender(encoder=HashEncoder(8), ranker=Probe())
@@ -269,24 +269,24 @@ class TestWhatIsFitted:
         for facts in (
             {"cold_items": "fc"},
             {"cold_items": "ec", "cold_clicks": 1},
-            {"cold_items": "fc", "told": False},
+            {"cold_items": "fc", "new_items_known": False},
         ):
             quiet(rec, split_of(**cold, **facts))
-        assert told == [[1, 1, 0, 1, 1, 0], [1, 1, 0, 1, 0, 1], None]
+        assert exposures == [[1, 1, 0, 1, 1, 0], [1, 1, 0, 1, 0, 1], None]
         quiet(Listing("abcdef"), split_of(**cold, cold_items="fc"))
 
     def test_each_text_is_encoded_once_for_all_splits(self):
         class Counting(HashEncoder):
-            asked = []
+            encoded = []
 
             def encode(self, values, /):
-                Counting.asked += values
+                Counting.encoded += values
                 return super().encode(values)
 
         quiet(cs.Recommender(encoder=Counting()), [SPLIT, SPLIT])
-        assert sorted(Counting.asked) == [f"item {at}" for at in "abcdefgh"]
+        assert sorted(Counting.encoded) == [f"item {at}" for at in "abcdefgh"]
 
-    def test_the_honesty_check_of_fit_is_left_out(self, monkeypatch):
+    def test_the_baseline_check_of_fit_is_left_out(self, monkeypatch):
         def fail(*_):
             raise AssertionError("checked")
 
@@ -308,13 +308,13 @@ class TestWhatIsFitted:
     def test_the_report_can_be_given_a_name(self):
         assert quiet(Listing("ab"), SPLIT, name="mine").name == "mine"
 
-    def test_the_time_of_fitting_and_of_answering_is_told(self):
+    def test_the_times_of_fit_and_of_recommending_are_reported(self):
         part = quiet(Listing("ab"), SPLIT).parts[0]
         assert part.fit_seconds >= 0
         assert part.answer_seconds >= 0
 
 
-class TestHowItIsMeasured:
+class TestMeasuring:
     @pytest.mark.parametrize("k", [3, (3,), [3, 3], np.int64(3), range(3, 4)])
     def test_k_is_a_number_or_several(self, k):
         report = quiet(Listing("abcdefgh"), SPLIT, k)
@@ -327,7 +327,7 @@ class TestHowItIsMeasured:
         assert double.calls[0][1] == 5
         assert report.value("hit_rate", 1) == pytest.approx(2 / 3)
 
-    def test_lists_are_cut_to_the_candidates_there_are(self):
+    def test_lists_are_at_most_as_long_as_there_are_candidates(self):
         double = Listing("abcdefgh")
         report = quiet(double, SPLIT, 100)
         assert double.calls[0][1] == 8
@@ -337,7 +337,7 @@ class TestHowItIsMeasured:
     def test_a_short_list_counts_as_filled_up_with_misses(self):
         assert quiet(Listing("c"), SPLIT, 2).of("overall")[0].values["precision", 2].tolist() == [0.5, 0.0, 0.0]
 
-    def test_what_stands_behind_the_first_k_does_not_count(self):
+    def test_items_after_the_first_k_do_not_count(self):
         double = Listing("abcdefgh")
         double.answer = lambda request, k, candidates: [*"efgh", "c" if request.user == "u" else "a"]
         assert quiet(double, SPLIT, 4).of("overall")[0].values["recall", 4].tolist() == [0.0, 0.0, 1.0]
@@ -347,9 +347,9 @@ class TestHowItIsMeasured:
         expected = quiet(Listing("hgfedcba"), SPLIT, 4).rows
         monkeypatch.setattr(protocol, "BLOCK", size)
         double = Listing("hgfedcba")
-        found = quiet(double, SPLIT, 4).rows
-        np.testing.assert_array_equal([row[3:] for row in found], [row[3:] for row in expected])
-        assert max(asked for asked, _, _ in double.calls) == min(size, 3)
+        actual = quiet(double, SPLIT, 4).rows
+        np.testing.assert_array_equal([row[3:] for row in actual], [row[3:] for row in expected])
+        assert max(n_requests for n_requests, _, _ in double.calls) == min(size, 3)
 
     def test_several_splits_are_pooled(self):
         other = split_of({"u": "a", "x": "bc"}, {"u": "b"})
@@ -380,7 +380,7 @@ class TestHowItIsMeasured:
         with pytest.raises(InvalidInputError, match="`vectors` must have 8 rows"):
             quiet(Listing("abcd"), SPLIT, 3, vectors=np.ones((rows, 2), dtype=np.float32))
 
-    def test_the_clicks_revealed_of_cold_users_and_items_are_told(self, catalog, clicks):
+    def test_the_number_of_revealed_clicks_is_reported(self, catalog, clicks):
         of_users = [cs.splits.k_click(catalog, clicks, k=k, most=2, validation=0, test=0.25) for k in (0, 2)]
         of_items = [
             cs.splits.warm_up(catalog, clicks, k=k, most=1, at_least=3, validation=0, test=0.25) for k in (0, 1)
@@ -394,7 +394,7 @@ class TestHowItIsMeasured:
         assert capsys.readouterr() == ("", "")
 
 
-class TestWhatIsRefused:
+class TestRefused:
     @pytest.mark.parametrize(("k", "got"), [(0, "0"), ((10, -1), "-1"), (2.0, "2.0"), (True, "True"), ("5", "'5'")])
     def test_a_length_below_1_or_that_is_no_whole_number(self, k, got):
         with pytest.raises(InvalidInputError, match=rf"`k` must be .*; got {got}\."):
@@ -441,7 +441,7 @@ class TestWhatIsRefused:
         with pytest.raises(InvalidInputError, match=expected):
             quiet(double, SPLIT)
 
-    def test_an_item_of_the_history_that_the_request_tells(self):
+    def test_an_item_of_the_history_of_the_request(self):
         split = split_of({"u": "ab", "x": "cd"}, {"w": "c"}, cold_users={"w"}, revealed=clicks({"w": "a"}))
         double = Listing("ab")
         double.answer = lambda request, k, candidates: ["a"]
@@ -459,14 +459,14 @@ class TestWhatIsRefused:
     def test_a_group_or_part_that_the_split_does_not_have(self):
         with pytest.raises(InvalidInputError, match="mine has no validation part"):
             quiet(Listing("ab"), SPLIT, part="validation")
-        with pytest.raises(InvalidInputError, match="nobody to ask in \\['cold'\\]"):
+        with pytest.raises(InvalidInputError, match="no evaluation users in \\['cold'\\]"):
             quiet(Listing("ab"), SPLIT, groups=["cold"])
 
-    def test_nothing_is_fitted_before_the_groups_are_known_to_be_there(self):
+    def test_the_groups_are_checked_before_anything_is_fitted(self):
         double = Listing("ab")
         with pytest.raises(InvalidInputError):
             quiet(double, SPLIT, groups=["hot"])
-        assert double.told == []
+        assert double.data == []
 
 
 def test_a_good_ranker_beats_chance_on_items_nobody_clicked():
@@ -479,7 +479,7 @@ def test_a_good_ranker_beats_chance_on_items_nobody_clicked():
 
 
 @pytest.mark.parametrize("given", [tiny_catalog(), [tiny_catalog()], 5], ids=["Catalog", "list", "int"])
-def test_a_catalogue_in_place_of_a_split_is_explained(given):
+def test_a_catalogue_in_place_of_a_split_is_refused_with_an_example(given):
     with pytest.raises(InvalidInputError, match=r"`split` must be a Split, or several; got .*cs.splits.item_cold\(cat"):
         quiet(cs.Recommender(encoder=HashEncoder()), given, tiny_clicks())
 

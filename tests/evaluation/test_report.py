@@ -63,12 +63,12 @@ class TestNumbers:
         assert row[:3] == ("overall", "ndcg", 5)
         assert 0.0 <= row.low < row.value < row.high <= 1.0
 
-    def test_more_users_are_surer(self):
+    def test_more_users_have_a_narrower_interval(self):
         few, many = (Report("r", (part(ndcg=[0.0, 1.0] * n),)).row() for n in (20, 2_000))
         assert many.value == few.value == 0.5
         assert many.high - many.low < (few.high - few.low) / 5
 
-    def test_what_all_lists_show_together_has_no_interval(self, report):
+    def test_metrics_of_all_lists_together_have_no_interval(self, report):
         row = report.row("coverage")
         assert row.value == 0.25
         assert np.isnan([row.low, row.high]).all()
@@ -129,7 +129,7 @@ class TestTables:
         report = Report("r", (part(), part(ndcg=(0.5,), users=("u0",), split="other"), part(users=("x", "y", "z"))))
         assert report.table().splitlines()[1].split()[1] == "6"
 
-    def test_many_users_are_readable(self):
+    def test_numbers_of_users_have_thousands_separators(self):
         assert " 1,234 " in Report("r", (part(ndcg=[0.5] * 1234),)).table()
 
     def test_a_table_of_what_was_not_measured_is_refused(self, report):
@@ -150,8 +150,8 @@ class TestTables:
         frame = report.to_frame()
         assert list(frame.columns) == ["group", "metric", "k", "value", "low", "high"]
         assert len(frame) == len(report.rows) == 20
-        found = frame[(frame.group == "cold") & (frame.metric == "ndcg") & (frame.k == 5)]
-        assert tuple(found.iloc[0]) == report.row("ndcg", 5, "cold")
+        actual = frame[(frame.group == "cold") & (frame.metric == "ndcg") & (frame.k == 5)]
+        assert tuple(actual.iloc[0]) == report.row("ndcg", 5, "cold")
 
     def test_without_pandas_a_frame_is_a_dict_of_columns(self, report, monkeypatch):
         monkeypatch.setattr("coldstart._extras.find_spec", lambda _: None)
@@ -162,7 +162,7 @@ class TestTables:
 
 
 class TestSaving:
-    def test_what_comes_back_is_equal_bit_for_bit(self, measured, tmp_path):
+    def test_a_loaded_report_is_equal_bit_for_bit(self, measured, tmp_path):
         measured.save(tmp_path / "report")
         again = Report.load(tmp_path / "report")
         assert again.name == measured.name
@@ -195,12 +195,12 @@ class TestSaving:
             one.save(tmp_path / "report")
         assert Report.load(tmp_path / "report").name == "ours"
 
-    def test_a_saved_model_is_no_report(self, rec, tmp_path):
+    def test_loading_a_saved_model_as_a_report_is_refused(self, rec, tmp_path):
         rec.save(tmp_path)
         with pytest.raises(SavedFolderError, match="must hold a saved report; it holds a saved model"):
             Report.load(tmp_path)
 
-    def test_a_saved_report_is_no_model(self, report, tmp_path):
+    def test_loading_a_saved_report_as_a_model_is_refused(self, report, tmp_path):
         report.save(tmp_path)
         with pytest.raises(SavedFolderError, match="must"):
             cs.load(tmp_path, encoder=HashEncoder())
@@ -241,6 +241,6 @@ class TestSaving:
         assert json.loads((tmp_path / "config.json").read_text())["name"] == "ours"
 
 
-def test_a_report_is_what_can_be_compared_and_drawn(report):
+def test_compare_and_plot_take_a_report(report):
     assert isinstance(report, Measured)
     assert report.compare(report).name == "ours"

@@ -26,7 +26,7 @@ SPLIT = Split("mine", catalog_of(), clicks(TRAIN), clicks(TEST), clicks(VALIDATI
 
 
 class Favourite(Component):
-    """Ranks one item first, and fails when told to."""
+    """Ranks one item first, and fails on demand."""
 
     def __init__(self, item=7, weight=1.0, fails=False, inner=None):
         self.item = item
@@ -47,10 +47,10 @@ class Favourite(Component):
 class CountingEncoder(HashEncoder):
     def __init__(self, dim=8):
         super().__init__(dim)
-        self.asked = []
+        self.encoded = []
 
     def encode(self, values, /):
-        self.asked += values
+        self.encoded += values
         return super().encode(values)
 
 
@@ -87,18 +87,18 @@ class TestChoice:
         values = [trial.value for trial in search({"ranker.item": list(range(8))}).trials]
         assert values == sorted(values, reverse=True)
 
-    def test_it_is_chosen_for_the_group_asked_for(self):
-        held, asked = clicks({"u": "ch", "v": "ch", "w": "cg"}), clicks({"u": "df"})
+    def test_select_names_the_group_to_choose_by(self):
+        validation, test = clicks({"u": "ch", "v": "ch", "w": "cg"}), clicks({"u": "df"})
         split = Split(
-            "cold", catalog_of(), clicks({"u": "a", "v": "b", "w": "d", "x": "c"}), asked, held, cold_items="fgh"
+            "cold", catalog_of(), clicks({"u": "a", "v": "b", "w": "d", "x": "c"}), test, validation, cold_items="fgh"
         )
         for group, item in (("cold", 7), ("warm", 2)):
             tuned = search({"ranker.item": [2, 3, 5, 7]}, favourite(item=0), split, select=group)
             assert tuned.recommender.ranker.item == item
 
-    def test_it_is_chosen_by_the_metric_and_length_asked_for(self):
+    def test_metric_and_k_are_those_to_choose_by(self):
         class Ladder(Favourite):
-            """Item 2 stands where it is told to."""
+            """Ranks item 2 just above the item of the parameter."""
 
             def score(self, users, features):
                 scores = np.arange(self.n_items_, 0, -1, dtype=np.float32)
@@ -140,12 +140,12 @@ class TestSettings:
             {"ranker.item": 7, "ranker.weight": 1.0}
         ]
 
-    def test_a_small_space_is_tried_whole(self):
+    def test_all_settings_of_a_small_space_are_tried(self):
         tuned = search({"ranker.item": [1, 2, 3], "ranker.weight": [0.5, 1.5]}, budget=7)
         tried = {tuple(params.values()) for params in params_of(tuned)}
         assert tried == {(7, 1.0)} | {(item, weight) for item in (1, 2, 3) for weight in (0.5, 1.5)}
 
-    def test_a_space_of_as_many_settings_as_the_budget_is_tried_whole(self):
+    def test_all_settings_are_tried_when_there_are_as_many_as_the_budget(self):
         """The docstring: when the space has at most ``budget`` settings, all are tried."""
         tried = [params["ranker.item"] for params in params_of(search({"ranker.item": [1, 2, 3]}, budget=3))]
         assert {1, 2, 3} <= set(tried)
@@ -153,7 +153,7 @@ class TestSettings:
     def test_a_setting_is_tried_once(self):
         assert len(params_of(search({"ranker.item": [7, 2, 2, 7]}))) == 2
 
-    def test_of_a_large_space_budget_settings_are_drawn_no_two_alike(self):
+    def test_of_a_large_space_as_many_distinct_settings_as_the_budget_are_drawn(self):
         tried = [
             tuple(params.values())
             for params in params_of(search({"ranker.item": range(8), "ranker.weight": range(50)}, budget=15))
@@ -170,12 +170,12 @@ class TestSettings:
         assert {type(value) for params in drawn for value in params.values()} == {float, int}
 
     @pytest.mark.parametrize("again", [0, 1])
-    def test_the_same_rng_tries_the_same(self, again):
+    def test_the_same_seed_tries_the_same_settings(self, again):
         space = {"ranker.weight": uniform(0, 1), "ranker.item": range(8)}
         one, other = (sorted(map(str, params_of(search(space, budget=6, rng=rng)))) for rng in (0, again))
         assert (one == other) == (again == 0)
 
-    def test_a_generator_is_taken(self):
+    def test_rng_may_be_a_generator(self):
         assert len(params_of(search({"ranker.weight": uniform()}, budget=3, rng=np.random.default_rng(5)))) == 3
 
     def test_paths_reach_into_parts_of_parts(self):
@@ -194,7 +194,7 @@ class TestSettings:
             "WeightedFuser",
         ]
 
-    def test_without_an_encoder_the_packaged_one_is_used(self, monkeypatch):
+    def test_without_an_encoder_the_default_one_is_used(self, monkeypatch):
         monkeypatch.setattr("coldstart.pipeline.parts.TextEncoder", lambda: HashEncoder(8))
         tuned = search({"ranker.item": [2]}, cs.Recommender(ranker=Favourite()))
         assert isinstance(tuned.recommender.encoder, HashEncoder)
@@ -205,14 +205,14 @@ class TestEncoding:
         encoder = CountingEncoder()
         rec = cs.Recommender(encoder=encoder, ranker=cs.CosineRanker())
         search({"ranker.center": [True, False], "fuser": [cs.ConcatFuser(), cs.WeightedFuser()]}, rec, k=3)
-        assert sorted(encoder.asked) == [f"item {at}" for at in IDS]
+        assert sorted(encoder.encoded) == [f"item {at}" for at in IDS]
 
-    def test_so_it_is_with_one_encoder_per_field(self):
+    def test_each_text_is_encoded_once_with_one_encoder_per_field(self):
         titles, plots = CountingEncoder(), CountingEncoder(16)
         split = cs.splits.random(tiny_catalog(), tiny_clicks(), validation=0.25, test=0.1)
         rec = cs.Recommender(encoder={"title": titles, "plot": plots}, ranker=cs.CosineRanker())
         search({"ranker.center": [True, False]}, rec, split)
-        assert (len(titles.asked), len(plots.asked)) == (8, 7)
+        assert (len(titles.encoded), len(plots.encoded)) == (8, 7)
 
     def test_the_values_are_those_of_the_encoder_itself(self):
         split = cs.splits.random(tiny_catalog(), tiny_clicks(), validation=0.25, test=0.1)
@@ -229,15 +229,15 @@ class TestEncoding:
         assert {params["encoder.dim"] for params in params_of(tuned)} == {2, 4, 6}
         assert tuned.recommender.encoders_["title"].dim == tuned.trials[0].params["encoder.dim"]
 
-    def test_what_comes_back_has_its_own_encoder_and_not_one_that_remembers(self):
+    def test_the_tuned_recommender_has_its_own_encoder_and_no_memoized_one(self):
         encoder = CountingEncoder()
         tuned = search({"ranker.item": [2]}, cs.Recommender(encoder=encoder, ranker=Favourite()))
         assert tuned.recommender.encoder is encoder
         assert tuned.recommender.encoders_["title"] is encoder
         tuned.recommender.add_items([{"id": "new", "title": "item new"}])
-        assert encoder.asked[-1] == "item new"
+        assert encoder.encoded[-1] == "item new"
 
-    def test_queries_are_read_by_the_encoder_itself(self):
+    def test_queries_are_encoded_by_the_encoder_itself(self):
         class Asking(CountingEncoder):
             def encode_query(self, values, /):
                 return -self.encode(values)
@@ -247,7 +247,7 @@ class TestEncoding:
         assert tuned.recommender.recommend(query="item c", k=1).item_ids != [["c"]]
 
 
-class TestWhatComesBack:
+class TestResult:
     def test_the_recommender_is_fitted_on_the_training_part(self):
         fitted = search({"ranker.item": [2]}).recommender.fitted
         assert fitted.users == ("u", "v", "x")
@@ -263,7 +263,7 @@ class TestWhatComesBack:
         with pytest.raises(NotFittedError):
             rec.recommend(k=1)
 
-    def test_a_fitted_recommender_keeps_its_answers(self):
+    def test_a_fitted_recommender_is_not_changed(self):
         rec = favourite().fit(catalog_of(), clicks(TRAIN))
         before = rec.recommend(user="u", k=6)
         search({"ranker.item": [2, 3]}, rec)
@@ -273,7 +273,7 @@ class TestWhatComesBack:
         tuned = search({"ranker.item": [2]}, favourite(weight=3.5))
         assert tuned.recommender.ranker.weight == 3.5
 
-    def test_a_trial_tells_its_time_and_no_error(self):
+    def test_a_trial_has_its_time_and_no_error(self):
         for trial in search({"ranker.item": [2]}).trials:
             assert trial.seconds > 0
             assert trial.error == ""
@@ -315,13 +315,13 @@ class TestFailures:
         tuned = search({"ranker.fails": [True]}, cs.Recommender(encoder=HashEncoder(8), ranker=Singular()))
         assert tuned.trials[-1].error == "Singular matrix"
 
-    def test_when_all_fail_the_first_reason_is_told(self):
+    def test_when_all_fail_the_error_has_the_first_reason(self):
         with pytest.raises(
             InvalidInputError, match="must hold a setting that can be fitted; all failed: item 7 cannot"
         ):
             search({"ranker.item": [2]}, favourite(fails=True))
 
-    def test_a_mistake_in_a_part_of_yours_is_not_hidden(self):
+    def test_an_unexpected_error_of_a_part_is_raised(self):
         class Broken(Favourite):
             def fit(self, features, clicks=None):
                 raise RuntimeError("a mistake")
@@ -393,20 +393,20 @@ def test_parts_can_be_searched_by_name():
     assert not any(trial.error for trial in tuned.trials)
 
 
-def test_what_is_no_split_is_explained():
+def test_another_type_in_place_of_a_split_is_refused():
     with pytest.raises(InvalidInputError, match="`split` must be a Split, or several; got Catalog"):
         search({"ranker.item": [2]}, split=tiny_catalog())
 
 
-def test_what_is_new_is_told_in_every_trial_and_at_the_end():
-    told = []
+def test_every_trial_and_the_last_fit_get_the_new_items():
+    exposures = []
 
     class Probe(cs.CosineRanker):
         def fit(self, features, clicks=None):
-            told.append(None if features.exposure is None else features.exposure.tolist())
+            exposures.append(None if features.exposure is None else features.exposure.tolist())
             return super().fit(features, clicks)
 
     split = cs.splits.item_cold(tiny_catalog(), tiny_clicks(), validation=0.2, test=0.2)
     rec = cs.Recommender(encoder=HashEncoder(8), ranker=Probe())
     cs.tune(rec, split, {"ranker.center": [True, False]}, k=2, progress=False)
-    assert told == [[0.0 if item in split.cold_items else 1.0 for item in split.catalog.ids]] * 3
+    assert exposures == [[0.0 if item in split.cold_items else 1.0 for item in split.catalog.ids]] * 3

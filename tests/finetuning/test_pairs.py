@@ -12,7 +12,7 @@ DIM = 3
 
 def fold_of(seed=0, shape=(30, 20), cold=0.2):
     clicks = csr_array((np.random.default_rng(seed).random(shape) < 0.2).astype(np.float32))
-    return cut(clicks, np.random.default_rng(seed), cold=cold, held=0.0, strangers=0.0)
+    return cut(clicks, np.random.default_rng(seed), cold=cold, held=0.0, new_users=0.0)
 
 
 def texts_of(n, seed=0):
@@ -79,7 +79,7 @@ def test_a_partner_is_another_item_of_the_same_user(seed, n_users, n_items):
 
 def test_partners_are_drawn_evenly():
     clicks = csr_array(np.ones((4_000, 4), dtype=np.float32))
-    fold = cut(clicks, np.random.default_rng(0), cold=0.0, held=0.0, strangers=0.0)
+    fold = cut(clicks, np.random.default_rng(0), cold=0.0, held=0.0, new_users=0.0)
     found = Positives.of_pairs(texts_of(4), fold, np.random.default_rng(0))
     partners = found.liked.toarray()
     partners[np.arange(len(found.items)), found.items] = 0
@@ -118,7 +118,7 @@ def test_of_a_query_nothing_is_told_but_itself_and_what_was_found_with_it_is_no_
 
 
 def test_a_query_with_one_item_is_learned_from():
-    fold = cut(csr_array(np.eye(3, dtype=np.float32)), np.random.default_rng(0), cold=0.0, held=0.0, strangers=0.0)
+    fold = cut(csr_array(np.eye(3, dtype=np.float32)), np.random.default_rng(0), cold=0.0, held=0.0, new_users=0.0)
     assert len(Positives.of_queries(texts_of(3), texts_of(3), fold).rows) == 3
     assert len(Positives.of_histories(texts_of(3), fold).rows) == 0
     assert len(Positives.of_pairs(texts_of(3), fold, np.random.default_rng(0)).rows) == 0

@@ -160,7 +160,7 @@ def test_what_was_found_is_the_ndcg_of_the_one_hidden_item_that_each_wants():
     fold = fold_of(clicks)
     held, train = clicks.copy(), clicks.copy()
     held[:, 2:] = train[:, :2] = 0
-    hidden = type(fold)(csr_array(train), csr_array(held), np.array([True, True, False, False]), fold.strangers)
+    hidden = type(fold)(csr_array(train), csr_array(held), np.array([True, True, False, False]), fold.new_users)
     task = Task.of(items_of(4), hidden, "history", None, None, np.random.default_rng(0))
     told = np.eye(2, dtype=np.float32)[np.arange(40) % 2]
     assert task.found(told, np.eye(2, dtype=np.float32)) == pytest.approx(1.0)

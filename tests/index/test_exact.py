@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldstart.errors import InvalidInputError, NotFittedError
-from coldstart.index import codes, exact
+from coldstart.index import exact, quantization
 from coldstart.index.exact import ExactIndex
 from coldstart.storage import pack, unpack
 from coldstart.testing import check_index
@@ -53,16 +53,16 @@ def test_exclusions_are_per_query():
     assert positions.tolist() == [[1], [1]]
 
 
-def test_one_vector_is_found():
+def test_an_index_of_one_vector():
     assert ExactIndex().build([[2.0]]).search([[3.0]], 1).scores.tolist() == [[6.0]]
 
 
-def test_building_again_forgets_the_old_vectors():
+def test_building_again_replaces_the_vectors():
     index = ExactIndex().build(EYE)
     assert index.build(EYE[:2]).search(EYE[:1], 2).positions.tolist() == [[0, 1]]
 
 
-def test_the_callers_arrays_are_left_as_they_were():
+def test_arguments_are_not_changed():
     vectors, queries, exclude = EYE.copy(), EYE.copy(), [np.array([0])] * 4
     ExactIndex().build(vectors).search(queries, 2, np.array([3, 0]), exclude)
     assert np.array_equal(vectors, EYE)
@@ -116,7 +116,7 @@ def test_filters_out_of_range_are_refused():
         index.search(EYE, 1, exclude=[[0]])
 
 
-def test_a_dtype_that_is_none_of_ours_is_refused():
+def test_an_unknown_dtype_is_refused():
     with pytest.raises(InvalidInputError, match="`dtype` of ExactIndex must be one of auto, float32, int8; got 'int4'"):
         ExactIndex("int4").build(EYE)
 
@@ -135,21 +135,21 @@ def test_the_vectors_are_not_copied_and_may_be_a_read_only_memory_map(tmp_path):
 def test_auto_keeps_codes_of_many_vectors_only():
     vectors = np.random.default_rng(0).standard_normal((700, 8)).astype(np.float32)
     assert ExactIndex().build(vectors).chunks_ == ()
-    with mock.patch.object(exact, "MANY", 700):
+    with mock.patch.object(exact, "MIN_ROWS", 700):
         assert len(ExactIndex().build(vectors).chunks_) == 1
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float32"])
-def test_an_extended_index_is_the_index_of_all_vectors_and_leaves_the_old_one(dtype):
+def test_an_extended_index_equals_one_built_of_all_vectors_and_leaves_the_old_one(dtype):
     vectors = np.random.default_rng(0).standard_normal((2000, 8)).astype(np.float32)
     vectors[1900] *= 3
     old = index = ExactIndex(dtype).build(vectors[:1500])
     before = old.search(vectors[:4], 3)
     for first, stop in ((1500, 1501), (1501, 1502), (1502, 1700), (1700, 2000)):
         index = index.extended(vectors[first:stop])
-    found, built = index.search(vectors, 3), ExactIndex(dtype).build(vectors).search(vectors, 3)
-    assert np.array_equal(found.positions, built.positions)
-    assert np.array_equal(found.scores, built.scores)
+    actual, built = index.search(vectors, 3), ExactIndex(dtype).build(vectors).search(vectors, 3)
+    assert np.array_equal(actual.positions, built.positions)
+    assert np.array_equal(actual.scores, built.scores)
     again = old.search(vectors[:4], 3)
     assert np.array_equal(before.positions, again.positions)
     assert len(old.vectors_) == 1500
@@ -174,7 +174,7 @@ def test_codes_are_saved_without_the_vectors_and_restored_without_encoding():
     for tensor in tensors.values():
         tensor.setflags(write=False)  # as a memory map
     empty = unpack(packed, tensors, {"ExactIndex": ExactIndex})
-    with mock.patch.object(codes, "encoded", side_effect=AssertionError("not needed")):
+    with mock.patch.object(quantization, "encode", side_effect=AssertionError("not needed")):
         index = empty.restored(vectors)
     assert np.array_equal(index.search(vectors, 2).positions, built.search(vectors, 2).positions)
 
@@ -186,25 +186,25 @@ def test_codes_of_other_vectors_are_refused():
         ExactIndex("int8").set_state(built.get_state()).restored(-vectors)
 
 
-def test_an_index_without_codes_saves_how_long_its_vectors_are_and_nothing_is_computed_again():
+def test_an_index_without_codes_saves_the_norm_of_its_vectors_and_computes_nothing_on_load():
     index = ExactIndex("float32").build(EYE)
     assert index.get_state() == {"longest_": pytest.approx(1.0), "chunks_": []}
     empty = ExactIndex("float32").set_state(index.get_state())
-    with mock.patch.object(exact, "longest", side_effect=AssertionError("not needed")):
+    with mock.patch.object(exact, "max_norm", side_effect=AssertionError("not needed")):
         assert empty.restored(EYE).search(EYE, 1).positions.tolist() == [[0], [1], [2], [3]]
 
 
-def test_an_index_that_was_told_nothing_is_restored_by_building():
+def test_an_index_without_state_is_restored_by_building():
     assert ExactIndex("float32").restored(EYE).search(EYE, 1).positions.tolist() == [[0], [1], [2], [3]]
 
 
-def test_codes_of_another_machine_are_no_help_where_they_cannot_be_multiplied():
+def test_saved_codes_are_not_used_where_they_cannot_be_multiplied_exactly():
     vectors = np.random.default_rng(0).standard_normal((900, 8)).astype(np.float32)
     built = ExactIndex("int8").build(vectors)
-    found = built.search(vectors[:5], 3)
+    actual = built.search(vectors[:5], 3)
     with mock.patch.object(exact, "is_exact", return_value=False):
         restored = ExactIndex("int8").set_state(built.get_state()).restored(vectors)
-        with mock.patch.object(exact, "Scan", side_effect=AssertionError("not here")):
+        with mock.patch.object(exact, "Int8Search", side_effect=AssertionError("not here")):
             again = restored.search(vectors[:5], 3)
-    assert np.array_equal(again.positions, found.positions)
-    assert np.array_equal(again.scores, found.scores)
+    assert np.array_equal(again.positions, actual.positions)
+    assert np.array_equal(again.scores, actual.scores)

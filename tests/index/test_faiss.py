@@ -23,18 +23,18 @@ def test_the_contract_of_an_index_holds(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_most_of_the_best_are_found_and_scored_as_the_exact_index_scores_them(kind):
+def test_recall_is_high_and_scores_are_those_of_the_exact_index(kind):
     vectors = vectors_of(3000)
     index, exact = FaissIndex(kind, probes=60).build(vectors), ExactIndex().build(vectors)
-    found, true = index.search(vectors[:50], 10), exact.search(vectors[:50], 10)
-    same = [len(np.intersect1d(a, b)) for a, b in zip(found.positions, true.positions, strict=True)]
+    actual, true = index.search(vectors[:50], 10), exact.search(vectors[:50], 10)
+    same = [len(np.intersect1d(a, b)) for a, b in zip(actual.positions, true.positions, strict=True)]
     assert np.mean(same) > 9
     assert index.recall_ > 0.9
-    whole = np.array([list(a) == list(b) for a, b in zip(found.positions, true.positions, strict=True)])
-    assert np.array_equal(found.scores[whole], true.scores[whole])
+    whole = np.array([list(a) == list(b) for a, b in zip(actual.positions, true.positions, strict=True)])
+    assert np.array_equal(actual.scores[whole], true.scores[whole])
 
 
-def test_recall_is_told_when_little_is_found():
+def test_recall_is_low_when_few_lists_are_read():
     vectors = vectors_of(3000, 64)
     assert FaissIndex("ivf", lists=60, probes=1).build(vectors).recall_ < 0.8
     assert FaissIndex("flat").build(vectors).recall_ == 1.0
@@ -74,7 +74,7 @@ def test_parameters_out_of_range_are_refused(parameters, message):
         FaissIndex(**parameters).build(vectors_of(10))
 
 
-def test_what_cannot_be_searched_is_refused():
+def test_arguments_out_of_range_are_refused():
     with pytest.raises(InvalidInputError, match="`vectors` must have at least 1 row; got 0"):
         FaissIndex().build(vectors_of(0))
     with pytest.raises(NotFittedError, match="call FaissIndex.build first"):

@@ -41,11 +41,11 @@ def searches(draw):
 def test_top_k_is_a_stable_sort_by_score_then_position(search):
     scores, k, allow, exclude, block_bytes = search
     with mock.patch.object(topk, "BLOCK_BYTES", block_bytes):
-        positions, found = ranked(scores, k, allow, exclude)
+        positions, actual = ranked(scores, k, allow, exclude)
     for row, line in enumerate(scores):
         expected = plainly_sorted(line, k, allow, set() if exclude is None else set(exclude[row]))
         assert list(positions[row]) == expected
-        assert list(found[row]) == list(line[expected])
+        assert list(actual[row]) == list(line[expected])
 
 
 def test_full_rows_are_rectangular_arrays():
@@ -61,7 +61,7 @@ def test_short_rows_come_as_lists_of_arrays():
     assert [row.tolist() for row in scores] == [[0.0], [1.0, 0.0], [0.0, 0.0]]
 
 
-def test_an_excluded_item_never_comes_back_even_when_nothing_else_is_left():
+def test_an_excluded_item_is_not_returned_even_when_nothing_else_is_left():
     positions, _ = ranked(np.ones((1, 3), dtype=np.float32), 3, exclude=[np.arange(3)])
     assert [len(row) for row in positions] == [0]
 
@@ -82,20 +82,20 @@ def test_no_queries_give_no_rows():
     assert (len(positions), len(scores)) == (0, 0)
 
 
-def test_one_item_is_the_best_one():
+def test_a_catalogue_of_one_item():
     assert ranked(np.array([[-5.0]], dtype=np.float32), 1).positions.tolist() == [[0]]
 
 
 def test_scores_are_asked_for_in_blocks_that_cover_every_query_once():
-    asked = []
+    blocks = []
 
     def scores_of(block):
-        asked.append(block)
+        blocks.append(block)
         return np.zeros((block.stop - block.start, 4), dtype=np.float32)
 
     with mock.patch.object(topk, "BLOCK_BYTES", 32):
         top_k(scores_of, 5, 4, 1)
-    assert asked == [slice(0, 2), slice(2, 4), slice(4, 5)]
+    assert blocks == [slice(0, 2), slice(2, 4), slice(4, 5)]
 
 
 @pytest.mark.parametrize("k", [0, -1, 4, True, float("nan")])
@@ -122,7 +122,7 @@ def test_positions_and_masks_become_ascending_distinct_positions(values):
     assert (positions.tolist(), positions.dtype) == ([0, 2], np.int64)
 
 
-def test_no_positions_are_no_positions():
+def test_an_empty_list_or_mask_becomes_no_positions():
     assert as_positions([], 3, "allow").tolist() == []
     assert as_positions(np.zeros(3, dtype=bool), 3, "allow").tolist() == []
 
@@ -150,7 +150,7 @@ def test_positions_that_are_no_whole_numbers_are_refused():
         as_positions([0.5, 1.7], 3, "allow")
 
 
-def test_many_threads_find_what_one_finds():
+def test_several_threads_return_what_one_returns():
     scores = np.random.default_rng(0).standard_normal((50, 40)).astype(np.float32)
     exclude = [np.arange(row % 7) for row in range(50)]
     with mock.patch.object(topk, "BLOCK_BYTES", 4 * 40 * 3):  # three queries a block

@@ -69,10 +69,10 @@ def expected(cases):
 @pytest.mark.parametrize("name", REFERENCE)
 def test_values_are_those_of_trec_eval_and_nan_where_nothing_is_relevant(cases, expected, name, k):
     ranked, relevant = cases
-    found = getattr(metrics, name)(ranked, relevant, k=k)
-    assert found.dtype == np.float64
-    assert np.array_equal(np.isnan(found), [not items for items in relevant])
-    assert np.allclose(found, expected[name, k], rtol=0, atol=1e-9, equal_nan=True)
+    actual = getattr(metrics, name)(ranked, relevant, k=k)
+    assert actual.dtype == np.float64
+    assert np.array_equal(np.isnan(actual), [not items for items in relevant])
+    assert np.allclose(actual, expected[name, k], rtol=0, atol=1e-9, equal_nan=True)
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_values_are_those_of_trec_eval_and_nan_where_nothing_is_relevant(cases, 
         ("average_precision", (1 / 2 + 2 / 4) / 3),
     ],
 )
-def test_hits_at_ranks_2_and_4_of_3_relevant_items_by_hand(name, value):
+def test_values_of_hits_at_ranks_2_and_4_of_3_relevant_items(name, value):
     assert getattr(metrics, name)([["x", "a", "y", "b", "c"]], [{"a", "b", "c"}], k=4) == pytest.approx([value])
 
 
 @pytest.mark.parametrize("name", REFERENCE)
-def test_the_callers_order_counts_and_not_the_names_of_the_items(name):
+def test_the_order_of_the_list_counts_and_not_that_of_the_ids(name):
     metric = getattr(metrics, name)
     for one, other in (("a", "z"), ("z", "a")):
         assert metric([[one, other]], [{one}], k=1).tolist() == [1.0]
@@ -99,7 +99,7 @@ def test_the_callers_order_counts_and_not_the_names_of_the_items(name):
 
 
 @pytest.mark.parametrize("name", REFERENCE)
-def test_by_default_the_first_20_count(name):
+def test_by_default_k_is_20(name):
     row = list(NAMES)
     values = getattr(metrics, name)([row, row], [{row[19]}, {row[20]}])
     assert values[0] > 0
@@ -107,12 +107,12 @@ def test_by_default_the_first_20_count(name):
 
 
 @pytest.mark.parametrize("name", REFERENCE)
-def test_positions_in_an_array_count_as_ids_in_lists_do(name):
+def test_arrays_of_positions_give_the_values_of_lists_of_ids(name):
     metric = getattr(metrics, name)
-    ids, wanted = [["a", "b", "c"], ["c", "a", "d"]], [{"b", "d"}, {"a"}]
+    ids, relevant = [["a", "b", "c"], ["c", "a", "d"]], [{"b", "d"}, {"a"}]
     positions = np.array([[0, 1, 2], [2, 0, 3]])
     by_position = [np.array([1, 3]), [np.int64(0)]]
-    assert metric(positions, by_position, k=3).tolist() == metric(ids, wanted, k=3).tolist()
+    assert metric(positions, by_position, k=3).tolist() == metric(ids, relevant, k=3).tolist()
 
 
 @pytest.mark.parametrize("name", REFERENCE)
@@ -122,7 +122,7 @@ def test_no_users_have_no_values(name):
 
 
 @pytest.mark.parametrize("name", REFERENCE)
-def test_lists_and_sets_are_left_as_they_were(name):
+def test_lists_and_sets_are_not_changed(name):
     ranked, relevant = [["a", "b", "c"], []], [["b", "b"], {"a"}]
     before = copy.deepcopy((ranked, relevant))
     getattr(metrics, name)(ranked, relevant, k=2)
@@ -154,10 +154,10 @@ def test_auc_is_that_of_scikit_learn_with_ties_and_masks(masked):
         roc_auc_score(row[mask], values[mask]) if 0 < row[mask].sum() < mask.sum() else np.nan
         for row, values, mask in zip(relevant, scores, compete, strict=True)
     ]
-    found = metrics.auc(scores, relevant, candidates)
-    assert np.isfinite(found).sum() > 500
-    assert np.isnan(found).sum() > 5
-    assert np.allclose(found, expected, rtol=0, atol=1e-9, equal_nan=True)
+    actual = metrics.auc(scores, relevant, candidates)
+    assert np.isfinite(actual).sum() > 500
+    assert np.isnan(actual).sum() > 5
+    assert np.allclose(actual, expected, rtol=0, atol=1e-9, equal_nan=True)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_auc_is_that_of_scikit_learn_with_ties_and_masks(masked):
         ([], [], np.nan),
     ],
 )
-def test_auc_by_hand(scores, relevant, value):
+def test_values_of_auc(scores, relevant, value):
     assert np.array_equal(metrics.auc(np.array([scores]), np.array([relevant])), [value], equal_nan=True)
 
 
@@ -186,7 +186,7 @@ def test_auc_is_nan_when_the_mask_leaves_one_kind_only():
 
 @settings(deadline=None, max_examples=100)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5))
-def test_turning_the_scores_around_turns_auc_around_and_stretching_them_does_nothing(seed, levels):
+def test_auc_is_1_minus_itself_for_negated_scores_and_the_same_for_monotone_ones(seed, levels):
     rng = np.random.default_rng(seed)
     scores, relevant = rng.integers(0, levels, (4, 6)).astype(float), rng.random((4, 6)) < 0.5
     auc = metrics.auc(scores, relevant)
@@ -198,7 +198,7 @@ def test_auc_of_no_users_has_no_values():
     assert metrics.auc(np.zeros((0, 3)), np.zeros((0, 3), dtype=bool)).shape == (0,)
 
 
-def test_auc_leaves_its_arrays_as_they_were():
+def test_auc_does_not_change_its_arrays():
     scores, relevant, mask = (
         np.array([[1.0, np.nan, 3.0]]),
         np.array([[True, False, False]]),
@@ -226,7 +226,7 @@ def test_a_candidate_whose_score_is_not_finite_is_refused(value):
         metrics.auc(scores, relevant)
 
 
-def test_a_mask_of_0_and_1_is_a_mask():
+def test_a_mask_may_be_of_0_and_1():
     scores, relevant = np.array([[0.1, 0.9, 0.5]] * 2), np.array([[1, 0, 0]] * 2)
     assert metrics.auc(scores, relevant, np.array([1, 0, 1])).tolist() == [0.0, 0.0]
     assert metrics.auc(scores, np.array([[0, 0, 1]] * 2), np.array([1, 0, 1])).tolist() == [1.0, 1.0]

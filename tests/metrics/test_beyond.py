@@ -26,8 +26,8 @@ def exposure(ranked, n_items, k):
     return [shown[item] for item in range(n_items)]
 
 
-def same(found, expected, atol=1e-9):
-    return np.allclose(found, np.array(expected, dtype=float), rtol=0, atol=atol, equal_nan=True)
+def same(actual, expected, atol=1e-9):
+    return np.allclose(actual, np.array(expected, dtype=float), rtol=0, atol=atol, equal_nan=True)
 
 
 def mean(values):
@@ -36,7 +36,7 @@ def mean(values):
 
 @several
 @given(lists())
-def test_coverage_is_the_share_of_items_shown_at_all(case):
+def test_coverage_is_the_share_of_items_in_any_list(case):
     ranked, n_items, k = case
     expected = sum(count > 0 for count in exposure(*case)) / n_items
     assert metrics.coverage(ranked, n_items, k) == pytest.approx(expected, abs=1e-12)
@@ -57,9 +57,9 @@ def test_gini_is_half_the_relative_mean_difference_of_exposure(case):
     shown, n = exposure(*case), case[1]
     apart = sum(abs(one - other) for one in shown for other in shown)
     expected = apart / (2 * n * sum(shown)) if sum(shown) else math.nan
-    found = metrics.gini(*case)
-    assert found == pytest.approx(expected, abs=1e-9, nan_ok=True)
-    assert math.isnan(found) or -1e-12 <= found < 1
+    actual = metrics.gini(*case)
+    assert actual == pytest.approx(expected, abs=1e-9, nan_ok=True)
+    assert math.isnan(actual) or -1e-12 <= actual < 1
 
 
 @pytest.mark.parametrize(
@@ -92,14 +92,14 @@ def test_a_list_shorter_than_k_is_not_filled_up_with_warm_items():
 
 @several
 @given(lists(), seeds)
-def test_novelty_is_the_mean_of_the_bits_an_item_is_worth(case, seed):
+def test_novelty_is_the_mean_self_information_in_bits(case, seed):
     ranked, n_items, k = case
     counts = np.random.default_rng(seed).integers(0, 20, n_items)
     bits = [[-math.log2(max(int(counts[i]), 1) / 20) for i in row[:k]] for row in ranked]
     assert same(metrics.novelty(ranked, counts, 20, k), [mean(row) for row in bits])
 
 
-def test_what_everyone_clicked_is_worth_0_bits_and_what_nobody_did_as_much_as_what_one_did():
+def test_novelty_is_0_for_items_of_everyone_and_that_of_one_click_for_unclicked_items():
     counts = np.array([16, 1, 0, 4])
     assert metrics.novelty([[0], [1], [2], [0, 3], []], counts, n_users=16, k=2)[:4].tolist() == [0.0, 4.0, 4.0, 1.0]
 
@@ -120,26 +120,26 @@ def test_diversity_is_the_mean_of_1_minus_cosine_over_pairs(case, seed):
         shown = row[:k]
         pairs = [(shown[a], shown[b]) for a in range(len(shown)) for b in range(a)]
         expected.append(mean([1 - cosine(*pair) for pair in pairs]))
-    found = metrics.intra_list_diversity(ranked, vectors, k)
-    assert found.dtype == np.float64
-    assert same(found, expected, atol=1e-5)
+    actual = metrics.intra_list_diversity(ranked, vectors, k)
+    assert actual.dtype == np.float64
+    assert same(actual, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("row", "value"),
     [([0, 1], 0.0), ([0, 2], 1.0), ([0, 3], 2.0), ([0, 2, 3], 4 / 3), ([0, 4], 1.0), ([0], math.nan), ([], math.nan)],
 )
-def test_diversity_by_hand(row, value):
+def test_values_of_diversity(row, value):
     vectors = np.array([[1, 0], [5, 0], [0, 2], [-3, 0], [0, 0]])
     assert metrics.intra_list_diversity([row], vectors, k=3).tolist() == pytest.approx([value], abs=1e-6, nan_ok=True)
 
 
-def test_diversity_of_twins_is_not_below_0():
+def test_diversity_of_equal_items_is_not_below_0():
     twins = np.tile(np.random.default_rng(0).standard_normal((200, 1, 16)), (3, 1)).reshape(600, 16)
     assert metrics.intra_list_diversity(np.arange(600).reshape(200, 3), twins, k=3).min() >= 0
 
 
-def test_only_the_first_k_are_compared():
+def test_diversity_is_of_the_first_k():
     assert metrics.intra_list_diversity([[0, 1, 2]], np.array([[1, 0], [1, 0], [0, 1]]), k=2).tolist() == [0.0]
 
 
@@ -152,12 +152,12 @@ def test_deciles_are_cut_by_popularity_with_ties_by_position(case, seed):
     shown, expected = exposure(*case), np.zeros(10)
     for place, item in enumerate(by_popularity):
         expected[place * 10 // n_items] += shown[item]
-    found = metrics.popularity_by_decile(ranked, counts, k)
+    actual = metrics.popularity_by_decile(ranked, counts, k)
     if not sum(shown):
-        assert np.isnan(found).tolist() == [True] * 10
+        assert np.isnan(actual).tolist() == [True] * 10
     else:
-        assert found.sum() == pytest.approx(1.0)
-        assert same(found, expected / sum(shown))
+        assert actual.sum() == pytest.approx(1.0)
+        assert same(actual, expected / sum(shown))
 
 
 def test_a_popularity_list_is_all_in_the_first_decile():
@@ -166,7 +166,7 @@ def test_a_popularity_list_is_all_in_the_first_decile():
     assert metrics.popularity_by_decile([popular] * 3, counts, k=4).tolist() == [1.0] + [0.0] * 9
 
 
-def test_lists_without_a_bias_to_the_popular_have_a_tenth_everywhere():
+def test_lists_without_popularity_bias_have_a_tenth_everywhere():
     everything = np.arange(30).reshape(6, 5)
     assert metrics.popularity_by_decile(everything, np.arange(30), k=5) == pytest.approx([0.1] * 10)
 
@@ -185,7 +185,7 @@ def test_serendipity_is_the_share_of_unexpected_hits(case, seed):
     assert same(metrics.serendipity(ranked, relevant, expected, k), values)
 
 
-def test_serendipity_is_0_for_the_expected_list_and_precision_where_nothing_was_expected():
+def test_serendipity_is_0_for_the_expected_list_and_precision_where_nothing_is_expected():
     ranked, relevant = [["a", "b", "c"]], [{"a", "c"}]
     assert metrics.serendipity(ranked, relevant, [["c", "b", "a"]], k=3).tolist() == [0.0]
     assert (
@@ -193,7 +193,7 @@ def test_serendipity_is_0_for_the_expected_list_and_precision_where_nothing_was_
     )
 
 
-def test_only_the_first_k_were_to_be_expected():
+def test_only_the_first_k_of_the_expected_list_count():
     assert metrics.serendipity([["a"]], [{"a"}], [["x", "a"]], k=1).tolist() == [1.0]
 
 
@@ -228,7 +228,7 @@ def test_positions_must_be_in_the_catalogue_and_once_per_row(metric):
 
 
 @on_positions
-def test_arrays_give_what_lists_give_and_are_left_as_they_were(metric):
+def test_arrays_give_the_values_of_lists_and_are_not_changed(metric):
     rows = [[0, 1, 2], [2, 3, 0]]
     array, before = np.array(rows), copy.deepcopy(rows)
     assert np.array_equal(metric(array, k=2), metric(rows, k=2))
@@ -237,13 +237,13 @@ def test_arrays_give_what_lists_give_and_are_left_as_they_were(metric):
 
 
 @on_positions
-def test_by_default_the_first_20_are_looked_at(metric):
+def test_by_default_k_is_20(metric):
     assert metric([[*range(20), 99]]) is not None
     with pytest.raises(InvalidInputError, match="positions from 0 to 24; got 0 to 99"):
         metric([[*range(19), 99]])
 
 
-def test_by_default_20_of_both_lists_count_for_serendipity():
+def test_by_default_k_of_serendipity_is_20_for_both_lists():
     ranked, expected = [list(range(21))] * 3, [list(range(30, 51))] * 3
     assert metrics.serendipity(ranked, [{19}, {20}, set()], expected)[:2].tolist() == [1 / 20, 0.0]
     assert metrics.serendipity(ranked[:2], [{0}, {0}], [[*range(30, 49), 0], [*range(30, 50), 0]]).tolist() == [

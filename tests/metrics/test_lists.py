@@ -48,18 +48,18 @@ def test_an_item_again_after_the_first_k_does_not_matter():
     assert first_k([["a", "b", "a"]], 2) == [["a", "b"]]
 
 
-def test_hits_stand_where_relevant_items_stand_and_short_rows_end_in_misses():
-    found, total = hits(ROWS, [{1, 2, 9}, {2}, {5}], 3)
-    assert found.tolist() == [[False, True, True], [True, False, False], [False, False, False]]
+def test_hits_are_where_relevant_items_are_and_short_rows_end_in_misses():
+    actual, total = hits(ROWS, [{1, 2, 9}, {2}, {5}], 3)
+    assert actual.tolist() == [[False, True, True], [True, False, False], [False, False, False]]
     assert total.tolist() == [3, 1, 1]
 
 
 @pytest.mark.parametrize(
     "relevant", [["a", "b", "a"], ("b", "a"), {"a": 1, "b": 1}, np.array(["b", "a", "a"])], ids=repr
 )
-def test_what_is_relevant_may_be_any_collection_and_counts_once(relevant):
-    found, total = hits([["a", "x"]], [relevant], 2)
-    assert (found.tolist(), total.tolist()) == ([[True, False]], [2])
+def test_relevant_items_may_be_any_collection_and_count_once(relevant):
+    actual, total = hits([["a", "x"]], [relevant], 2)
+    assert (actual.tolist(), total.tolist()) == ([[True, False]], [2])
 
 
 def test_the_number_1_and_the_text_1_are_two_items():
@@ -73,20 +73,20 @@ def test_there_must_be_one_set_of_relevant_items_per_row(relevant):
         hits(ROWS, relevant, 2)
 
 
-def test_flat_names_the_user_of_every_item():
+def test_flat_returns_user_and_position_of_every_item():
     users, items = flat(ROWS, 4, 2)
     assert (users.tolist(), items.tolist()) == ([0, 0, 1], [3, 1, 2])
 
 
 @pytest.mark.parametrize("ranked", [[], [[], []]], ids=repr)
-def test_flat_of_nothing_is_nothing(ranked):
+def test_flat_of_empty_lists_is_empty(ranked):
     users, items = flat(ranked, 1, 5)
     assert (len(users), len(items)) == (0, 0)
 
 
-@pytest.mark.parametrize(("ranked", "found"), [([[0, 4]], "0 to 4"), ([[-1], [2]], "-1 to 2")])
-def test_a_position_outside_the_catalogue_is_refused(ranked, found):
-    with pytest.raises(InvalidInputError, match=f"`ranked` must hold positions from 0 to 3; got {found}"):
+@pytest.mark.parametrize(("ranked", "actual"), [([[0, 4]], "0 to 4"), ([[-1], [2]], "-1 to 2")])
+def test_a_position_outside_the_catalogue_is_refused(ranked, actual):
+    with pytest.raises(InvalidInputError, match=f"`ranked` must hold positions from 0 to 3; got {actual}"):
         flat(ranked, 4, 2)
 
 

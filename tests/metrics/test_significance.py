@@ -23,14 +23,14 @@ def test_the_interval_covers_the_known_mean_as_often_as_its_level_says(level, le
     assert least < np.mean([low < 2.0 < high for _, low, high, _ in intervals]) < most
 
 
-def test_a_difference_that_is_not_there_is_significant_about_one_time_in_twenty():
+def test_without_a_difference_p_is_below_5_percent_about_one_time_in_twenty():
     rng = np.random.default_rng(0)
     p = np.array([bootstrap(rng.standard_normal(60), draws=300, rng=rng).p for _ in range(300)])
     assert 0.02 < np.mean(p < 0.05) < 0.1
     assert 0.4 < np.mean(p < 0.5) < 0.6
 
 
-def test_the_interval_is_as_wide_as_theory_says():
+def test_the_width_of_the_interval_is_that_of_the_normal_theory():
     interval = bootstrap(RNG.standard_normal(400), draws=4000)
     assert width(interval) == pytest.approx(2 * 1.96 / 20, rel=0.12)
     assert interval.low < interval.mean < interval.high
@@ -69,11 +69,11 @@ def test_users_with_one_value_each_are_the_default():
     assert bootstrap(VALUES, [f"u{at}" for at in range(60)]) == bootstrap(VALUES)
 
 
-def test_one_user_alone_has_no_width():
+def test_the_interval_of_one_user_has_no_width():
     assert bootstrap(np.array([0.2, 0.4]), ["u", "u"])[:3] == pytest.approx((0.3, 0.3, 0.3))
 
 
-def test_a_user_counts_by_the_number_of_values():
+def test_users_are_weighted_by_their_number_of_values():
     interval = bootstrap(np.array([0.0, 0.0, 0.0, 1.0]), ["u", "u", "u", "v"])
     assert interval[:3] == (0.25, 0.0, 1.0)
 
@@ -105,7 +105,7 @@ def test_p_is_twice_the_share_of_means_beyond_zero():
     assert beyond.p == pytest.approx(2 * 0.25, abs=0.03)
 
 
-def test_changing_the_sign_turns_the_interval_around_and_keeps_p():
+def test_negated_values_have_the_negated_interval_and_the_same_p():
     values = VALUES - 0.45
     one, other = bootstrap(values), bootstrap(-values)
     assert other[:3] == pytest.approx((-one.mean, -one.high, -one.low))
@@ -117,7 +117,7 @@ def test_any_number_of_draws_is_drawn_in_full(draws):
     assert bootstrap(np.array([1.0, 2.0]), draws=draws).p == pytest.approx(2 / (draws + 1))
 
 
-def test_an_interval_is_of_plain_floats():
+def test_an_interval_consists_of_python_floats():
     assert [type(part) for part in bootstrap(VALUES)] == [float] * 4
 
 
@@ -147,21 +147,21 @@ def test_nan_are_left_out_of_their_own_column_only(named):
     assert np.isnan([mean[2], low[2], high[2], p[2]]).all()
 
 
-def test_a_column_with_holes_has_about_the_interval_of_its_values():
+def test_a_column_with_nan_has_about_the_interval_of_its_values():
     values = np.random.default_rng(0).random(300)
-    found = bootstrap(np.column_stack([np.ones(600), np.concatenate([values, np.full(300, np.nan)])]))
+    actual = bootstrap(np.column_stack([np.ones(600), np.concatenate([values, np.full(300, np.nan)])]))
     alone = bootstrap(values)
-    assert [part[1] for part in found] == pytest.approx(alone, abs=0.005)
+    assert [part[1] for part in actual] == pytest.approx(alone, abs=0.005)
 
 
 def test_pairs_may_be_in_columns():
     one, other = np.column_stack([VALUES, VALUES]), np.column_stack([VALUES - 0.1, VALUES + 0.1])
-    found = paired_bootstrap(one, other)
-    assert found.mean.tolist() == pytest.approx([0.1, -0.1])
-    assert found.p.tolist() == pytest.approx([2 / 2001] * 2)
+    actual = paired_bootstrap(one, other)
+    assert actual.mean.tolist() == pytest.approx([0.1, -0.1])
+    assert actual.p.tolist() == pytest.approx([2 / 2001] * 2)
 
 
-def test_resamples_without_a_value_say_nothing_about_p():
+def test_resamples_without_a_value_do_not_count_for_p():
     values = np.full((40, 2), np.nan)
     values[:, 0], values[:2, 1] = 1.0, [-1.0, 1.01]
     drawn = np.random.default_rng(1).integers(0, 40, (20_000, 40))
@@ -170,7 +170,7 @@ def test_resamples_without_a_value_say_nothing_about_p():
     assert bootstrap(values, draws=20_000).p[1] == pytest.approx(expected, abs=0.03)
 
 
-def test_pairing_is_narrower_where_users_are_hard_or_easy_for_both():
+def test_a_paired_interval_is_narrower_where_users_are_hard_or_easy_for_both():
     hard = RNG.random(80)
     one, other = hard + 0.05 * RNG.random(80), hard + 0.05 * RNG.random(80)
     paired = width(paired_bootstrap(one, other))
@@ -190,7 +190,7 @@ def test_a_user_without_one_of_the_two_values_is_left_out():
     assert paired_bootstrap(one, other) == bootstrap(np.array([1.0, 3.0]))
 
 
-def test_values_may_be_lists_and_are_left_as_they_were():
+def test_values_may_be_lists_and_are_not_changed():
     one, other = [0.5, float("nan"), 0.7], np.array([0.1, 0.2, 0.3])
     assert paired_bootstrap(one, other).mean == pytest.approx(0.4)
     assert [one[0], one[2], *other] == [0.5, 0.7, 0.1, 0.2, 0.3]
@@ -235,10 +235,10 @@ def test_paired_values_must_be_of_the_same_users():
         ([], []),
     ],
 )
-def test_holm_by_hand(p, corrected):
-    found = holm(p)
-    assert found.dtype == np.float64
-    assert found.tolist() == pytest.approx(corrected)
+def test_values_of_holm(p, corrected):
+    actual = holm(p)
+    assert actual.dtype == np.float64
+    assert actual.tolist() == pytest.approx(corrected)
 
 
 @settings(deadline=None, max_examples=100)

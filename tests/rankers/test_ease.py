@@ -6,7 +6,7 @@ from scipy.sparse import csr_array
 
 from coldstart.base import Features, Users
 from coldstart.errors import InvalidInputError
-from coldstart.rankers import ease
+from coldstart.rankers import _ease, ease
 from coldstart.rankers.ease import EASERanker
 
 
@@ -90,7 +90,7 @@ def test_the_inverse_is_of_the_smaller_side(n_users):
 
 @pytest.mark.parametrize("blocks", [1, 7, 4096])
 def test_the_diagonal_is_right_in_blocks(monkeypatch, blocks):
-    monkeypatch.setattr(ease, "blocks", lambda total, _: (slice(at, at + blocks) for at in range(0, total, blocks)))
+    monkeypatch.setattr(_ease, "blocks", lambda total, _: (slice(at, at + blocks) for at in range(0, total, blocks)))
     clicks = np.random.default_rng(0).random((5, 12)) < 0.4
     inverse = np.linalg.inv(clicks.T.astype(float) @ clicks + 10.0 * np.eye(12))
     np.testing.assert_allclose(fitted(clicks).diagonal_, np.diag(inverse), rtol=1e-5)

@@ -1,7 +1,7 @@
 """Splits for evaluation: drawn at random, cut in time, or published by others.
 
-Each returns a ``Split``, which proves that nothing leaks. All take a catalogue and clicks; clicks of one user on one
-item always stay together. Shares are rounded to whole items, users or pairs.
+Each takes a catalogue and clicks, and returns a ``Split``, which checks itself for leaks. Repeated clicks of a user on
+an item always go to the same part. Shares are rounded to whole items, users or pairs.
 """
 
 from coldstart.data.split import Split

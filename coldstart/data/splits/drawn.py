@@ -1,4 +1,4 @@
-"""Splits drawn at random: pairs, items, users, and how they warm up."""
+"""Splits drawn at random: held-out pairs, cold items, cold users, and items and users with their first clicks."""
 
 import numpy as np
 
@@ -7,23 +7,23 @@ from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions
 from coldstart.data.split import Split
 from coldstart.data.splits._draw import (
-    NOWHERE,
+    DROPPED,
     REVEALED,
     TRAIN,
-    asking_known,
     assemble,
     by_pair,
     chosen_ids,
-    order_within,
     pair_of,
+    random_rank_within,
     shares,
+    without_new_users,
 )
 
 
 def random(
     catalog: Catalog, clicks: Interactions, *, validation: float = 0.1, test: float = 0.1, rng: Rng = 0
 ) -> Split:
-    """Hold out pairs at random: the easiest question, nothing is cold.
+    """Hold out pairs of user and item at random: the easiest task, in which nothing is cold.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def random(
 
     Notes
     -----
-    Held-out clicks of users who have no training click left are dropped: ``user_cold`` asks about those.
+    Held-out clicks of users without a training click are dropped: ``user_cold`` is about those.
 
     Examples
     --------
@@ -48,16 +48,16 @@ def random(
     >>> random(tiny_catalog(), tiny_clicks(), test=0.25)
     Split(random(rng=0): clicks 16 train, 2 validation, 6 test; 8 items)
     """
-    parts = asking_known(clicks, by_pair(clicks, validation, test, generator(rng)))
+    parts = without_new_users(clicks, by_pair(clicks, validation, test, generator(rng)))
     return assemble(f"random(rng={rng!r})", catalog, clicks, parts)
 
 
 def item_cold(
     catalog: Catalog, clicks: Interactions, *, validation: float = 0.1, test: float = 0.1, rng: Rng = 0
 ) -> Split:
-    """Take all clicks from some items, and hold out as large a share of the clicks on the others.
+    """Hold out all clicks on some items, and as large a share of the clicks on the others.
 
-    The question of a shop with new items: how good are lists among new, known and all items?
+    The task of a shop with new items: how good are its lists among cold, warm and all items?
 
     Parameters
     ----------
@@ -74,8 +74,8 @@ def item_cold(
 
     Notes
     -----
-    Only items that somebody clicked can go cold. The text of a cold item is visible at fit time; its clicks are not.
-    Held-out clicks of users who have no training click left are dropped.
+    Only items that somebody clicked can go cold. The text of a cold item is visible to ``fit``, its clicks are not.
+    Held-out clicks of users without a training click are dropped.
 
     Examples
     --------
@@ -90,14 +90,14 @@ def item_cold(
     parts = of_item[clicks.item_index]
     warm = np.flatnonzero(parts == TRAIN)
     parts[warm] = by_pair(clicks.take(warm), validation, test, random)
-    parts = asking_known(clicks, parts)
+    parts = without_new_users(clicks, parts)
     return assemble(f"item_cold(rng={rng!r})", catalog, clicks, parts, cold_items=chosen_ids(clicks.items, cold))
 
 
 def user_cold(
     catalog: Catalog, clicks: Interactions, *, validation: float = 0.1, test: float = 0.1, rng: Rng = 0
 ) -> Split:
-    """Take some users away with all their clicks, and tell nothing about them: the first visit.
+    """Hold out all clicks of some users, whose requests are empty: the first visit.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def k_click(
     test: float = 0.1,
     rng: Rng = 0,
 ) -> Split:
-    """Take some users away and tell ``k`` of their clicks in the request: how fast lists become good.
+    """Hold out all clicks of some users but ``k``, which are the history of their requests: how fast lists improve.
 
     For one ``rng`` and ``most``, all ``k`` have the same users and the same test clicks.
 
@@ -142,10 +142,10 @@ def k_click(
     catalog : Catalog
     clicks : Interactions
     k : int
-        Clicks to tell, from 0 to ``most``.
+        Clicks of each such user in the request, from 0 to ``most``.
     most : int
-        The largest ``k`` to compare with; that many clicks of each user, drawn at random, are never asked for. Users
-        with fewer than ``most + 1`` items are not drawn.
+        The largest ``k`` to compare with: that many clicks of each such user, drawn at random, are not test clicks for
+        any ``k``. Users with fewer than ``most + 1`` items are not drawn.
     validation, test : float
         Shares of the users, from 0 to 1, together below 1.
     rng : int, SeedSequence or Generator
@@ -164,13 +164,14 @@ def k_click(
     check_between("most", most, 0, 10**9)
     check_between("k", k, 0, most)
     random = generator(rng)
-    order = order_within(clicks.user_index, pair_of(clicks), random)
-    enough = np.flatnonzero(np.bincount(clicks.user_index[order == most], minlength=len(clicks.users)))
-    of_user = np.zeros(len(clicks.users), dtype=np.int64)
+    rank = random_rank_within(clicks.user_index, pair_of(clicks), random)
+    # A user with a click of rank `most` has at least most + 1 items, so one is left to test.
+    enough = np.flatnonzero(np.bincount(clicks.user_index[rank == most], minlength=len(clicks.users)))
+    of_user = np.full(len(clicks.users), TRAIN, dtype=np.int64)
     of_user[enough] = shares(len(enough), validation, test, random, out_of=len(clicks.users))
     parts = of_user[clicks.user_index]
-    pool = (parts != TRAIN) & (order < most)
-    parts[pool] = np.where(order[pool] < k, REVEALED, NOWHERE)
+    pool = (parts != TRAIN) & (rank < most)
+    parts[pool] = np.where(rank[pool] < k, REVEALED, DROPPED)
     return assemble(
         f"k_click(k={k}, rng={rng!r})", catalog, clicks, parts, cold_users=chosen_ids(clicks.users, of_user != TRAIN)
     )
@@ -187,7 +188,7 @@ def warm_up(
     test: float = 0.1,
     rng: Rng = 0,
 ) -> Split:
-    """Give cold items ``k`` clicks each: how a new item fares as it becomes known.
+    """Hold out all clicks on some items but ``k``, which are training clicks: how a new item fares as it warms up.
 
     For one ``rng`` and ``most``, all ``k`` have the same items and the same test clicks.
 
@@ -196,11 +197,12 @@ def warm_up(
     catalog : Catalog
     clicks : Interactions
     k : int
-        Training clicks on each new item, from 0 to ``most``.
+        Training clicks on each such item, from 0 to ``most``.
     most : int
-        The largest ``k`` to compare with; that many clicks on each new item, drawn at random, are never asked for.
+        The largest ``k`` to compare with: that many clicks on each such item, drawn at random, are not test clicks for
+        any ``k``.
     at_least : int, optional
-        Clicks an item must have to be drawn, by default ``most + 5``.
+        Users who must have clicked an item for it to be drawn, by default ``most + 5``.
     validation, test : float
         Shares of those items, from 0 to 1, together below 1.
     rng : int, SeedSequence or Generator
@@ -221,12 +223,13 @@ def warm_up(
     at_least = most + 5 if at_least is None else at_least
     check_between("at_least", at_least, most + 1, 10**9)
     random = generator(rng)
-    order = order_within(clicks.item_index, pair_of(clicks), random)
-    enough = np.flatnonzero(np.bincount(clicks.item_index[order == at_least - 1], minlength=len(clicks.items)))
-    of_item = np.zeros(len(clicks.items), dtype=np.int64)
+    rank = random_rank_within(clicks.item_index, pair_of(clicks), random)
+    enough = np.flatnonzero(np.bincount(clicks.item_index[rank == at_least - 1], minlength=len(clicks.items)))
+    of_item = np.full(len(clicks.items), TRAIN, dtype=np.int64)
     of_item[enough] = shares(len(enough), validation, test, random)
-    parts = asking_known(clicks, of_item[clicks.item_index])
-    pool = (parts != TRAIN) & (order < most)
-    parts[pool] = np.where(order[pool] < k, TRAIN, NOWHERE)
+    # Before the k clicks become training clicks: who is an evaluation user must not depend on k.
+    parts = without_new_users(clicks, of_item[clicks.item_index])
+    pool = (parts != TRAIN) & (rank < most)
+    parts[pool] = np.where(rank[pool] < k, TRAIN, DROPPED)
     cold = chosen_ids(clicks.items, of_item != TRAIN)
     return assemble(f"warm_up(k={k}, rng={rng!r})", catalog, clicks, parts, cold_items=cold, cold_clicks=k)

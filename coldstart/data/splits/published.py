@@ -12,6 +12,7 @@ from coldstart.data.splits._draw import TEST, TRAIN, VALIDATION, assemble
 from coldstart.data.tables import some
 from coldstart.errors import InvalidInputError
 
+# The names with "warm" and "cold" are those of the parts of published item-cold splits.
 _LABELS = {
     "train": TRAIN,
     "validation": VALIDATION,
@@ -32,7 +33,7 @@ def from_labels(
     protocol: Protocol = "coldrec",
     name: str = "from_labels()",
 ) -> Split:
-    """Take over a published split.
+    """Make a split from published labels, one per click.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ def from_labels(
         ``warm_train``, ``warm_val``, ``warm_test``, ``cold_val``, ``cold_test``; or ``train``, ``validation`` and
         ``test``, where items without a training click are the cold ones.
     protocol : {"coldrec", "clean", "aldi"}
-        How ``evaluate`` chooses candidates and masks, by default as published item-cold splits are evaluated.
+        How ``evaluate`` chooses candidates and masks; by default as item-cold splits are evaluated in publications.
     name : str
 
     Raises
@@ -52,8 +53,9 @@ def from_labels(
 
     Notes
     -----
-    Users without a training click are asked too, with nothing known of them. Only items that labels call cold are told
-    to be new (``Split.told``): of others without a training click nobody knows before the test that they are.
+    Users without a training click are evaluation users too; their requests are empty. Only items whose labels begin
+    with ``cold`` are known to be new (``Split.new_items_known``): that other items have no training click is known only
+    after the split.
 
     Examples
     --------
@@ -73,4 +75,4 @@ def from_labels(
     trained = set(clicks.take(parts == TRAIN).items)
     cold = clicks.take(named_cold).items if named_cold.any() else [i for i in clicks.items if i not in trained]
     split = assemble(name, catalog, clicks, parts, cold_items=frozenset(cold), protocol=protocol)
-    return replace(split, told=bool(named_cold.any()))
+    return replace(split, new_items_known=bool(named_cold.any()))

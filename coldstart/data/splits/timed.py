@@ -14,11 +14,11 @@ from coldstart.data.splits._draw import (
     TEST,
     TRAIN,
     VALIDATION,
-    asking_known,
     assemble,
     first_of_each_pair,
-    position_within,
+    rank_within,
     shares,
+    without_new_users,
 )
 from coldstart.data.tables import pick
 from coldstart.data.times import as_seconds
@@ -35,7 +35,7 @@ def by_time(
     since: str | None = None,
     new_users: bool = False,
 ) -> Split:
-    """Learn before a date, answer after it: the only split without a glimpse of the future.
+    """Train on the clicks before a date, test on those after it: the only split without a glimpse of the future.
 
     Parameters
     ----------
@@ -45,12 +45,12 @@ def by_time(
     validation, test : float
         Shares of the clicks, the last ones in time, from 0 to 1, together below 1.
     cuts : pair of numbers (seconds since 1970) or dates, optional
-        Begin of the validation and of the test instead of shares. Equal ones: no validation.
+        Begin of the validation part and of the test part, instead of shares. Equal ones: no validation part.
     since : str, optional
-        Column of the catalogue with the time an item came to be, if it was not clicked before. By default its first
-        click; an item nobody ever clicked counts as old.
+        Column of the catalogue with the time an item was added; an earlier click counts as that time. By default its
+        first click; an item that nobody ever clicked counts as old.
     new_users : bool
-        Also ask for users without a training click, of whom nothing is known then.
+        Whether users without a training click are evaluation users too; their requests are empty.
 
     Raises
     ------
@@ -59,8 +59,8 @@ def by_time(
 
     Notes
     -----
-    Items that come after the first cut are ``arrivals``: what ``fit`` learns (means, vocabularies) is from the past.
-    A pair that comes again later counts once, at its first time.
+    Items added after the first cut are ``arrivals``, so that means and vocabularies are learned from the past alone.
+    Of repeated clicks of a user on an item, the first counts.
 
     Examples
     --------
@@ -70,48 +70,49 @@ def by_time(
     """
     if clicks.time is None:
         raise InvalidInputError("`clicks` must have times for by_time. Make them with from_frame(..., time='column').")
+    # A pair with clicks on both sides of the cut would be learned and then tested.
     clicks = clicks.take(first_of_each_pair(clicks))
     times: AnyArray = np.asarray(clicks.time)
-    first, second = _shares_in_time(times, validation, test) if cuts is None else _checked_cuts(cuts)
+    first, second = _cuts_of_shares(times, validation, test) if cuts is None else _checked_cuts(cuts)
     parts = np.where(times < first, TRAIN, np.where(times < second, VALIDATION, TEST))
-    born = _first_clicks(clicks, times)
+    added = _first_clicks(clicks, times)
     if since is not None:
         column = pick(catalog.columns, since, "Catalog")
         stated = zip(catalog.ids, as_seconds(column, since), strict=True)
-        born = {item: min(seconds, born.get(item, np.inf)) for item, seconds in stated}
-    came_later = np.array([born.get(item, -np.inf) >= first for item in catalog.ids], dtype=bool)
-    if came_later.all():
+        added = {item: min(seconds, added.get(item, np.inf)) for item, seconds in stated}
+    is_arrival = np.array([added.get(item, -np.inf) >= first for item in catalog.ids], dtype=bool)
+    if is_arrival.all():
         raise InvalidInputError(
             f"by_time() leaves no train clicks: all items came after the first cut, {first:,.0f}. "
             "Give it more clicks or other shares."
         )
-    known = clicks.take(parts == TRAIN)
-    strangers = frozenset(clicks.users).difference(known.users)
+    train = clicks.take(parts == TRAIN)
+    untrained = frozenset(clicks.users).difference(train.users)
     return assemble(
         "by_time()",
-        catalog.take(np.flatnonzero(~came_later)),
+        catalog.take(np.flatnonzero(~is_arrival)),
         clicks,
-        parts if new_users else asking_known(clicks, parts),
-        cold_items=frozenset(clicks.items).difference(known.items),
-        cold_users=strangers if new_users else frozenset(),
-        arrivals=catalog.take(np.flatnonzero(came_later)) if came_later.any() else None,
+        parts if new_users else without_new_users(clicks, parts),
+        cold_items=frozenset(clicks.items).difference(train.items),
+        cold_users=untrained if new_users else frozenset(),
+        arrivals=catalog.take(np.flatnonzero(is_arrival)) if is_arrival.any() else None,
         cut=float(first),
-        since=born,
+        since=added,
     )
 
 
 def leave_last_out(catalog: Catalog, clicks: Interactions) -> Split:
     """Hold out each user's last click for the test and the one before for validation; warns that this leaks.
 
-    What others clicked after a user's last click is learned from: a glimpse of the future
-    (Ji et al. 2023, "A critical study on data leakage in recommender system offline evaluation"). ``by_time`` has none.
+    Clicks of other users after a user's last click are training clicks: a glimpse of the future (Ji et al. 2023, "A
+    critical study on data leakage in recommender system offline evaluation"). ``by_time`` has none.
 
     Parameters
     ----------
     catalog : Catalog
     clicks : Interactions
-        Without times the rows of a user are taken to be in order. A pair counts at its first time. Users with fewer
-        than 3 items are learned from only.
+        Without times the rows of a user are taken to be in order. Of repeated clicks of a user on an item, the first
+        counts. All clicks of users with fewer than 3 items are training clicks.
 
     Raises
     ------
@@ -140,21 +141,24 @@ def leave_last_out(catalog: Catalog, clicks: Interactions) -> Split:
     )
     clicks = clicks.take(first_of_each_pair(clicks))
     times = np.arange(len(clicks)) if clicks.time is None else np.asarray(clicks.time)
-    from_last = position_within(clicks.user_index, -np.lexsort((np.arange(len(clicks)), times)).argsort())
+    # Rows by time, at equal times by row; argsort of an order is the rank of each row in it.
+    rank = np.lexsort((np.arange(len(clicks)), times)).argsort()
+    from_last = rank_within(clicks.user_index, -rank)
     counts = np.bincount(clicks.user_index)[clicks.user_index]
     parts = np.where(from_last == 0, TEST, np.where(from_last == 1, VALIDATION, TRAIN))
     return assemble("leave_last_out()", catalog, clicks, np.where(counts < 3, TRAIN, parts))
 
 
-def _shares_in_time(times: AnyArray, validation: float, test: float) -> tuple[float, float]:
-    """Times that leave these shares of the clicks; what happened at the same time stays together."""
-    parts = shares(len(times), validation, test, generator(0))
+def _cuts_of_shares(times: AnyArray, validation: float, test: float) -> tuple[float, float]:
+    """Return the two times after which these shares of the clicks are; clicks of one time stay together."""
+    parts = shares(len(times), validation, test, generator(0))  # for the checks and the rounding; only counts matter
     later = np.append(np.sort(times), np.inf)
-    n_test, n_held = int((parts == TEST).sum()), int((parts != TRAIN).sum())
-    return float(later[len(times) - n_held]), float(later[len(times) - n_test])
+    n_test, n_held_out = int((parts == TEST).sum()), int((parts != TRAIN).sum())
+    return float(later[len(times) - n_held_out]), float(later[len(times) - n_test])
 
 
 def _checked_cuts(cuts: Any) -> tuple[float, float]:
+    """Return two times, in order, as seconds since 1970."""
     if isinstance(cuts, str) or not isinstance(cuts, Sequence | np.ndarray) or len(cuts) != 2:
         raise InvalidInputError(f"`cuts` must be two times, the begin of validation and of test; got {cuts!r}.")
     first, second = as_seconds(list(cuts), "cuts")
@@ -164,6 +168,7 @@ def _checked_cuts(cuts: Any) -> tuple[float, float]:
 
 
 def _first_clicks(clicks: Interactions, times: AnyArray) -> dict[Hashable, float]:
+    """Return the time of the first click on each item."""
     first = np.full(len(clicks.items), np.inf)
     np.minimum.at(first, clicks.item_index, times)
     return dict(zip(clicks.items, first.tolist(), strict=True))

@@ -12,8 +12,8 @@ import numpy as np
 from scipy.sparse import csr_array, vstack
 from scipy.stats import gmean
 
-from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray, largest, parted
-from coldstart.data.holdout import ASKED, Fold, K, found, ndcg_of, some_of
+from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray, largest, split_entries
+from coldstart.data.holdout import MAX_EVAL_USERS, Fold, K, mean_ndcg, ndcg_per_user, sample_rows
 from coldstart.rankers._ease import PriorEASE
 from coldstart.rankers.hybrid.blend import Blend, prior_odds
 from coldstart.rankers.hybrid.calibration import TOP, Calibration, user_scale
@@ -122,7 +122,7 @@ def cold_offset(blend: Blend, clicks: Csr, tastes: FloatArray, share: float) -> 
     their texts beside the clicks of others that bring them there.
     """
     old, others = np.flatnonzero(blend.is_old_stock), np.flatnonzero(~blend.is_old_stock)
-    rows = some_of(np.flatnonzero(np.diff(clicks.indptr)), min(SHARE_USERS, MOST_SCORES // clicks.shape[1]))
+    rows = sample_rows(np.flatnonzero(np.diff(clicks.indptr)), min(SHARE_USERS, MOST_SCORES // clicks.shape[1]))
     if not len(old) or not len(rows):
         return 0.0, 0.0, 0.0
     history = csr_array(clicks[rows])
@@ -180,7 +180,7 @@ def _collaborative(
         for value in _uphill(values, report[name]):
             one = replace(tried, **{name: value})  # type: ignore[arg-type]
             fitted = one.fit(columns, vectors, config, model)
-            report[name][value] = found(fitted.scores(history), history, relevant)
+            report[name][value] = mean_ndcg(fitted.scores(history), history, relevant)
             if report[name][value] == max(report[name].values()):
                 best, model = one, fitted  # the best one only: each is large
     return best, model or best.fit(columns, vectors, config), report
@@ -209,14 +209,14 @@ def _lexical_weights(
     rows = _some_users(held, fold.train, len(warm))
     if len(placed) < 2 or len(rows) < FEWEST:
         return {}
-    some = np.searchsorted(warm, some_of(warm, ALIKE))
+    some = np.searchsorted(warm, sample_rows(warm, ALIKE))
     liked, seen = csr_array(fold.train[rows][:, warm]), csr_array(fold.train[rows][:, cold])
     plain = model.plain.scores(liked) if isinstance(model, PriorEASE) else model.scores(liked)
     targets = plain[:, some] * np.float32(config.cf_target_weight) + liked[:, some].toarray()
     ndcgs = {}
     for weight, vectors in placed.items():
         regression = KernelRidge.of(vectors[warm[some]], config.kernel_width, config.kernel_l2)
-        ndcgs[weight] = found(targets @ regression.weights(vectors[cold]), seen, csr_array(held[rows]))
+        ndcgs[weight] = mean_ndcg(targets @ regression.weights(vectors[cold]), seen, csr_array(held[rows]))
     return ndcgs
 
 
@@ -238,7 +238,7 @@ def _prior(
     held = csr_array(fold.held[:, warm])
     rows = _some_users(held, fold.train, len(warm))[:OF_A_KIND]
     asked = [(csr_array(fold.train[rows][:, warm]), csr_array(held[rows]))]
-    strangers = csr_array(fold.strangers[:OF_A_KIND, warm])
+    strangers = csr_array(fold.new_users[:OF_A_KIND, warm])
     repeats = min(max(OF_A_KIND // max(strangers.shape[0], 1), 1), REPEATS)
     for likes in GIVEN:
         parts = [_given(strangers, likes, rng) for _ in range(repeats)]
@@ -253,7 +253,7 @@ def _prior(
         for by_clicks, (history, relevant) in zip(scores, asked, strict=True):
             odds = prior_odds(replace(one, strength=1.0), history, tastes[warm], rates[warm])
             strengths = map(np.float32, sorted(config.prior_strength))
-            found.append(np.array([ndcg_of(by_clicks + s * odds, history, relevant) for s in strengths]))
+            found.append(np.array([ndcg_per_user(by_clicks + s * odds, history, relevant) for s in strengths]))
         return found
 
     shares, strengths = sorted(config.taste_share), sorted(config.prior_strength)
@@ -293,7 +293,7 @@ def _given(clicks: Csr, likes: int, rng: np.random.Generator) -> tuple[Csr, Csr]
     order = np.lexsort((rng.random(users.nnz), user))
     place = np.empty(users.nnz, dtype=np.int64)
     place[order] = np.arange(users.nnz) - users.indptr[user]
-    return parted(users, place < likes)
+    return split_entries(users, place < likes)
 
 
 def _calibration(
@@ -345,6 +345,6 @@ def _candidates(scores: FloatArray, history: Csr, held: Csr, items: IntArray) ->
 
 
 def _some_users(held: Csr, train: Csr, n_items: int) -> IntArray:
-    """Users with clicks in both, at most ``ASKED``, and fewer where a row of scores is long."""
+    """Users with clicks in both, at most ``MAX_EVAL_USERS``, and fewer where a row of scores is long."""
     rows = np.flatnonzero(np.diff(held.indptr) * np.diff(train.indptr))
-    return some_of(rows, min(ASKED, max(MOST_SCORES // n_items, 1)))
+    return sample_rows(rows, min(MAX_EVAL_USERS, max(MOST_SCORES // n_items, 1)))

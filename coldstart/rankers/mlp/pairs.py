@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, blocks
-from coldstart.data.holdout import found
+from coldstart.data.holdout import mean_ndcg
 from coldstart.training.loop import History, Loop, run
 from coldstart.training.losses import sampled_softmax
 
@@ -124,6 +124,6 @@ def train(network: PairNetwork, lists: Lists, liked: Csr, held: Csr, loop: Loop)
         for block in blocks(len(asked), USERS):
             some = measured.taken(np.arange(len(asked))[block])
             np.put_along_axis(scores[block], some.best, network(some).numpy(), axis=1)
-        return found(scores, history, wanted)
+        return mean_ndcg(scores, history, wanted)
 
     return run(network, batches, network.loss, loop, steps=ceil(len(taught) / USERS), measure=measure, name="Pairs")

@@ -230,7 +230,7 @@ class MLPRanker(BaseRanker, saved=True):
 
         seed, epochs, second = int(rng.integers(2**31)), self.epochs, {}
         if liked.nnz >= ENOUGH_CLICKS:
-            fold = cut(liked, rng, strangers=0.0)
+            fold = cut(liked, rng, new_users=0.0)
             there = np.flatnonzero(np.asarray(liked.sum(axis=0)))
             asked = np.flatnonzero(np.diff(fold.held.indptr) * np.diff(fold.train.indptr))
             hidden = Hidden(asked, there, csr_array(fold.train[asked][:, there]), csr_array(fold.held[asked][:, there]))
@@ -247,7 +247,7 @@ class MLPRanker(BaseRanker, saved=True):
         self, texts: FloatArray, liked: Csr, epochs: int, seed: int, hidden: "Hidden | None" = None
     ) -> "tuple[Towers, History]":
         """Train the first stage; where clicks are hidden, for as long as it finds more of them."""
-        from coldstart.data.holdout import found
+        from coldstart.data.holdout import mean_ndcg
         from coldstart.training.adapters import ResidualMap
         from coldstart.training.loop import run
         from coldstart.training.towers import Towers, batches, trainable
@@ -257,7 +257,7 @@ class MLPRanker(BaseRanker, saved=True):
 
         def measure(hidden: Hidden) -> float:
             users, items = towers.vectors()
-            return found(users[hidden.users] @ items[hidden.items].T, hidden.history, hidden.wanted)
+            return mean_ndcg(users[hidden.users] @ items[hidden.items].T, hidden.history, hidden.wanted)
 
         clicks = trainable(liked)
         history = run(

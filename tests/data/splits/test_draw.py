@@ -6,20 +6,20 @@ from hypothesis import strategies as st
 from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions
 from coldstart.data.splits._draw import (
-    NOWHERE,
+    DROPPED,
     REVEALED,
     TEST,
     TRAIN,
     VALIDATION,
-    asking_known,
     assemble,
     by_pair,
     chosen_ids,
     first_of_each_pair,
-    order_within,
     pair_of,
-    position_within,
+    random_rank_within,
+    rank_within,
     shares,
+    without_new_users,
 )
 from coldstart.errors import InvalidInputError
 
@@ -50,18 +50,18 @@ def test_shares_hold_exactly(n, validation, test):
     assert set(parts.tolist()) <= {TRAIN, VALIDATION, TEST}
 
 
-def test_shares_of_more_things_than_can_be_drawn_are_of_all_of_them():
+def test_out_of_makes_shares_those_of_a_larger_set():
     parts = shares(10, 0.1, 0.2, rng(), out_of=20)
     assert [(parts == part).sum() for part in (TRAIN, VALIDATION, TEST)] == [4, 2, 4]
 
 
-def test_which_things_are_drawn_depends_on_the_rng_only():
+def test_the_draw_depends_on_the_rng_only():
     one, same, other = (shares(50, 0.2, 0.2, rng(seed)) for seed in (1, 1, 2))
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
 
 
-def test_everything_is_drawn_about_as_often():
+def test_all_are_drawn_about_equally_often():
     drawn = np.mean([shares(10, 0.0, 0.3, rng(seed)) == TEST for seed in range(400)], axis=0)
     assert np.abs(drawn - 0.3).max() < 0.1
 
@@ -74,7 +74,7 @@ def test_a_share_is_from_0_to_1(name, value):
 
 
 @pytest.mark.parametrize(("validation", "test"), [(0.5, 0.5), (0.0, 1.0), (1.0, 0.0), (0.7, 0.6)])
-def test_shares_must_leave_something_to_learn_from(validation, test):
+def test_shares_must_leave_a_training_part(validation, test):
     expected = f"`validation` and `test` must be below 1 together; got {validation} and {test}"
     with pytest.raises(InvalidInputError, match=expected):
         shares(9, validation, test, rng())
@@ -82,7 +82,7 @@ def test_shares_must_leave_something_to_learn_from(validation, test):
 
 @several
 @given(rows)
-def test_rows_have_one_number_exactly_when_they_are_of_one_pair(table):
+def test_pair_of_is_equal_for_clicks_of_one_pair_only(table):
     pairs, numbers = [row[:2] for row in table], pair_of(clicks(table)).tolist()
     assert len(set(zip(pairs, numbers, strict=True))) == len(set(pairs)) == len(set(numbers))
     assert set(numbers) == set(range(len(set(pairs))))
@@ -90,7 +90,7 @@ def test_rows_have_one_number_exactly_when_they_are_of_one_pair(table):
 
 @several
 @given(rows, st.integers(0, 9))
-def test_a_pair_is_drawn_as_one_and_repeats_do_not_count(table, seed):
+def test_repeated_clicks_go_to_one_part_and_count_once(table, seed):
     parts = by_pair(clicks(table), 0.2, 0.3, rng(seed))
     part_of = dict(zip((row[:2] for row in table), parts.tolist(), strict=True))
     assert [part_of[row[:2]] for row in table] == parts.tolist()
@@ -99,7 +99,7 @@ def test_a_pair_is_drawn_as_one_and_repeats_do_not_count(table, seed):
 
 @several
 @given(rows, st.booleans())
-def test_the_first_of_a_pair_is_the_earliest_and_of_equals_the_upper(table, times):
+def test_the_first_click_of_a_pair_is_the_earliest_and_at_equal_times_the_first_row(table, times):
     first = {}
     for at, (user, item, time) in enumerate(table):
         key = (time if times else 0, at)
@@ -109,18 +109,18 @@ def test_the_first_of_a_pair_is_the_earliest_and_of_equals_the_upper(table, time
 
 @several
 @given(st.lists(st.tuples(small, small)))
-def test_places_count_up_within_an_owner_by_ascending_key(pairs):
+def test_ranks_within_an_owner_are_by_ascending_key(pairs):
     owner, key = (np.array([pair[at] for pair in pairs], dtype=np.int64) for at in (0, 1))
     rank = [sum((k, b) < (key[a], a) and o == owner[a] for b, (o, k) in enumerate(pairs)) for a in range(len(pairs))]
-    assert position_within(owner, key).tolist() == rank
+    assert rank_within(owner, key).tolist() == rank
 
 
 @several
 @given(rows, st.integers(0, 9))
-def test_an_owners_pairs_are_numbered_from_0_in_an_order_that_is_drawn(table, seed):
+def test_random_ranks_within_an_owner_are_a_permutation_and_equal_for_repeated_clicks(table, seed):
     made = clicks(table)
     pair = pair_of(made)
-    order = order_within(made.user_index, pair, rng(seed))
+    order = random_rank_within(made.user_index, pair, rng(seed))
     place = dict(zip(pair.tolist(), order.tolist(), strict=True))
     assert [place[number] for number in pair.tolist()] == order.tolist()
     for user in range(len(made.users)):
@@ -128,13 +128,13 @@ def test_an_owners_pairs_are_numbered_from_0_in_an_order_that_is_drawn(table, se
         assert own == list(range(len(set(pair[made.user_index == user].tolist()))))
 
 
-def test_every_pair_is_first_about_as_often():
+def test_every_pair_has_rank_0_about_equally_often():
     owner, pair = np.zeros(5, dtype=np.int64), np.array([0, 0, 0, 1, 2])
-    first = np.mean([order_within(owner, pair, rng(seed))[[0, 3, 4]] == 0 for seed in range(600)], axis=0)
+    first = np.mean([random_rank_within(owner, pair, rng(seed))[[0, 3, 4]] == 0 for seed in range(600)], axis=0)
     assert np.abs(first - 1 / 3).max() < 0.07
 
 
-def test_chosen_ids_are_the_ids_where_it_is_true():
+def test_chosen_ids_are_those_where_the_mask_is_true():
     assert chosen_ids(("a", 1, ("b", 2)), np.array([True, False, True])) == {"a", ("b", 2)}
 
 
@@ -142,25 +142,25 @@ CATALOG = Catalog.from_frame({"id": [0, 1, 2, 3], "t": ["x"] * 4}, id="id", fiel
 TABLE = [("u", 0, 1), ("u", 1, 2), ("v", 2, 3), ("u", 2, 4), ("w", 1, 5), ("w", 3, 6)]
 
 
-def test_rows_go_where_they_are_sent():
+def test_assemble_puts_clicks_into_their_parts():
     parts = np.array([TRAIN, TEST, TRAIN, VALIDATION, REVEALED, TEST])
     made = assemble("mine", CATALOG, clicks(TABLE), parts, cold_users={"w"}, cold_items={3})
     assert (made.name, made.catalog, made.cold_items, made.cold_users) == ("mine", CATALOG, {3}, {"w"})
-    found = [part.pairs() for part in (made.train, made.validation, made.test, made.revealed)]
-    assert found == [[("u", 0), ("v", 2)], [("u", 2)], [("u", 1), ("w", 3)], [("w", 1)]]
+    actual = [part.pairs() for part in (made.train, made.validation, made.test, made.revealed)]
+    assert actual == [[("u", 0), ("v", 2)], [("u", 2)], [("u", 1), ("w", 3)], [("w", 1)]]
     assert made.test.time.tolist() == [2.0, 6.0]
 
 
-def test_parts_that_stay_empty_are_none_and_nowhere_is_in_no_part():
-    parts = np.array([TRAIN, TEST, TRAIN, NOWHERE, NOWHERE, NOWHERE])
+def test_empty_parts_are_none_and_dropped_clicks_are_in_no_part():
+    parts = np.array([TRAIN, TEST, TRAIN, DROPPED, DROPPED, DROPPED])
     made = assemble("mine", CATALOG, clicks(TABLE), parts)
     assert (made.validation, made.revealed) == (None, None)
     assert (made.train.users, made.test.items) == (("u", "v"), (1,))
 
 
-def test_users_without_a_training_click_can_be_left_out():
+def test_held_out_clicks_of_users_without_a_training_click_can_be_dropped():
     parts = np.array([TRAIN, TEST, TRAIN, VALIDATION, VALIDATION, TEST])
-    known = assemble("mine", CATALOG, clicks(TABLE), asking_known(clicks(TABLE), parts))
+    known = assemble("mine", CATALOG, clicks(TABLE), without_new_users(clicks(TABLE), parts))
     assert (known.validation.pairs(), known.test.pairs()) == ([("u", 2)], [("u", 1)])
     every = assemble("mine", CATALOG, clicks(TABLE), parts)
     assert (every.validation.pairs(), every.test.pairs()) == ([("u", 2), ("w", 1)], [("u", 1), ("w", 3)])

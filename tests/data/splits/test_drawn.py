@@ -83,43 +83,43 @@ def per_owner(pairs, at):
 @every
 @several
 @given(st.data(), seeds)
-def test_every_row_is_in_one_part_with_its_pair_and_is_the_row_it_was(make, data, seed):
+def test_every_click_is_in_one_part_with_its_pair_and_unchanged(make, data, seed):
     pairs = data.draw(tables(repeats=make is not MAKE["warm_up"]))
     split = attempt(make, pairs, validation=0.2, test=0.4, rng=seed)
     whole = clicks(pairs)
-    found = Counter()
+    counts = Counter()
     for part in parts_of(split).values():
         if part is not None:
             assert [pairs[int(row) - 1] for row in part.weight] == part.pairs()
             assert [whole.time[int(row) - 1] for row in part.weight] == part.time.tolist()
-            found.update(rows(part))
-    assert set(found.values()) == {1}
-    assert sum(map(len, map(pairs_of, parts_of(split).values()))) == len({pairs[row] for row in found})
+            counts.update(rows(part))
+    assert set(counts.values()) == {1}
+    assert sum(map(len, map(pairs_of, parts_of(split).values()))) == len({pairs[row] for row in counts})
     assert split.catalog.ids == catalog(pairs).ids
 
 
 @pytest.mark.parametrize("name", ["random", "item_cold"])
 @several
 @given(tables(), seeds)
-def test_rows_are_dropped_only_of_users_who_are_not_known(name, pairs, seed):
+def test_clicks_are_dropped_only_of_users_without_a_training_click(name, pairs, seed):
     split = attempt(MAKE[name], pairs, validation=0.2, test=0.4, rng=seed)
     in_a_part = set.union(*map(rows, parts_of(split).values()))
     dropped = [pairs[row] for row in set(range(len(pairs))) - in_a_part]
-    known = set(split.train.users)
-    assert not known.intersection(user for user, _ in dropped)
-    assert all(user in known for user, _ in held_out(split))
+    trained = set(split.train.users)
+    assert not trained.intersection(user for user, _ in dropped)
+    assert all(user in trained for user, _ in held_out(split))
 
 
 @several
 @given(tables(), seeds)
-def test_random_makes_nothing_cold(pairs, seed):
+def test_random_has_no_cold_items_or_users(pairs, seed):
     split = attempt(splits.random, pairs, validation=0.2, test=0.4, rng=seed)
     assert (split.cold_items, split.cold_users, split.revealed, split.cut) == (frozenset(), frozenset(), None, None)
 
 
 @several
 @given(tables(), seeds)
-def test_cold_items_are_never_learned_from_and_all_their_clicks_are_in_one_part(pairs, seed):
+def test_cold_items_have_no_training_click_and_all_their_clicks_in_one_part(pairs, seed):
     split = attempt(splits.item_cold, pairs, validation=0.2, test=0.4, rng=seed)
     n_items = len({item for _, item in pairs})
     assert len(split.cold_items) == min(round(0.4 * n_items) + round(0.2 * n_items), n_items)
@@ -128,13 +128,13 @@ def test_cold_items_are_never_learned_from_and_all_their_clicks_are_in_one_part(
         split.cold_items.intersection(item for _, item in pairs_of(p)) for p in (split.validation, split.test)
     )
     assert not validation & test
-    asked = {pair for pair in pairs if pair[1] in split.cold_items and pair[0] in split.train.users}
-    assert asked <= held_out(split)
+    relevant = {pair for pair in pairs if pair[1] in split.cold_items and pair[0] in split.train.users}
+    assert relevant <= held_out(split)
 
 
 @several
 @given(tables(), seeds)
-def test_cold_users_are_taken_away_with_all_their_clicks_and_no_row_is_dropped(pairs, seed):
+def test_cold_users_have_no_training_click_and_no_click_is_dropped(pairs, seed):
     split = attempt(splits.user_cold, pairs, validation=0.2, test=0.4, rng=seed)
     n_users = len({user for user, _ in pairs})
     assert sorted(row for part in parts_of(split).values() for row in rows(part)) == list(range(len(pairs)))
@@ -149,18 +149,18 @@ def test_cold_users_are_taken_away_with_all_their_clicks_and_no_row_is_dropped(p
 
 @several
 @given(tables(), seeds, st.integers(1, 3))
-def test_all_k_ask_the_same_users_for_the_same_clicks_and_tell_exactly_k_of_each(pairs, seed, most):
+def test_all_k_have_the_same_users_and_test_clicks_and_reveal_exactly_k_of_each(pairs, seed, most):
     how = {"most": most, "validation": 0.2, "test": 0.4, "rng": seed}
     by_k = [attempt(splits.k_click, pairs, k=k, **how) for k in range(most + 1)]
     first = by_k[0]
     assert first.revealed is None
-    told = set()
+    fewer = set()
     for k, split in enumerate(by_k):
         same = [(rows(s.train), rows(s.validation), rows(s.test), s.cold_users) for s in (first, split)]
         assert same[0] == same[1]
         assert per_owner(pairs_of(split.revealed), 0) == (dict.fromkeys(split.cold_users, k) if k else {})
-        assert told <= rows(split.revealed)
-        told = rows(split.revealed)
+        assert fewer <= rows(split.revealed)
+        fewer = rows(split.revealed)
         assert split.cold_users == {user for user, _ in held_out(split)}
         in_a_part = set.union(*map(rows, parts_of(split).values()))
         dropped = {pairs[row] for row in set(range(len(pairs))) - in_a_part}
@@ -169,14 +169,14 @@ def test_all_k_ask_the_same_users_for_the_same_clicks_and_tell_exactly_k_of_each
 
 @several
 @given(tables(), seeds, st.integers(0, 3))
-def test_only_users_with_more_clicks_than_the_most_are_drawn(pairs, seed, most):
+def test_only_users_with_more_than_most_items_are_drawn(pairs, seed, most):
     split = attempt(splits.k_click, pairs, k=0, most=most, validation=0.0, test=0.4, rng=seed)
     enough = {user for user, n in per_owner(set(pairs), 0).items() if n > most}
     assert split.cold_users <= enough
     assert len(split.cold_users) == min(round(0.4 * len({user for user, _ in pairs})), len(enough))
 
 
-def test_the_share_is_of_all_users_also_of_those_who_cannot_be_drawn():
+def test_the_share_is_of_all_users_including_those_with_too_few_items():
     pairs = [(user, item) for user in range(20) for item in range(3 if user < 8 else 2)]
     split = splits.k_click(catalog(pairs), clicks(pairs), k=0, most=2, validation=0.1, test=0.2)
     assert (len(split.validation.users), len(split.test.users)) == (2, 4)
@@ -185,7 +185,7 @@ def test_the_share_is_of_all_users_also_of_those_who_cannot_be_drawn():
 
 @several
 @given(tables(repeats=False), seeds, st.integers(1, 3))
-def test_all_k_ask_for_the_same_clicks_and_warm_each_cold_item_up_by_exactly_k(pairs, seed, most):
+def test_all_k_have_the_same_test_clicks_and_each_cold_item_exactly_k_training_clicks(pairs, seed, most):
     pairs = pairs + [(user, f"only of {user}") for user in range(6)]
     how = {"most": most, "at_least": most + 1, "validation": 0.2, "test": 0.4, "rng": seed}
     by_k = [attempt(splits.warm_up, pairs, k=k, **how) for k in range(most + 1)]
@@ -203,12 +203,12 @@ def test_all_k_ask_for_the_same_clicks_and_warm_each_cold_item_up_by_exactly_k(p
         assert split.cold_users == frozenset()
 
 
-def test_a_repeated_row_warms_an_item_up_by_one_click_only():
+def test_repeated_clicks_count_once_in_a_warm_up():
     split = splits.warm_up(catalog(GRID), clicks(GRID * 2), k=1, most=2, at_least=3, test=0.2)
     assert all(per_owner(pairs_of(split.train), 1)[item] == 1 for item in split.cold_items)
 
 
-def test_all_k_ask_the_same_users_also_when_these_have_no_click_on_another_item():
+def test_all_k_have_the_same_users_also_those_with_clicks_on_cold_items_only():
     pairs = [(user, item) for user in range(9) for item in "ab"] + [(user, f"only of {user}") for user in range(4)]
     how = {"most": 3, "at_least": 4, "validation": 0.0, "test": 0.9}
     none, three = (splits.warm_up(catalog(pairs), clicks(pairs), k=k, **how) for k in (0, 3))
@@ -218,14 +218,14 @@ def test_all_k_ask_the_same_users_also_when_these_have_no_click_on_another_item(
 
 @several
 @given(tables(repeats=False), seeds)
-def test_only_items_with_clicks_enough_are_warmed_up(pairs, seed):
+def test_only_items_with_at_least_that_many_clicks_are_warmed_up(pairs, seed):
     split = attempt(splits.warm_up, pairs, k=2, most=2, at_least=4, validation=0.0, test=0.6, rng=seed)
     enough = {item for item, n in per_owner(pairs, 1).items() if n >= 4}
     assert split.cold_items <= enough
     assert len(split.cold_items) == round(0.6 * len(enough))
 
 
-def test_by_default_an_item_to_warm_up_has_five_clicks_more_than_the_most():
+def test_by_default_an_item_to_warm_up_has_most_plus_five_clicks():
     pairs = [(user, item) for item, n in {"few": 11, "enough": 12}.items() for user in range(n)]
     pairs += [(user, f"only of {user}") for user in range(12)]
     split = splits.warm_up(catalog(pairs), clicks(pairs), k=3, most=7, validation=0.0, test=0.9)
@@ -234,7 +234,7 @@ def test_by_default_an_item_to_warm_up_has_five_clicks_more_than_the_most():
 
 
 @pytest.mark.parametrize("table", [GRID, GRID * 2, GRID + GRID[:37]], ids=["once", "twice", "some twice"])
-def test_shares_are_exact_and_of_pairs_items_and_users(table):
+def test_shares_of_pairs_items_and_users_are_exact(table):
     how = {"validation": 0.1, "test": 0.3, "rng": 3}
     split = splits.random(catalog(table), clicks(table), **how)
     assert [len(pairs_of(part)) for part in (split.train, split.validation, split.test)] == [60, 10, 30]
@@ -257,12 +257,12 @@ def test_the_share_of_pairs_on_the_items_that_are_not_cold_is_exact():
 
 
 @every
-def test_without_a_share_for_validation_there_is_none(make):
+def test_a_validation_share_of_0_gives_no_validation_part(make):
     assert make(catalog(GRID), clicks(GRID), validation=0.0, test=0.2).validation is None
 
 
 @every
-def test_the_same_rng_makes_the_same_split_and_another_another(make):
+def test_the_same_seed_gives_the_same_split_and_another_seed_another_one(make):
     def test_rows(rng):
         return rows(make(catalog(GRID), clicks(GRID), rng=rng).test)
 
@@ -272,7 +272,7 @@ def test_the_same_rng_makes_the_same_split_and_another_another(make):
 
 
 @every
-def test_catalogue_and_clicks_are_left_as_they_were_and_the_rng_of_numpy_alone(make):
+def test_catalogue_clicks_and_the_global_rng_are_not_changed(make):
     items, whole = catalog(GRID), clicks(GRID)
     state = np.random.get_state()[1].tolist()  # noqa: NPY002
     make(items, whole)
@@ -289,7 +289,7 @@ def test_catalogue_and_clicks_are_left_as_they_were_and_the_rng_of_numpy_alone(m
     [[1, "1", 2.5, ("t", 1), "x", 0, -1, b"b", frozenset("f"), "été"], list("日本éüñ🙂абвα")],
     ids=["mixed types", "unicode"],
 )
-def test_ids_of_any_type_come_back_as_they_were(make, names):
+def test_ids_of_any_type_are_kept(make, names):
     pairs = [(names[user], names[item]) for user, item in GRID]
     split = make(catalog(pairs), clicks(pairs), validation=0.2, test=0.3)
     for part in parts_of(split).values():
@@ -328,13 +328,13 @@ def test_a_share_out_of_range_is_refused(make, name, value):
 
 
 @every
-def test_shares_must_leave_something_to_learn_from(make):
+def test_shares_must_leave_a_training_part(make):
     with pytest.raises(InvalidInputError, match="`validation` and `test` must be below 1 together; got 0.4 and 0.6"):
         make(catalog(GRID), clicks(GRID), validation=0.4, test=0.6)
 
 
 @every
-def test_a_share_of_0_for_the_test_is_refused_by_the_name_of_the_split(make):
+def test_a_test_share_of_0_is_refused_naming_the_split(make):
     with pytest.raises(
         InvalidInputError, match=r"\(.*rng=4\) leaves no test clicks\. Give it more clicks or other shares"
     ):
@@ -343,7 +343,7 @@ def test_a_share_of_0_for_the_test_is_refused_by_the_name_of_the_split(make):
 
 @every
 @pytest.mark.parametrize("pairs", [[("u", item) for item in range(5)], [("u", "x")]], ids=["one user", "one click"])
-def test_one_user_or_one_click_is_too_few_for_most_and_says_so(make, pairs):
+def test_one_user_or_one_click_is_refused_by_most_splits(make, pairs):
     if make is MAKE["random"] and len(pairs) > 1:
         assert len(make(catalog(pairs), clicks(pairs), test=0.2).test) == 1
     elif make is MAKE["item_cold"] and len(pairs) > 1:
@@ -364,7 +364,7 @@ def test_one_item_is_enough_where_no_item_is_cold(name):
 
 
 @every
-def test_no_clicks_leave_nothing_to_learn_from(make):
+def test_no_clicks_are_refused(make):
     nothing = Interactions.from_frame({"u": [], "i": []}, user="u", item="i")
     with pytest.raises(InvalidInputError, match="leaves no train clicks"):
         make(catalog(GRID), nothing)
@@ -372,13 +372,13 @@ def test_no_clicks_leave_nothing_to_learn_from(make):
 
 @pytest.mark.parametrize("make", [splits.k_click, splits.warm_up])
 @pytest.mark.parametrize("k", [-1, 4, 1.0, True, None], ids=repr)
-def test_k_must_be_between_0_and_the_most(make, k):
+def test_k_must_be_between_0_and_most(make, k):
     with pytest.raises(InvalidInputError, match=f"`k` must be (a whole number )?between 0 and 3; got {k!r}"):
         make(catalog(GRID), clicks(GRID), k=k, most=3)
 
 
 @pytest.mark.parametrize("at_least", [3, 0, 4.0])
-def test_an_item_to_warm_up_must_have_a_click_left_to_ask_for(at_least):
+def test_at_least_must_be_above_most(at_least):
     expected = f"`at_least` must be (a whole number )?between 4 and 1,000,000,000; got {at_least!r}"
     with pytest.raises(InvalidInputError, match=expected):
         splits.warm_up(catalog(GRID), clicks(GRID), k=1, most=3, at_least=at_least)
@@ -386,7 +386,7 @@ def test_an_item_to_warm_up_must_have_a_click_left_to_ask_for(at_least):
 
 @pytest.mark.parametrize("make", [splits.k_click, splits.warm_up])
 @pytest.mark.parametrize("most", [-1, 2.5], ids=repr)
-def test_the_most_must_be_a_whole_number_from_0(make, most):
+def test_most_must_be_a_whole_number_from_0(make, most):
     with pytest.raises(InvalidInputError, match="`most` must be"):
         make(catalog(GRID), clicks(GRID), k=0, most=most)
 

@@ -33,7 +33,7 @@ def parts(split):
     return [rows(part) for part in (split.train, split.validation, split.test)]
 
 
-def test_rows_are_where_the_labels_say():
+def test_clicks_are_in_the_parts_of_their_labels():
     split = from_labels(catalog(), clicks(), WARM_COLD)
     assert parts(split) == [[0, 1, 2], [3, 4], [5, 6]]
     assert split.test.pairs() == [PAIRS[5], PAIRS[6]]
@@ -50,12 +50,12 @@ def test_labels_may_be_any_sequence(make):
     assert parts(from_labels(catalog(), clicks(), make(WARM_COLD))) == [[0, 1, 2], [3, 4], [5, 6]]
 
 
-def test_cold_items_are_those_that_the_labels_call_cold():
+def test_cold_items_are_those_with_a_cold_label():
     assert from_labels(catalog(), clicks(), WARM_COLD).cold_items == {"d"}
     assert from_labels(catalog(), clicks(), [*WARM_COLD[:-1], "cold_test"][:3] + WARM_COLD[3:]).cold_items == {"d"}
 
 
-def test_without_labels_that_say_cold_items_without_a_training_click_are_cold():
+def test_without_cold_labels_items_without_a_training_click_are_cold():
     labels = ["train", "train", "train", "validation", "test", "test", "validation"]
     split = from_labels(catalog(), clicks(), labels)
     assert parts(split) == [[0, 1, 2], [3, 6], [4, 5]]
@@ -64,7 +64,7 @@ def test_without_labels_that_say_cold_items_without_a_training_click_are_cold():
 
 @settings(deadline=None, max_examples=80)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), unique=True, max_size=20), st.data())
-def test_rows_keep_their_labels_and_cold_items_are_never_learned_from(pairs, data):
+def test_clicks_keep_their_labels_and_cold_items_have_no_training_click(pairs, data):
     pairs = [*pairs, *((user, "known") for user in range(4))]
     labels = data.draw(
         st.lists(st.sampled_from(["train", "validation", "test"]), min_size=len(pairs) - 4, max_size=len(pairs) - 4)
@@ -78,7 +78,7 @@ def test_rows_keep_their_labels_and_cold_items_are_never_learned_from(pairs, dat
     assert split.cold_items == {item for _, item in pairs} - set(split.train.items)
 
 
-def test_rows_of_users_without_a_training_click_keep_their_labels_too():
+def test_clicks_of_users_without_a_training_click_keep_their_labels():
     pairs = [*PAIRS, ("stranger", "d")]
     assert rows(from_labels(catalog(), clicks(pairs), [*WARM_COLD, "cold_test"]).test) == [5, 6, 7]
 
@@ -116,7 +116,7 @@ def test_an_empty_part_is_refused(label, part):
         from_labels(catalog(), clicks(), [label] * 7, name="mine")
 
 
-def test_an_item_that_is_called_cold_and_learned_from_is_a_leak():
+def test_an_item_with_cold_and_training_labels_is_a_leak():
     labels = ["warm_train", "warm_train", "cold_test", *WARM_COLD[3:]]
     with pytest.raises(InvalidInputError, match="Leak: a cold item must have at most 0 training clicks; .* 'a' with 1"):
         from_labels(catalog(), clicks(), labels)
@@ -129,7 +129,7 @@ def test_a_pair_with_two_labels_is_a_leak():
         from_labels(catalog(), clicks([*PAIRS, ("u", "a")]), [*WARM_COLD, "warm_test"])
 
 
-def test_a_pair_may_have_one_label_twice():
+def test_repeated_clicks_with_one_label_are_accepted():
     assert parts(from_labels(catalog(), clicks([*PAIRS, ("u", "a")]), [*WARM_COLD, "train"]))[0] == [0, 1, 2, 7]
 
 
@@ -138,7 +138,7 @@ def test_a_click_on_an_item_that_is_not_in_the_catalogue_is_refused():
         from_labels(catalog("abc"), clicks(), WARM_COLD)
 
 
-def test_labels_and_clicks_are_left_as_they_were():
+def test_labels_and_clicks_are_not_changed():
     labels, whole = list(WARM_COLD), clicks()
     from_labels(catalog(), whole, labels)
     assert labels == WARM_COLD
@@ -146,7 +146,7 @@ def test_labels_and_clicks_are_left_as_they_were():
 
 
 @pytest.mark.parametrize("names", [[1, "1", ("t", 2), 2.5], list("日é🙂а")], ids=["mixed types", "unicode"])
-def test_ids_of_any_type_come_back_as_they_were(names):
+def test_ids_of_any_type_are_kept(names):
     pairs = [(names[0], item) for item in names]
     split = from_labels(catalog(names), clicks(pairs), ["warm_train", "warm_train", "warm_val", "cold_test"])
     assert split.test.pairs() == [(names[0], names[3])]

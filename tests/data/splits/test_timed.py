@@ -65,7 +65,7 @@ def first_rows(table, times=True):
 
 @several
 @given(tables, st.booleans(), st.sampled_from([(0.1, 0.2), (0.0, 0.3), (0.3, 0.3)]))
-def test_all_learned_from_is_before_the_cut_and_all_asked_for_after_it_in_order(table, new_users, shares):
+def test_training_clicks_are_before_the_cut_and_held_out_clicks_after_it_in_order(table, new_users, shares):
     split = attempt(table, validation=shares[0], test=shares[1], new_users=new_users)
     last_of_validation = split.cut
     assert split.train.time.max() < split.cut
@@ -79,29 +79,27 @@ def test_all_learned_from_is_before_the_cut_and_all_asked_for_after_it_in_order(
 
 @several
 @given(tables, small, st.integers(0, 3), st.booleans())
-def test_a_row_is_in_the_part_of_its_time_unless_it_repeats_a_pair_or_its_user_is_not_known(
-    table, first, more, new_users
-):
+def test_a_click_is_in_the_part_of_its_time_unless_it_is_repeated_or_of_a_new_user(table, first, more, new_users):
     second = first + more
     split = attempt(table, cuts=(first, second), new_users=new_users)
     kept = first_rows(table)
-    known = {table[at][0] for at in kept if table[at][2] < first}
-    asked = [at for at in kept if new_users or table[at][0] in known]
+    trained = {table[at][0] for at in kept if table[at][2] < first}
+    measured = [at for at in kept if new_users or table[at][0] in trained]
     assert rows(split.train) == {at for at in kept if table[at][2] < first}
-    assert rows(split.validation) == {at for at in asked if first <= table[at][2] < second}
-    assert rows(split.test) == {at for at in asked if table[at][2] >= second}
+    assert rows(split.validation) == {at for at in measured if first <= table[at][2] < second}
+    assert rows(split.test) == {at for at in measured if table[at][2] >= second}
     for part in (split.train, split.validation, split.test):
         if part is not None:
             assert [table[int(row) - 1] for row in part.weight] == [
                 (*p, t) for p, t in zip(part.pairs(), part.time, strict=True)
             ]
-    assert split.cold_users == ({user for user, _, _ in table} - known if new_users else set())
+    assert split.cold_users == ({user for user, _, _ in table} - trained if new_users else set())
     assert split.revealed is None
 
 
 @several
 @given(tables, small)
-def test_items_arrive_when_they_are_first_clicked_and_are_old_when_they_never_are(table, cut):
+def test_items_arrive_at_their_first_click_and_unclicked_items_are_old(table, cut):
     items = catalog([*items_of(table), "never clicked"])
     split = attempt(table, items, cuts=(cut, cut), new_users=True)
     born = {item: min(t for _, i, t in table if i == item) for item in items_of(table)}
@@ -114,7 +112,7 @@ def test_items_arrive_when_they_are_first_clicked_and_are_old_when_they_never_ar
     assert split.cut == cut
 
 
-def test_a_column_says_when_items_came_to_be():
+def test_items_arrive_at_the_time_in_the_since_column():
     table = [("u", "a", 1), ("u", "b", 7), ("u", "c", 8)]
     born = [datetime(1970, 1, 1), datetime(1970, 1, 1, 0, 0, 2), datetime(1970, 1, 1, 0, 0, 5), datetime(1970, 1, 2)]
     items = catalog("abcd", born=born)
@@ -126,7 +124,7 @@ def test_a_column_says_when_items_came_to_be():
     assert splits.by_time(items, clicks(table), cuts=(5, 5)).arrivals.ids == ("b", "c")
 
 
-def test_when_no_item_is_new_there_are_no_arrivals():
+def test_a_split_without_new_items_has_no_arrivals():
     table = [("u", "a", 1), ("v", "b", 1), ("u", "b", 7)]
     split = splits.by_time(catalog("ab"), clicks(table), cuts=(5, 5))
     assert split.arrivals is None
@@ -134,21 +132,21 @@ def test_when_no_item_is_new_there_are_no_arrivals():
     assert split.cold_items == frozenset()
 
 
-def test_clicks_exactly_at_a_cut_come_after_it():
+def test_clicks_at_the_time_of_a_cut_are_after_it():
     table = [("u", item, time) for time, item in enumerate("abcdef")]
     split = splits.by_time(catalog("abcdef"), clicks(table), cuts=(2, 4))
-    found = [part.time.tolist() for part in (split.train, split.validation, split.test)]
-    assert found == [[0, 1], [2, 3], [4, 5]]
+    actual = [part.time.tolist() for part in (split.train, split.validation, split.test)]
+    assert actual == [[0, 1], [2, 3], [4, 5]]
 
 
-def test_a_pair_that_comes_again_counts_once_at_its_first_time():
+def test_repeated_clicks_count_once_at_the_first_time():
     table = [("u", "a", 9), ("u", "b", 1), ("u", "c", 8), ("u", "a", 2), ("u", "b", 7)]
     split = splits.by_time(catalog("abc"), clicks(table), cuts=(5, 5))
     assert (rows(split.train), rows(split.test)) == ({1, 3}, {2})
 
 
 @pytest.mark.parametrize("new_users", [True, False])
-def test_users_without_a_training_click_are_asked_for_on_request_only(new_users):
+def test_users_without_a_training_click_are_evaluated_with_new_users_only(new_users):
     table = [("u", "a", 1), ("u", "b", 6), ("new", "a", 6), ("newer", "b", 8)]
     split = splits.by_time(catalog("ab"), clicks(table), cuts=(5, 7) if new_users else (5, 5), new_users=new_users)
     assert split.cold_users == ({"new", "newer"} if new_users else set())
@@ -158,7 +156,7 @@ def test_users_without_a_training_click_are_asked_for_on_request_only(new_users)
 @pytest.mark.parametrize(
     ("validation", "test", "sizes"), [(0.1, 0.1, (16, 2, 2)), (0.25, 0.5, (5, 5, 10)), (0.0, 0.3, (14, 0, 6))]
 )
-def test_shares_are_of_the_clicks_the_last_ones_in_time(validation, test, sizes):
+def test_shares_are_of_the_last_clicks_in_time(validation, test, sizes):
     table = ONE_A_DAY[::-1]
     split = attempt(table, validation=validation, test=test)
     assert tuple(len(rows(part)) for part in (split.train, split.validation, split.test)) == sizes
@@ -177,7 +175,7 @@ def test_shares_are_rounded_to_whole_clicks(n, validation, test, sizes):
     assert tuple(len(rows(part)) for part in (split.train, split.validation, split.test)) == sizes
 
 
-def test_a_share_of_0_for_the_test_leaves_nothing_to_ask():
+def test_a_test_share_of_0_is_refused():
     with pytest.raises(InvalidInputError, match=r"by_time\(\) leaves no test clicks"):
         splits.by_time(catalog(items_of(ONE_A_DAY)), clicks(ONE_A_DAY), test=0.0)
 
@@ -259,7 +257,7 @@ def test_an_item_without_a_time_in_the_column_is_named_by_row(value):
         splits.by_time(items, clicks([("u", "a", 1), ("u", "b", 9)]), cuts=(5, 5), since="born")
 
 
-def test_an_item_that_is_clicked_before_its_date_was_there_by_then():
+def test_an_item_clicked_before_its_date_arrives_at_the_click():
     items = catalog("abc", born=[1, 8, 8])
     made = splits.by_time(items, clicks([("u", "a", 1), ("u", "b", 2), ("u", "c", 9)]), cuts=(5, 5), since="born")
     assert (made.catalog.ids, made.arrivals.ids) == (("a", "b"), ("c",))
@@ -273,19 +271,19 @@ def test_a_click_on_an_item_that_is_not_in_the_catalogue_is_refused(item, part):
 
 
 @pytest.mark.parametrize("table", [[("u", "a", 1), ("v", "a", 9)], [("u", "a", 1)]], ids=["one item", "one click"])
-def test_one_item_leaves_nothing_to_ask_of_known_users(table):
+def test_one_item_is_refused_without_new_users(table):
     with pytest.raises(InvalidInputError, match=r"by_time\(\) leaves no test clicks"):
         splits.by_time(catalog("a"), clicks(table), cuts=(5, 5))
 
 
-def test_one_user_and_one_item_are_enough_where_they_can_be_asked_for():
+def test_one_user_with_two_items_is_enough_and_one_item_with_new_users():
     one_user = splits.by_time(catalog("ab"), clicks([("u", "a", 1), ("u", "b", 9)]), cuts=(5, 5))
     one_item = splits.by_time(catalog("a"), clicks([("u", "a", 1), ("v", "a", 9)]), cuts=(5, 5), new_users=True)
     assert (one_user.test.pairs(), one_item.test.pairs()) == ([("u", "b")], [("v", "a")])
 
 
 @pytest.mark.parametrize("names", [[1, "1", ("t", 2), 2.5], list("日é🙂а")], ids=["mixed types", "unicode"])
-def test_ids_of_any_type_come_back_as_they_were(names):
+def test_ids_of_any_type_are_kept(names):
     table = [(user, item, time) for user in names for time, item in enumerate(names)]
     for split in (splits.by_time(catalog(names), clicks(table), cuts=(2, 3)), last_out(table)):
         assert split.test.pairs() == [(user, names[3]) for user in names]
@@ -293,7 +291,7 @@ def test_ids_of_any_type_come_back_as_they_were(names):
 
 
 @pytest.mark.parametrize("make", ["by_time", "leave_last_out"])
-def test_catalogue_and_clicks_are_left_as_they_were_and_two_calls_agree(make):
+def test_catalogue_and_clicks_are_not_changed_and_two_calls_agree(make):
     table = [(user, item, (user * 7 + item * 3) % 10) for user in range(4) for item in range(5)]
     items, whole, fresh = catalog(range(5)), clicks(table), clicks(table)
     with warnings.catch_warnings():
@@ -319,7 +317,7 @@ def test_leaving_the_last_out_always_warns_that_it_leaks():
 
 @several
 @given(tables, st.booleans())
-def test_each_users_last_new_item_is_tested_and_the_one_before_validated(table, times):
+def test_the_last_item_of_each_user_is_tested_and_the_one_before_validated(table, times):
     expected = {"train": set(), "validation": set(), "test": set()}
     for user in range(6):
         own = [at for at in first_rows(table, times) if table[at][0] == user]
@@ -333,7 +331,7 @@ def test_each_users_last_new_item_is_tested_and_the_one_before_validated(table, 
     assert (split.cold_items, split.cold_users, split.cut, split.revealed) == (frozenset(), frozenset(), None, None)
 
 
-def test_users_with_fewer_than_three_items_are_only_learned_from():
+def test_users_with_fewer_than_three_items_have_training_clicks_only():
     table = [("few", "a", 1), ("few", "b", 2), ("few", "a", 3), *(("u", item, 5) for item in "abc")]
     split = last_out(table)
     assert (rows(split.train), rows(split.validation), rows(split.test)) == ({0, 1, 3}, {4}, {5})
@@ -341,7 +339,7 @@ def test_users_with_fewer_than_three_items_are_only_learned_from():
         last_out(table[:3])
 
 
-def test_the_last_click_may_be_on_an_item_that_is_not_in_the_catalogue_and_is_refused():
+def test_leave_last_out_refuses_a_click_on_an_unknown_item():
     with (
         pytest.warns(ColdstartWarning, match="leave_last_out leaks"),
         pytest.raises(InvalidInputError, match="Clicks of `test` must be on items of the catalogue; got 'c'"),

@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 import coldstart as cs
 from coldstart._device import best_device
 from coldstart.base import Features, Users
-from coldstart.data.holdout import found
+from coldstart.data.holdout import mean_ndcg
 from coldstart.errors import InvalidInputError, NotFittedError
 from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.mlp.pairs import Lists, PairNetwork, known_of
@@ -391,7 +391,7 @@ def test_two_stages_find_more_than_the_cosine(two_stages):
     told = whole * (np.random.default_rng(0).random(whole.shape) < 0.5)
     said, wanted, features = users(told, dim=12), csr_array(whole - told), many_features()
     measured = [
-        found(ranker.score(said, features), said.history, wanted)
+        mean_ndcg(ranker.score(said, features), said.history, wanted)
         for ranker in (CosineRanker().fit(features), two_stages)
     ]
     assert measured[1] > measured[0] + 0.1

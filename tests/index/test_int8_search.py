@@ -1,4 +1,4 @@
-"""Codes change no result: positions, order and scores are those of a plain sort by ``dots``."""
+"""With codes, positions, order and scores are those of a plain sort by ``dots``."""
 
 from unittest import mock
 
@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldstart._rows import Rows
-from coldstart.index import exact, scan
+from coldstart.index import exact, int8_search
 from coldstart.index.dots import dots
 from coldstart.index.exact import ExactIndex
-from coldstart.index.scan import Scan, is_exact
+from coldstart.index.int8_search import Int8Search, is_exact
 
 pytestmark = pytest.mark.skipif(not is_exact(8), reason="torch does not multiply int8 matrices exactly here")
 
@@ -75,28 +75,28 @@ def test_a_search_equals_a_plain_sort(kind, dtype, data):
     k = data.draw(st.sampled_from([1, min(10, n), max(1, n // 16), n]))
     allow = None if data.draw(st.booleans()) else rng.random(n) < data.draw(st.sampled_from([0.02, 0.5, 0.9]))
     exclude = None if data.draw(st.booleans()) else [rng.permutation(n)[: n // 3] for _ in range(m)]
-    limit = data.draw(st.sampled_from([5, exact.LIMIT]))
+    limit = data.draw(st.sampled_from([5, exact.MAX_CANDIDATES]))
     with (
-        mock.patch.object(exact, "LIMIT", limit),
-        mock.patch.object(scan, "CELLS", data.draw(st.sampled_from([1, 1 << 21]))),
+        mock.patch.object(exact, "MAX_CANDIDATES", limit),
+        mock.patch.object(int8_search, "CELLS", data.draw(st.sampled_from([1, 1 << 21]))),
     ):
         hits = ExactIndex(dtype).build(vectors).search(queries, k, allow, exclude)
     assert_same(hits, plainly_sorted(vectors, queries, k, allow, exclude))
 
 
-def test_codes_do_the_work_and_leave_few_candidates():
+def test_codes_leave_few_candidates_and_need_no_other_search():
     rng = np.random.default_rng(0)
     vectors, queries = ordinary(rng, 20_000, 64), ordinary(rng, 5, 64)
     index = ExactIndex("int8").build(vectors)
-    with mock.patch.object(exact, "plain_search", side_effect=AssertionError("not needed")):
+    with mock.patch.object(exact, "float_search", side_effect=AssertionError("not needed")):
         assert_same(index.search(queries, 10), plainly_sorted(vectors, queries, 10))
-    search = Scan(Rows.of(vectors), queries, 10, exact.LIMIT)
+    search = Int8Search(Rows.of(vectors), queries, 10, exact.MAX_CANDIDATES)
     search.run(index.chunks_, None, None)
-    assert not search.lost.any()
-    assert len(search.found.owner) < 5 * 100
+    assert not search.given_up.any()
+    assert len(search.candidates.owner) < 5 * 100
 
 
-def test_excluded_favourites_do_not_hide_the_next_best():
+def test_the_next_best_are_found_when_the_best_thousand_are_excluded():
     rng = np.random.default_rng(0)
     vectors, queries = ordinary(rng, 5000, 16), ordinary(rng, 2, 16)
     exclude = [np.argsort(-(vectors @ query))[:1000] for query in queries]
