@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, normalize
 from torch.nn.utils import skip_init
 
 from coldstart._arrays import IntArray, unit_rows
-from coldstart.finetuning.task import Task, means
+from coldstart.finetuning.task import FinetuneTask, means
 from coldstart.finetuning.trained_model import TrainedModel
 from coldstart.training.adapters import Kind, ResidualMap
 from coldstart.training.loop import History, Loop, run
@@ -23,11 +23,11 @@ from coldstart.training.towers import Batch
 class Head(nn.Module):
     """A map, and beside it a layer that predicts a column."""
 
-    def __init__(self, task: Task, residual: ResidualMap) -> None:
+    def __init__(self, task: FinetuneTask, residual: ResidualMap) -> None:
         super().__init__()
         self.task, self.towers = task, task.towers(residual)
         labels = task.items.labels
-        self.labels = None if labels is None else _layer(residual.up.shape[1], int(labels.max()) + 1)
+        self.labels = None if labels is None else _zero_layer(residual.up.shape[1], int(labels.max()) + 1)
 
     def predicted(self, items: IntArray, vectors: Tensor) -> dict[str, Tensor]:
         """Return the loss of the column, if any."""
@@ -38,7 +38,7 @@ class Head(nn.Module):
         return {"predict": total / (labels >= 0).sum().clamp(min=1)}
 
 
-def _layer(dim: int, count: int) -> nn.Linear:
+def _zero_layer(dim: int, count: int) -> nn.Linear:
     """A linear layer that says the same of all, and draws no random number."""
     layer: nn.Linear = skip_init(nn.Linear, dim, count)  # type: ignore[no-untyped-call]
     for weight in layer.parameters():
@@ -46,7 +46,9 @@ def _layer(dim: int, count: int) -> nn.Linear:
     return layer
 
 
-def teach_map(task: Task, kind: Kind, rank: int, loop: Loop, extras: Mapping[str, Any]) -> tuple[ResidualMap, History]:
+def train_map(
+    task: FinetuneTask, kind: Kind, rank: int, loop: Loop, extras: Mapping[str, Any]
+) -> tuple[ResidualMap, History]:
     """Train a map on vectors that stay."""
     residual = ResidualMap(task.items.vectors.shape[1], kind, rank, np.random.default_rng(loop.seed))
     head = Head(task, residual)
@@ -72,8 +74,13 @@ def teach_map(task: Task, kind: Kind, rank: int, loop: Loop, extras: Mapping[str
     return residual, history
 
 
-def teach_model(
-    model: TrainedModel, task: Task, residual: ResidualMap, objective: str, loop: Loop, extras: Mapping[str, Any]
+def train_language_model(
+    model: TrainedModel,
+    task: FinetuneTask,
+    residual: ResidualMap,
+    objective: str,
+    loop: Loop,
+    extras: Mapping[str, Any],
 ) -> History:
     """Train the language model below a map that stays; what is told keeps the vectors from before."""
     for weight in residual.parameters():
@@ -81,7 +88,7 @@ def teach_model(
     head = Head(task, residual)
     network = nn.ModuleDict({"model": model, "head": head})
     if objective == "classification":
-        network["pair"] = _layer(task.items.vectors.shape[1], 1)
+        network["pair"] = _zero_layer(task.items.vectors.shape[1], 1)
     towers, mean = head.towers, torch.from_numpy(task.items.mean)
 
     def encoded(items: IntArray) -> Tensor:
@@ -99,12 +106,12 @@ def teach_model(
         parts = {"anchor": (vectors - start).square().sum(dim=1).mean()}
         if objective == "classification":
             rng = np.random.default_rng(int(torch.randint(2**31, (1,))))
-            return parts | {"clicks": _liked_or_not(network["pair"], model, task, batch, rng)}
+            return parts | {"clicks": _classification_loss(network["pair"], model, task, batch, rng)}
         with torch.no_grad():
             told = towers.users(batch.users, batch.items)
         own = np.searchsorted(items, batch.items)
         at = placed(vectors)
-        return {"clicks": towers.among(told, at[own], batch), **parts, **head.predicted(items, at)}
+        return {"clicks": towers.in_batch_loss(told, at[own], batch), **parts, **head.predicted(items, at)}
 
     def measure() -> float:
         cold = task.positives.cold
@@ -124,7 +131,9 @@ def teach_model(
     )
 
 
-def _liked_or_not(layer: nn.Module, model: TrainedModel, task: Task, batch: Batch, rng: np.random.Generator) -> Tensor:
+def _classification_loss(
+    layer: nn.Module, model: TrainedModel, task: FinetuneTask, batch: Batch, rng: np.random.Generator
+) -> Tensor:
     """The loss of telling pairs of texts that one user liked from pairs with an item drawn at random."""
     n_items = len(task.items.texts)
     told = csr_array(task.positives.liked[batch.users][:, :n_items])

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 Method = Literal["adapter", "last-layers", "lora", "full"]
 
-COLD = 0.1
+COLD_SHARE = 0.1
 """Share of the items with clicks that lose them, to measure by."""
 
-RATES = {"adapter": 1e-3, "last-layers": 1e-4, "lora": 5e-4, "full": 3e-5}
+LEARNING_RATES = {"adapter": 1e-3, "last-layers": 1e-4, "lora": 5e-4, "full": 3e-5}
 EPOCHS = {"adapter": 12, "last-layers": 3, "lora": 3, "full": 3}
 """What learning rate and epochs are by default."""
 
@@ -133,22 +133,22 @@ def finetune(
     >>> encoder.encode(["tea"]).shape
     (1, 64)
     """
-    from coldstart.finetuning.objectives import teach_map, teach_model
-    from coldstart.finetuning.task import Items, Task
+    from coldstart.finetuning.objectives import train_language_model, train_map
+    from coldstart.finetuning.task import FinetuneTask, Items
     from coldstart.finetuning.trained_model import TrainedModel
     from coldstart.training.loop import Loop
 
     if pairs is not None and objective == "classification":
         raise InvalidInputError('objective="classification" tells what one user liked; with `pairs` use "softmax".')
-    place = _checked(method, objective, positives, folder, anchor, layers, rank)
+    place = _check_arguments(method, objective, positives, folder, anchor, layers, rank)
     random = generator(rng)
-    clicks, queries = _clicks(catalog, interactions, pairs)
+    clicks, queries = _clicks_and_queries(catalog, interactions, pairs)
     items = Items.of(catalog, encoder, predict)
-    asked = None if queries is None else _centred(encoder, queries, items.mean)
+    asked = None if queries is None else _centred_queries(encoder, queries, items.mean)
     seed = int(random.integers(2**31))
     loop = Loop(
         epochs=EPOCHS["adapter"] if epochs is None or method != "adapter" else epochs,
-        learning_rate=RATES["adapter"] if learning_rate is None or method != "adapter" else learning_rate,
+        learning_rate=LEARNING_RATES["adapter"] if learning_rate is None or method != "adapter" else learning_rate,
         weight_decay=weight_decay,
         patience=patience,
         shares={"anchor": anchor, "predict": 0.1, **(shares or {})},
@@ -157,47 +157,47 @@ def finetune(
         progress=progress,
     )
     extras = {"tracker": tracker, "checkpoint": checkpoint}
-    fold = cut(clicks, random, cold=COLD, held=0.0, strangers=0.0)
-    task = Task.of(items, fold, positives, asked, batch_size, np.random.default_rng(seed))
-    residual, history = teach_map(task, kind, rank, loop, extras if method == "adapter" else {})
-    report = {"adapter": _measured(history)}
+    fold = cut(clicks, random, cold=COLD_SHARE, held=0.0, strangers=0.0)
+    task = FinetuneTask.of(items, fold, positives, asked, batch_size, np.random.default_rng(seed))
+    residual, history = train_map(task, kind, rank, loop, extras if method == "adapter" else {})
+    report = {"adapter": _measurements(history)}
     if method == "adapter":
-        whole = Task.of(items, _nothing_hidden(clicks), positives, asked, batch_size, np.random.default_rng(seed))
-        residual, _ = teach_map(whole, kind, rank, replace(loop, epochs=history.best, patience=None), {})
-        return _adapted(encoder, items.mean, residual, report)
+        whole = FinetuneTask.of(items, _all_training(clicks), positives, asked, batch_size, np.random.default_rng(seed))
+        residual, _ = train_map(whole, kind, rank, replace(loop, epochs=history.best, patience=None), {})
+        return _adapted_encoder(encoder, items.mean, residual, report)
     model = TrainedModel(encoder, method, layers, rank)
     half = has_bfloat16(next(model.parameters()).device.type)
     loop = replace(
         loop,
         epochs=EPOCHS[method] if epochs is None else epochs,
-        learning_rate=RATES[method] if learning_rate is None else learning_rate,
+        learning_rate=LEARNING_RATES[method] if learning_rate is None else learning_rate,
         precision="bfloat16" if half else "float32",
     )
-    history = teach_model(model, task, residual, objective, loop, extras)
-    report[method] = _measured(history)
-    return _adapted(model.written(place), items.mean, residual, report)
+    history = train_language_model(model, task, residual, objective, loop, extras)
+    report[method] = _measurements(history)
+    return _adapted_encoder(model.written(place), items.mean, residual, report)
 
 
-def _adapted(
+def _adapted_encoder(
     encoder: Encoder, mean: FloatArray, residual: "ResidualMap", report: dict[str, dict[int, float]]
 ) -> AdaptedEncoder:
     return AdaptedEncoder(encoder).set_state({"mean_": mean, "map_": residual.arrays(), "report_": report})
 
 
-def _measured(history: "History") -> dict[int, float]:
+def _measurements(history: "History") -> dict[int, float]:
     return {epoch.number: epoch.measured for epoch in history.epochs if epoch.measured is not None}
 
 
-def _nothing_hidden(clicks: Csr) -> Fold:
+def _all_training(clicks: Csr) -> Fold:
     return cut(clicks, np.random.default_rng(0), cold=0.0, held=0.0, strangers=0.0)
 
 
-def _centred(encoder: Any, queries: Sequence[str], mean: FloatArray) -> FloatArray:
+def _centred_queries(encoder: Any, queries: Sequence[str], mean: FloatArray) -> FloatArray:
     encoded = getattr(encoder, "encode_query", encoder.encode)(list(queries))
     return unit_rows(unit_rows(as_matrix(encoded, "vectors of the encoder")) - mean)
 
 
-def _clicks(
+def _clicks_and_queries(
     catalog: Catalog, interactions: Interactions | None, pairs: Sequence[tuple[str, Hashable]] | None
 ) -> tuple[Csr, list[str] | None]:
     """Clicks of users on items, or of queries, which come with them; ones."""
@@ -218,11 +218,11 @@ def _clicks(
     return csr_array(clicks.minimum(1.0)), queries
 
 
-def _checked(
+def _check_arguments(
     method: str, objective: str, positives: str, folder: str | Path | None, anchor: float, layers: int, rank: int
 ) -> Path:
     for name, value, known in (
-        ("method", method, tuple(RATES)),
+        ("method", method, tuple(LEARNING_RATES)),
         ("objective", objective, ("softmax", "classification")),
         ("positives", positives, ("history", "co-liked")),
     ):

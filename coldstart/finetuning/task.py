@@ -15,14 +15,14 @@ from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
 from coldstart.data.holdout import Fold, found
 from coldstart.errors import InvalidInputError
-from coldstart.finetuning.pairs import Positives
+from coldstart.finetuning.pairs import Pairs
 from coldstart.training.adapters import ResidualMap
 from coldstart.training.towers import Batch, Towers, batches
 
-STEPS = 30
+MAX_STEPS = 30
 """Most steps between two measurements."""
 
-FEWEST = 20
+MIN_USERS = 20
 """Users, or queries, below which nothing is measured: all epochs are run."""
 
 
@@ -67,11 +67,11 @@ class Items:
 
 
 @dataclass(frozen=True)
-class Task:
+class FinetuneTask:
     """What is learned from, and by what it is measured."""
 
     items: Items
-    positives: Positives
+    positives: Pairs
     batch_size: int
 
     @classmethod
@@ -83,14 +83,14 @@ class Task:
         queries: FloatArray | None,
         batch_size: int | None,
         rng: np.random.Generator,
-    ) -> "Task":
+    ) -> "FinetuneTask":
         """Make pairs of what a fold does not hide."""
         if queries is not None:
-            found_by = Positives.of_queries(items.centred, queries, fold)
+            found_by = Pairs.of_queries(items.centred, queries, fold)
         elif positives == "history":
-            found_by = Positives.of_histories(items.centred, fold)
+            found_by = Pairs.of_histories(items.centred, fold)
         else:
-            found_by = Positives.of_pairs(items.centred, fold, rng)
+            found_by = Pairs.of_pairs(items.centred, fold, rng)
         n_pairs = len(found_by.rows)
         if not n_pairs:
             raise InvalidInputError(
@@ -104,7 +104,7 @@ class Task:
     @property
     def steps(self) -> int:
         """Batches between two measurements."""
-        return min(STEPS, ceil(len(self.positives.rows) / self.batch_size))
+        return min(MAX_STEPS, ceil(len(self.positives.rows) / self.batch_size))
 
     def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
         """Return some, with as many negatives as pairs."""
@@ -123,7 +123,7 @@ class Task:
     @property
     def is_measured(self) -> bool:
         """Whether enough was hidden."""
-        return len(self.positives.told.indptr) > FEWEST
+        return len(self.positives.told.indptr) > MIN_USERS
 
 
 def means(vectors: Tensor, owners: IntArray, count: int) -> Tensor:

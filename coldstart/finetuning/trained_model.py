@@ -90,8 +90,8 @@ class TrainedModel(nn.Module):
 
     def _through(self, ids: Sequence[Sequence[int]]) -> Tensor:
         if not (self.recomputed and torch.is_grad_enabled()):
-            return self.model.pooled(ids)
-        vectors: Tensor = checkpoint(self.model.pooled, ids, use_reentrant=False)
+            return self.model.embed_padded(ids)
+        vectors: Tensor = checkpoint(self.model.embed_padded, ids, use_reentrant=False)
         return vectors
 
     def embeddings(self) -> nn.Parameter:

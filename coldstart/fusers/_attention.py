@@ -7,12 +7,12 @@ from scipy.optimize import minimize
 from scipy.special import softmax
 
 from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray
-from coldstart.fusers._fields import centred_fields, drawn_pairs
+from coldstart.fusers._fields import centred_fields, sample_pairs
 
-DROPPED = 0.2
+FIELD_DROPOUT = 0.2
 """How often a field is left out while it is learned, so that none is relied upon alone."""
 
-FEWEST = 1_000
+MIN_PAIRS = 1_000
 """Pairs below which nothing is learned."""
 
 
@@ -28,13 +28,15 @@ def learn_attention(
     """
     n_fields = len(fields)
     liked, other, absent = _cosines(fields, missing, clicks)
-    if len(liked) < FEWEST or n_fields == 1:
+    if len(liked) < MIN_PAIRS or n_fields == 1:
         return None
-    dropped = np.random.default_rng(0).random(liked.shape) < DROPPED
+    dropped = np.random.default_rng(0).random(liked.shape) < FIELD_DROPOUT
     masks = [mask | (dropped & ~(mask | dropped).all(axis=1, keepdims=True)) for mask in absent]
 
     def loss(numbers: AnyArray) -> tuple[float, AnyArray]:
-        parts = [_scored(numbers, cosines, mask) for cosines, mask in zip((liked, other), masks, strict=True)]
+        parts = [
+            _scores_and_slopes(numbers, cosines, mask) for cosines, mask in zip((liked, other), masks, strict=True)
+        ]
         scale = np.exp(numbers[-1])
         margin = scale * (parts[0][0] - parts[1][0])
         slope = -0.5 * (1.0 - np.tanh(margin / 2.0))
@@ -48,7 +50,7 @@ def learn_attention(
     return (found[:n_fields] - found[:n_fields].mean()).astype(np.float32), float(found[n_fields])
 
 
-def _scored(numbers: AnyArray, cosines: AnyArray, absent: BoolArray) -> tuple[AnyArray, AnyArray]:
+def _scores_and_slopes(numbers: AnyArray, cosines: AnyArray, absent: BoolArray) -> tuple[AnyArray, AnyArray]:
     """Scores (p,), and their slope by each number but the scale, (p, n_fields + 1)."""
     logits = np.where(absent, -np.inf, numbers[:-2] + numbers[-2] * cosines)
     logits[absent.all(axis=1)] = 0.0
@@ -62,7 +64,7 @@ def _cosines(
     fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr
 ) -> tuple[AnyArray, AnyArray, Sequence[BoolArray]]:
     """Cosines of users' other items to each field of a liked and of another item, (p, n_fields); what is missing."""
-    user, item, other = drawn_pairs(clicks)
+    user, item, other = sample_pairs(clicks)
     units = centred_fields(fields, missing)
     present = np.maximum((~missing).sum(axis=1, keepdims=True), 1)
     mean = np.asarray(sum(units) / present, dtype=np.float32)

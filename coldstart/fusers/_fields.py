@@ -57,7 +57,7 @@ def check_one_space(fields: Mapping[str, FloatArray], owner: str) -> None:
         )
 
 
-def given_weights(weights: Weights, names: tuple[str, ...]) -> dict[str, float]:
+def normalised_weights(weights: Weights, names: tuple[str, ...]) -> dict[str, float]:
     """Return weights that sum to 1 over ``names``, equal when none are given.
 
     Raises
@@ -77,16 +77,16 @@ def given_weights(weights: Weights, names: tuple[str, ...]) -> dict[str, float]:
     return dict(zip(names, (values / values.sum()).tolist(), strict=True))
 
 
-def settle_weights(
+def choose_weights(
     weights: Weights, fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr | None = None
 ) -> dict[str, float]:
     """Return the weights given; when none are, those that clicks teach or, without clicks, equal ones."""
     if weights is None and clicks is not None:
         return learn_weights(fields, missing, clicks)
-    return given_weights(weights, tuple(fields))
+    return normalised_weights(weights, tuple(fields))
 
 
-def shares(weights: Mapping[str, float], missing: BoolArray) -> FloatArray:
+def item_weights(weights: Mapping[str, float], missing: BoolArray) -> FloatArray:
     """Return each item's weights over the fields it has, shape (n, n_fields), rows summing to 1 (or 0)."""
     present = np.array(list(weights.values()), dtype=np.float32) * ~missing
     total = present.sum(axis=1, keepdims=True)
@@ -140,7 +140,7 @@ def learn_weights(fields: Mapping[str, FloatArray], missing: BoolArray, clicks: 
 
 def _margins(fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr) -> np.ndarray:
     """Cosine of the clicked minus that of an unclicked item, per field, shape (pairs, n_fields)."""
-    user, item, other = drawn_pairs(clicks)
+    user, item, other = sample_pairs(clicks)
     binary = clicks.astype(bool).astype(np.float32)
     columns = []
     for unit in centred_fields(fields, missing):
@@ -149,7 +149,7 @@ def _margins(fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr) 
     return np.stack(columns, axis=1).astype(np.float64)
 
 
-def drawn_pairs(clicks: Csr) -> tuple[IntArray, IntArray, IntArray]:
+def sample_pairs(clicks: Csr) -> tuple[IntArray, IntArray, IntArray]:
     """Return users, an item that each clicked beside others, and one drawn evenly from the clicked ones, (p,) each."""
     rng = np.random.default_rng(0)
     pairs = clicks.tocoo()

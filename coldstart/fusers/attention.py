@@ -9,7 +9,7 @@ from typing_extensions import Self
 from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, check_between, unit_rows
 from coldstart._component import Component
 from coldstart.fusers._attention import learn_attention
-from coldstart.fusers._fields import centred_fields, check_fields, check_one_space, shares, sum_weighted
+from coldstart.fusers._fields import centred_fields, check_fields, check_one_space, item_weights, sum_weighted
 
 PRIOR_ROWS = 10
 """Rows of zeros that a mean is blended with: matters for small catalogues only."""
@@ -130,7 +130,7 @@ class AttentionFuser(Component, saved=True):
         elif getattr(self, "biases_", None):
             return _weights(np.broadcast_to(self._biases, missing.shape), missing)
         else:
-            equal = shares(dict.fromkeys(map(str, range(len(units))), 1.0), missing)
+            equal = item_weights(dict.fromkeys(map(str, range(len(units))), 1.0), missing)
             focus = unit_rows(sum_weighted(units, equal))
             cosines = np.stack([(unit * focus).sum(axis=1) for unit in units], axis=1)
         return _weights(self.temperature * cosines, missing)

@@ -7,7 +7,7 @@ from typing_extensions import Self
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, unit_rows
 from coldstart._component import Component
-from coldstart.fusers._fields import Weights, check_fields, settle_weights, shares
+from coldstart.fusers._fields import Weights, check_fields, choose_weights, item_weights
 
 
 class ConcatFuser(Component, saved=True):
@@ -53,15 +53,15 @@ class ConcatFuser(Component, saved=True):
             When shapes or weights do not fit the fields.
         """
         check_fields(fields, missing)
-        self.weights_ = settle_weights(self.weights, fields, missing, clicks)
-        self.query_weights_ = settle_weights(self.weights, fields, missing)
+        self.weights_ = choose_weights(self.weights, fields, missing, clicks)
+        self.query_weights_ = choose_weights(self.weights, fields, missing)
         return self
 
     def fuse(self, fields: Mapping[str, FloatArray], missing: BoolArray) -> FloatArray:
         """Return item vectors of shape (n, sum of dims), rows of length one (zero when every field is missing)."""
         self.check_fitted("weights_")
         check_fields(fields, missing, tuple(self.weights_))
-        scales = np.sqrt(shares(self.weights_, missing))
+        scales = np.sqrt(item_weights(self.weights_, missing))
         return np.hstack([unit_rows(v) * scales[:, [at]] for at, v in enumerate(fields.values())])
 
     def fuse_query(self, fields: Mapping[str, FloatArray]) -> FloatArray:

@@ -6,7 +6,7 @@ from typing_extensions import Self
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, unit_rows
 from coldstart._component import Component
-from coldstart.fusers._fields import Weights, check_fields, check_one_space, settle_weights, shares, sum_weighted
+from coldstart.fusers._fields import Weights, check_fields, check_one_space, choose_weights, item_weights, sum_weighted
 
 
 class WeightedFuser(Component, saved=True):
@@ -52,12 +52,12 @@ class WeightedFuser(Component, saved=True):
         """
         check_fields(fields, missing)
         check_one_space(fields, "WeightedFuser")
-        self.weights_ = settle_weights(self.weights, fields, missing, clicks)
-        self.query_weights_ = settle_weights(self.weights, fields, missing)
+        self.weights_ = choose_weights(self.weights, fields, missing, clicks)
+        self.query_weights_ = choose_weights(self.weights, fields, missing)
         return self
 
     def fuse(self, fields: Mapping[str, FloatArray], missing: BoolArray) -> FloatArray:
         """Return item vectors of shape (n, dim), length at most one (zero when every field is missing)."""
         self.check_fitted("weights_")
         check_fields(fields, missing, tuple(self.weights_))
-        return sum_weighted([unit_rows(vectors) for vectors in fields.values()], shares(self.weights_, missing))
+        return sum_weighted([unit_rows(vectors) for vectors in fields.values()], item_weights(self.weights_, missing))

@@ -174,24 +174,26 @@ def run(
         raise InvalidInputError("`network` must have a weight that requires a gradient; all of them are frozen.")
     optimizer = torch.optim.AdamW(weights, lr=loop.learning_rate, weight_decay=loop.weight_decay)
     total = max(1, loop.epochs * math.ceil(steps / loop.accumulate))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share_of_rate(step, total, loop.warmup))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate_factor(step, total, loop.warmup))
     same = _settings(loop) | {"steps": steps, "measured": measure is not None}
-    state = _State(network, optimizer, schedule, loop.patience, same, None if checkpoint is None else Path(checkpoint))
-    before, was_training = _copied(network), network.training
+    state = _TrainingState(
+        network, optimizer, schedule, loop.patience, same, None if checkpoint is None else Path(checkpoint)
+    )
+    before, was_training = _copy_weights(network), network.training
     try:
-        if not state.resumed() and measure is not None:
-            state.note(Epoch(0, math.nan, _measured(network, measure)))
+        if not state.resume() and measure is not None:
+            state.note(Epoch(0, math.nan, _measure(network, measure)))
         with (
             tracking(tracker, name) as track,
             progress_bar(total=loop.epochs * steps, what=name, unit="step", shown=loop.progress) as bar,
         ):
             bar.update(state.done * steps)
-            while state.done < loop.epochs and not state.tired():
+            while state.done < loop.epochs and not state.out_of_patience():
                 number = state.done + 1
                 with _seeded(loop.seed, number):
                     rng = np.random.default_rng([loop.seed, number])
-                    parts = _epoch(network, batches(rng), loss, loop, optimizer, schedule, perturbed, bar)
-                epoch = Epoch(number, parts["loss"], None if measure is None else _measured(network, measure), parts)
+                    parts = _run_epoch(network, batches(rng), loss, loop, optimizer, schedule, perturbed, bar)
+                epoch = Epoch(number, parts["loss"], None if measure is None else _measure(network, measure), parts)
                 state.note(epoch)
                 numbers = parts if epoch.measured is None else {**parts, "measured": epoch.measured}
                 bar.set_postfix(numbers, refresh=False)
@@ -207,7 +209,7 @@ def run(
     return state.history
 
 
-def _epoch(
+def _run_epoch(
     network: nn.Module,
     batches: Iterable[Any],
     loss: Callable[[Any], Losses],
@@ -226,15 +228,15 @@ def _epoch(
         earlier = [None if weight.grad is None else weight.grad.clone() for weight in perturbed]
         parts = _backward(network, batch, loss, loop)
         if loop.adversarial and perturbed:
-            with _moved(perturbed, earlier, loop.adversarial):
+            with _perturbed(perturbed, earlier, loop.adversarial):
                 _backward(network, batch, loss, loop)
         for part, value in parts.items():
             sums[part] = sums.get(part, 0.0) + value
         if seen % loop.accumulate == 0:
-            _step(network, loop, optimizer, schedule)
+            _optimizer_step(network, loop, optimizer, schedule)
         bar.update()
     if seen % loop.accumulate:
-        _step(network, loop, optimizer, schedule)
+        _optimizer_step(network, loop, optimizer, schedule)
     return {part: value / max(seen, 1) for part, value in sums.items()} or {"loss": 0.0}
 
 
@@ -255,7 +257,7 @@ def _backward(network: nn.Module, batch: Any, loss: Callable[[Any], Losses], loo
     return {name: part.item() for name, part in parts.items()} | {"loss": total.item()}
 
 
-def _step(
+def _optimizer_step(
     network: nn.Module, loop: Loop, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LambdaLR
 ) -> None:
     if loop.clip:
@@ -266,7 +268,7 @@ def _step(
 
 
 @contextmanager
-def _moved(weights: Sequence[nn.Parameter], earlier: Sequence[Tensor | None], length: float) -> Iterator[None]:
+def _perturbed(weights: Sequence[nn.Parameter], earlier: Sequence[Tensor | None], length: float) -> Iterator[None]:
     """Move weights along the gradients of a batch, those of earlier ones taken off, and back."""
     there = [weight.detach().clone() for weight in weights]
     with torch.no_grad():
@@ -280,7 +282,7 @@ def _moved(weights: Sequence[nn.Parameter], earlier: Sequence[Tensor | None], le
             weight.copy_(before)
 
 
-class _State:
+class _TrainingState:
     """Where training stands, in memory and in the checkpoint."""
 
     def __init__(
@@ -294,14 +296,14 @@ class _State:
     ) -> None:
         self.network, self.optimizer, self.schedule, self.patience = network, optimizer, schedule, patience
         self.path, self.same = path, same | {"weights": {n: list(w.shape) for n, w in network.state_dict().items()}}
-        self.history, self.best = History(), _copied(network)
+        self.history, self.best = History(), _copy_weights(network)
 
     @property
     def done(self) -> int:
         """Epochs passed."""
         return self.history.epochs[-1].number if self.history.epochs else 0
 
-    def tired(self) -> bool:
+    def out_of_patience(self) -> bool:
         """Whether the measurement has not become better for long."""
         return self.patience is not None and self.done - self.history.best >= self.patience
 
@@ -315,11 +317,11 @@ class _State:
             best=epoch.number if better else self.history.best,
         )
         if better:
-            self.best = _copied(self.network)
+            self.best = _copy_weights(self.network)
         if self.path is not None:
             self._write(self.path)
 
-    def resumed(self) -> bool:
+    def resume(self) -> bool:
         """Go on from the checkpoint, when there is one."""
         if self.path is None or not self.path.exists():
             return False
@@ -371,17 +373,17 @@ def _settings(loop: Loop) -> dict[str, Any]:
     return {name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()}
 
 
-def _copied(network: nn.Module) -> dict[str, Tensor]:
+def _copy_weights(network: nn.Module) -> dict[str, Tensor]:
     return {name: weight.detach().clone() for name, weight in network.state_dict().items()}
 
 
-def _measured(network: nn.Module, measure: Callable[[], float]) -> float:
+def _measure(network: nn.Module, measure: Callable[[], float]) -> float:
     network.eval()
     with torch.no_grad():
         return float(measure())
 
 
-def _share_of_rate(step: int, total: int, warmup: int) -> float:
+def _rate_factor(step: int, total: int, warmup: int) -> float:
     """Share of the learning rate at a step: up a line, then down a line."""
     if step < warmup:
         return (step + 1) / (warmup + 1)

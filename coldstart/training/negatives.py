@@ -4,7 +4,7 @@ import numpy as np
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray
 
-TRIES = 10
+MAX_REDRAWS = 10
 """How often a drawn item that the user liked is drawn anew."""
 
 
@@ -23,7 +23,7 @@ def uniform(liked: Csr, users: IntArray, count: int, rng: np.random.Generator) -
     rng : Generator
     """
     warm = np.unique(liked.indices)
-    return _drawn_anew(liked, users, lambda size: rng.choice(warm, size), (len(users), count))
+    return _redraw_liked(liked, users, lambda size: rng.choice(warm, size), (len(users), count))
 
 
 def by_popularity(liked: Csr, users: IntArray, count: int, rng: np.random.Generator, power: float = 0.75) -> IntArray:
@@ -34,7 +34,7 @@ def by_popularity(liked: Csr, users: IntArray, count: int, rng: np.random.Genera
     clicks = np.bincount(liked.indices, minlength=liked.shape[1])
     warm = np.flatnonzero(clicks)
     upto = np.cumsum(clicks[warm] ** power)
-    return _drawn_anew(
+    return _redraw_liked(
         liked, users, lambda size: warm[np.searchsorted(upto, rng.random(size) * upto[-1])], (len(users), count)
     )
 
@@ -75,12 +75,12 @@ def log_q(liked: Csr, items: IntArray) -> FloatArray:
     return np.asarray(np.log(np.maximum(clicks[items], 1) / max(clicks.sum(), 1)), dtype=np.float32)
 
 
-def _drawn_anew(liked: Csr, users: IntArray, draw, shape: tuple[int, int]) -> IntArray:  # type: ignore[no-untyped-def]
+def _redraw_liked(liked: Csr, users: IntArray, draw, shape: tuple[int, int]) -> IntArray:  # type: ignore[no-untyped-def]
     if not np.prod(shape):
         return np.zeros(shape, dtype=np.int64)
     drawn = np.asarray(draw(shape))
     owners = np.repeat(users, shape[1])
-    for _ in range(TRIES):
+    for _ in range(MAX_REDRAWS):
         clicked = np.asarray(liked[owners, drawn.ravel()]).reshape(shape) > 0
         if not clicked.any():
             break

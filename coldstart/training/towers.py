@@ -78,9 +78,9 @@ class Towers(nn.Module):
         if self.map.is_linear:
             vectors = self.map(self.sums[at] - self.texts[without])
             if self.own.requires_grad:
-                vectors = vectors + self._sum_of(self.own, at, without)
+                vectors = vectors + self._history_sums(self.own, at, without)
             return normalize(vectors, dim=1)
-        return normalize(self._sum_of(self.map(self.texts) + self.own, at, without), dim=1)
+        return normalize(self._history_sums(self.map(self.texts) + self.own, at, without), dim=1)
 
     def vectors(self) -> tuple[FloatArray, FloatArray]:
         """Return those of all users and items, (m, dim) and (n, dim), each item with clicks as they teach."""
@@ -94,7 +94,7 @@ class Towers(nn.Module):
         candidates = np.concatenate([batch.items, batch.negatives])
         return self._loss(self.users(batch.users, batch.items), self.items(torch.from_numpy(candidates)), batch, kind)
 
-    def among(self, users: Tensor, items: Tensor, batch: Batch) -> Tensor:
+    def in_batch_loss(self, users: Tensor, items: Tensor, batch: Batch) -> Tensor:
         """Return the softmax loss of given vectors, the items of the batch being each other's negatives."""
         return self._loss(users, items, batch._replace(negatives=batch.negatives[:0]), "softmax")
 
@@ -103,14 +103,14 @@ class Towers(nn.Module):
         candidates, n = np.concatenate([batch.items, batch.negatives]), len(batch.items)
         known = torch.from_numpy(false_negatives(self.known, batch.users, candidates)).to(scores.device)
         if kind == "softmax":
-            draws = torch.from_numpy(self._log_draws(candidates, n, len(batch.negatives))).to(scores.device)
+            draws = torch.from_numpy(self._log_expected_draws(candidates, n, len(batch.negatives))).to(scores.device)
             return sampled_softmax(scores, torch.arange(n, device=scores.device), draws, known)
         positive, negative = scores.diagonal(), scores[:, n:].masked_fill(known[:, n:], -torch.inf)
         if kind == "bpr":
             return bpr(positive, negative)
         return bce(positive, torch.ones_like(positive)) + nn.functional.softplus(negative).mean()
 
-    def _sum_of(self, items: Tensor, at: IntArray, without: IntArray) -> Tensor:
+    def _history_sums(self, items: Tensor, at: IntArray, without: IntArray) -> Tensor:
         """The sums of what the users liked, without one each."""
         starts, lengths = self.liked.indptr[at].astype(np.int64), np.diff(self.liked.indptr)[at]
         begins = np.cumsum(lengths) - lengths
@@ -121,7 +121,7 @@ class Towers(nn.Module):
             torch.from_numpy(without).to(items.device), items
         )
 
-    def _log_draws(self, items: IntArray, n_clicks: int, n_negatives: int) -> FloatArray:
+    def _log_expected_draws(self, items: IntArray, n_clicks: int, n_negatives: int) -> FloatArray:
         """How often each item is expected in a batch: among the clicks, and among the negatives."""
         drawn = np.exp(log_q(self.liked, items)) * n_clicks
         return np.asarray(np.log(drawn + n_negatives / len(np.unique(self.liked.indices))), dtype=np.float32)
@@ -139,7 +139,7 @@ def batches(
         yield Batch(users[rows], items[rows], rng.choice(clicked, n_negatives))
 
 
-def trainable(liked: Csr) -> tuple[IntArray, IntArray]:
+def training_clicks(liked: Csr) -> tuple[IntArray, IntArray]:
     """Users and items of the clicks that leave their user with another liked item to be known by."""
     pairs = liked.tocoo()
     keep = np.diff(liked.indptr)[pairs.row] > 1

@@ -31,7 +31,7 @@ def tracking(tracker: Tracker, name: str) -> Iterator[Track]:
         Without the extra ``[track]``.
     """
     if tracker is None:
-        yield _nowhere
+        yield _ignore
     elif callable(tracker):
         yield tracker
     elif tracker == "tensorboard":
@@ -47,7 +47,7 @@ def tracking(tracker: Tracker, name: str) -> Iterator[Track]:
         raise InvalidInputError(f'`tracker` must be "tensorboard", "wandb" or a function; got {tracker!r}.')
 
 
-def _nowhere(numbers: Mapping[str, float], epoch: int) -> None:
+def _ignore(numbers: Mapping[str, float], epoch: int) -> None:
     """Take numbers and do nothing."""
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldstart.encoders.lexical import STOP_WORDS, LexicalEncoder, has_words, spelled_like
+from coldstart.encoders.lexical import STOP_WORDS, LexicalEncoder, has_words, spelling_similarity
 from coldstart.errors import InvalidInputError, NotFittedError
 from coldstart.storage import pack, unpack
 
@@ -187,7 +187,7 @@ class TestSpelling:
         ],
     )
     def test_a_slip_of_the_pen_or_another_form_is_alike(self, word, other):
-        assert 0.4 < spelled_like(word, other) < 1
+        assert 0.4 < spelling_similarity(word, other) < 1
 
     @pytest.mark.parametrize(
         ("word", "other"),
@@ -210,19 +210,19 @@ class TestSpelling:
         ],
     )
     def test_another_word_is_not(self, word, other):
-        assert spelled_like(word, other) == 0.0
+        assert spelling_similarity(word, other) == 0.0
 
     @pytest.mark.parametrize(
         ("word", "other", "likeness"),
         [("drillbit", "drill", 5 / 8), ("scry", "scary", 4 / 5), ("sacry", "scary", 4 / 5), ("word", "word", 1.0)],
     )
     def test_the_likeness_is_the_share_of_the_letters_that_are_right(self, word, other, likeness):
-        assert spelled_like(word, other) == pytest.approx(likeness)
+        assert spelling_similarity(word, other) == pytest.approx(likeness)
 
     @settings(deadline=None)
     @given(st.text("abcd", min_size=1, max_size=12), st.text("abcd", min_size=1, max_size=12))
     def test_it_is_between_0_and_1_and_1_is_the_same_word(self, word, other):
-        found = spelled_like(word, other)
+        found = spelling_similarity(word, other)
         assert 0 <= found <= 1
         assert (found == 1) == (word == other)
 

@@ -70,7 +70,7 @@ def encoder(make_model):
 
 
 def test_a_query_asked_twice_goes_through_the_network_once(encoder, monkeypatch):
-    kind, read = type(encoder._loaded()), []
+    kind, read = type(encoder._load()), []
     embed = kind.embed
     monkeypatch.setattr(kind, "embed", lambda self, ids: read.append(ids) or embed(self, ids))
     first, again = encoder.encode_query(["moon"]), encoder.encode_query(["moon"])

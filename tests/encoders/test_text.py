@@ -99,8 +99,8 @@ def test_vectors_have_length_one_unless_asked(make_model):
 def test_each_distinct_text_is_read_once(make_model, monkeypatch):
     encoder = cs.TextEncoder(make_model("bert"), dtype="float32")
     read = []
-    embed = type(encoder._loaded()).embed
-    monkeypatch.setattr(type(encoder._loaded()), "embed", lambda self, ids: read.extend(ids) or embed(self, ids))
+    embed = type(encoder._load()).embed
+    monkeypatch.setattr(type(encoder._load()), "embed", lambda self, ids: read.extend(ids) or embed(self, ids))
     encoder.encode(["moon", "star", "moon", "moon"])
     assert len(read) == 2
 
@@ -108,9 +108,9 @@ def test_each_distinct_text_is_read_once(make_model, monkeypatch):
 def test_batches_stay_within_the_token_budget(make_model, monkeypatch):
     encoder = cs.TextEncoder(make_model("bert"), dtype="float32", batch_tokens=20)
     sizes = []
-    embed = type(encoder._loaded()).embed
+    embed = type(encoder._load()).embed
     monkeypatch.setattr(
-        type(encoder._loaded()),
+        type(encoder._load()),
         "embed",
         lambda self, ids: sizes.append(len(ids) * max(map(len, ids))) or embed(self, ids),
     )
@@ -185,7 +185,7 @@ def test_auto_dtype_falls_back_when_the_probe_fails(make_model, monkeypatch):
     from coldstart.encoders.transformer import fast_loading
 
     monkeypatch.setattr(fast_loading, "has_bfloat16", lambda device: True)
-    monkeypatch.setattr(fast_loading, "FIDELITY", 2.0)
+    monkeypatch.setattr(fast_loading, "MIN_COSINE", 2.0)
     encoder = cs.TextEncoder(make_model("bert"))
     assert "float32" in encoder.identity()
     exact = cs.TextEncoder(encoder.model, dtype="float32").encode(TEXTS)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from coldstart.data.holdout import cut
-from coldstart.finetuning.pairs import Positives
+from coldstart.finetuning.pairs import Pairs
 
 DIM = 3
 
@@ -47,7 +47,7 @@ def check_measured(found, fold):
 @SMALL_FOLDS
 def test_a_history_is_all_that_a_user_liked_and_each_of_it_is_to_be_found(seed, n_users, n_items):
     fold = fold_of(seed, (n_users, n_items))
-    found = Positives.of_histories(texts_of(n_items), fold)
+    found = Pairs.of_histories(texts_of(n_items), fold)
     train = sets(fold.train)
     expected = {(at, item) for at, row in enumerate(train) if len(row) > 1 for item in row}
     pairs = list(zip(found.rows.tolist(), found.items.tolist(), strict=True))
@@ -62,7 +62,7 @@ def test_a_history_is_all_that_a_user_liked_and_each_of_it_is_to_be_found(seed, 
 @SMALL_FOLDS
 def test_a_partner_is_another_item_of_the_same_user(seed, n_users, n_items):
     fold = fold_of(seed, (n_users, n_items))
-    found = Positives.of_pairs(texts_of(n_items), fold, np.random.default_rng(seed))
+    found = Pairs.of_pairs(texts_of(n_items), fold, np.random.default_rng(seed))
     train, known = sets(fold.train), sets(found.known)
     targets = sorted((tuple(sorted(row)), item) for row in train if len(row) > 1 for item in row)
     assert (
@@ -80,7 +80,7 @@ def test_a_partner_is_another_item_of_the_same_user(seed, n_users, n_items):
 def test_partners_are_drawn_evenly():
     clicks = csr_array(np.ones((4_000, 4), dtype=np.float32))
     fold = cut(clicks, np.random.default_rng(0), cold=0.0, held=0.0, strangers=0.0)
-    found = Positives.of_pairs(texts_of(4), fold, np.random.default_rng(0))
+    found = Pairs.of_pairs(texts_of(4), fold, np.random.default_rng(0))
     partners = found.liked.toarray()
     partners[np.arange(len(found.items)), found.items] = 0
     for item in range(4):
@@ -89,7 +89,7 @@ def test_partners_are_drawn_evenly():
 
 
 def test_partners_are_the_same_under_the_same_seed_and_others_under_another():
-    one, same, other = (Positives.of_pairs(texts_of(20), fold_of(), np.random.default_rng(seed)) for seed in (0, 0, 1))
+    one, same, other = (Pairs.of_pairs(texts_of(20), fold_of(), np.random.default_rng(seed)) for seed in (0, 0, 1))
     assert sets(one.liked) == sets(same.liked)
     assert sets(one.liked) != sets(other.liked)
 
@@ -99,7 +99,7 @@ def test_partners_are_the_same_under_the_same_seed_and_others_under_another():
 def test_of_a_query_nothing_is_told_but_itself_and_what_was_found_with_it_is_no_negative(seed, n_queries, n_items):
     fold = fold_of(seed, (n_queries, n_items))
     texts, queries = texts_of(n_items), texts_of(n_queries, seed=1)
-    found = Positives.of_queries(texts, queries, fold)
+    found = Pairs.of_queries(texts, queries, fold)
     np.testing.assert_array_equal(found.texts, np.vstack([texts, queries]))
     train = sets(fold.train)
     pairs = [(at, item) for at, row in enumerate(train) for item in row]
@@ -119,14 +119,14 @@ def test_of_a_query_nothing_is_told_but_itself_and_what_was_found_with_it_is_no_
 
 def test_a_query_with_one_item_is_learned_from():
     fold = cut(csr_array(np.eye(3, dtype=np.float32)), np.random.default_rng(0), cold=0.0, held=0.0, strangers=0.0)
-    assert len(Positives.of_queries(texts_of(3), texts_of(3), fold).rows) == 3
-    assert len(Positives.of_histories(texts_of(3), fold).rows) == 0
-    assert len(Positives.of_pairs(texts_of(3), fold, np.random.default_rng(0)).rows) == 0
+    assert len(Pairs.of_queries(texts_of(3), texts_of(3), fold).rows) == 3
+    assert len(Pairs.of_histories(texts_of(3), fold).rows) == 0
+    assert len(Pairs.of_pairs(texts_of(3), fold, np.random.default_rng(0)).rows) == 0
 
 
 @pytest.mark.parametrize("kind", ["histories", "pairs"])
 def test_where_nothing_is_hidden_nothing_is_measured(kind):
     fold = fold_of(cold=0.0)
     more = [np.random.default_rng(0)] if kind == "pairs" else []
-    found = getattr(Positives, f"of_{kind}")(texts_of(20), fold, *more)
+    found = getattr(Pairs, f"of_{kind}")(texts_of(20), fold, *more)
     assert len(found.cold) == found.wanted.shape[0] == found.told.shape[0] == 0

@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 import coldstart as cs
 from coldstart.data.holdout import cut
 from coldstart.errors import InvalidInputError
-from coldstart.finetuning.task import FEWEST, STEPS, Items, Task, means
+from coldstart.finetuning.task import MAX_STEPS, MIN_USERS, FinetuneTask, Items, means
 from coldstart.testing import HashEncoder
 
 ROWS = {
@@ -35,7 +35,9 @@ def items_of(n, predict=None):
 
 def task_of(clicks, positives="history", queries=None, batch_size=None, cold=0.0):
     fold = fold_of(clicks, cold)
-    return Task.of(items_of(fold.train.shape[1]), fold, positives, queries, batch_size, np.random.default_rng(0))
+    return FinetuneTask.of(
+        items_of(fold.train.shape[1]), fold, positives, queries, batch_size, np.random.default_rng(0)
+    )
 
 
 def test_an_item_is_the_mean_of_its_texts():
@@ -126,8 +128,8 @@ def test_by_default_a_batch_is_1024_pairs_or_all():
 def test_between_two_measurements_each_pair_is_passed_once_or_so_many_steps():
     assert task_of(np.ones((4, 5)), batch_size=7).steps == 3
     long = task_of(np.ones((40, 5)), batch_size=2)
-    assert long.steps == STEPS < 100
-    assert len(list(long.batches(np.random.default_rng(0)))) == STEPS
+    assert long.steps == MAX_STEPS < 100
+    assert len(list(long.batches(np.random.default_rng(0)))) == MAX_STEPS
 
 
 def test_batches_are_of_the_pairs():
@@ -161,12 +163,12 @@ def test_what_was_found_is_the_ndcg_of_the_one_hidden_item_that_each_wants():
     held, train = clicks.copy(), clicks.copy()
     held[:, 2:] = train[:, :2] = 0
     hidden = type(fold)(csr_array(train), csr_array(held), np.array([True, True, False, False]), fold.strangers)
-    task = Task.of(items_of(4), hidden, "history", None, None, np.random.default_rng(0))
+    task = FinetuneTask.of(items_of(4), hidden, "history", None, None, np.random.default_rng(0))
     told = np.eye(2, dtype=np.float32)[np.arange(40) % 2]
     assert task.found(told, np.eye(2, dtype=np.float32)) == pytest.approx(1.0)
     assert task.found(told, np.eye(2, dtype=np.float32)[::-1]) == pytest.approx(1 / np.log2(3))
 
 
-@pytest.mark.parametrize("n_users", [FEWEST - 1, FEWEST])
+@pytest.mark.parametrize("n_users", [MIN_USERS - 1, MIN_USERS])
 def test_of_few_users_nothing_is_measured(n_users):
-    assert task_of(np.ones((n_users, 10)), cold=0.2).is_measured == (n_users >= FEWEST)
+    assert task_of(np.ones((n_users, 10)), cold=0.2).is_measured == (n_users >= MIN_USERS)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from coldstart.fusers._attention import FEWEST, learn_attention
+from coldstart.fusers._attention import MIN_PAIRS, learn_attention
 from coldstart.fusers.attention import AttentionFuser
 
 N_ITEMS = 60
@@ -41,7 +41,7 @@ def test_the_order_of_fields_does_not_matter():
 
 def test_few_clicks_teach_nothing():
     fields, clicks = world(n_users=30)
-    assert clicks.nnz < FEWEST
+    assert clicks.nnz < MIN_PAIRS
     assert learn_attention(fields, nothing_missing(), clicks) is None
     assert AttentionFuser().fit(fields, nothing_missing(), clicks).biases_ == {}
 

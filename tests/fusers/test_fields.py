@@ -13,9 +13,9 @@ from coldstart.fusers._fields import (
     _margins,
     check_fields,
     check_one_space,
-    given_weights,
+    item_weights,
     learn_weights,
-    shares,
+    normalised_weights,
     sum_weighted,
 )
 from coldstart.fusers.attention import AttentionFuser
@@ -193,29 +193,29 @@ def test_fields_of_different_width_cannot_be_averaged():
 
 
 def test_given_weights_are_scaled_to_1_in_the_order_of_the_fields():
-    weights = given_weights({"plot": 1, "title": 3}, ("title", "plot"))
+    weights = normalised_weights({"plot": 1, "title": 3}, ("title", "plot"))
     assert weights == {"title": 0.75, "plot": 0.25}
     assert list(weights) == ["title", "plot"]
-    assert given_weights(None, ("a", "b", "c", "d")) == dict.fromkeys("abcd", 0.25)
-    assert given_weights({"a": 0, "b": 2}, ("a", "b")) == {"a": 0.0, "b": 1.0}
-    assert given_weights({"a": 0.2, "b": 0.3}, ("a", "b")) == pytest.approx({"a": 0.4, "b": 0.6})
+    assert normalised_weights(None, ("a", "b", "c", "d")) == dict.fromkeys("abcd", 0.25)
+    assert normalised_weights({"a": 0, "b": 2}, ("a", "b")) == {"a": 0.0, "b": 1.0}
+    assert normalised_weights({"a": 0.2, "b": 0.3}, ("a", "b")) == pytest.approx({"a": 0.4, "b": 0.6})
 
 
 @pytest.mark.parametrize("names", [["title"], ["title", "plot", "cast"], ["title", "Plot"], []], ids=repr)
 def test_weights_of_other_fields_are_refused(names):
     with pytest.raises(InvalidInputError, match=r"`weights` must name the fields \['title', 'plot'\]; got \["):
-        given_weights(dict.fromkeys(names, 1), ("title", "plot"))
+        normalised_weights(dict.fromkeys(names, 1), ("title", "plot"))
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), 0.0])
 def test_weights_below_0_not_finite_or_all_0_are_refused(value):
     with pytest.raises(InvalidInputError, match=r"`weights` must be finite, at least 0 and not all 0; got \{'title': "):
-        given_weights({"title": value, "plot": 0.0}, ("title", "plot"))
+        normalised_weights({"title": value, "plot": 0.0}, ("title", "plot"))
 
 
 def test_shares_are_split_among_the_fields_an_item_has():
     missing = np.array([[False, False, False], [True, False, False], [True, True, True], [False, True, True]])
-    found = shares({"a": 0.5, "b": 0.25, "c": 0.25}, missing)
+    found = item_weights({"a": 0.5, "b": 0.25, "c": 0.25}, missing)
     assert found.tolist() == [[0.5, 0.25, 0.25], [0.0, 0.5, 0.5], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
 
 
@@ -320,7 +320,7 @@ def test_equal_weights_stay_equal_whatever_the_clicks_teach(fuser_class):
 def test_weights_are_a_mapping_or_the_word_equal(weights):
     expected = re.escape(f'`weights` must be a mapping of field to number, "equal" or None; got {weights!r}.')
     with pytest.raises(InvalidInputError, match=expected):
-        given_weights(weights, ("title", "plot"))
+        normalised_weights(weights, ("title", "plot"))
 
 
 def test_users_with_one_click_beside_others_do_no_harm():

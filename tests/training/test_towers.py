@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from coldstart.training.adapters import ResidualMap
-from coldstart.training.towers import SCALE, Batch, Towers, batches, trainable
+from coldstart.training.towers import SCALE, Batch, Towers, batches, training_clicks
 
 N_USERS, N_ITEMS, DIM = 6, 9, 4
 EVERYONE = np.arange(N_USERS)
@@ -196,13 +196,13 @@ def test_among_is_the_softmax_of_a_batch_without_further_negatives():
     batch = Batch(EVERYONE, one_liked(towers), np.arange(4))
     users, items = towers.users(batch.users, batch.items), towers.items(torch.from_numpy(batch.items))
     alone = towers.loss(batch._replace(negatives=np.zeros(0, dtype=np.int64)), "softmax")
-    torch.testing.assert_close(towers.among(users, items, batch), alone)
+    torch.testing.assert_close(towers.in_batch_loss(users, items, batch), alone)
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**31), st.integers(1, 30), st.integers(1, 40))
 def test_a_pass_has_every_click_once_and_negatives_only_of_clicked_items(seed, batch_size, n_negatives):
-    users, items = trainable(drawn_clicks(seed))
+    users, items = training_clicks(drawn_clicks(seed))
     passed = list(batches((users, items), np.random.default_rng(seed), batch_size, n_negatives))
     pairs = [pair for batch in passed for pair in zip(batch.users, batch.items, strict=True)]
     assert sorted(pairs) == sorted(zip(users, items, strict=True))
@@ -213,7 +213,7 @@ def test_a_pass_has_every_click_once_and_negatives_only_of_clicked_items(seed, b
 
 
 def test_passes_are_in_random_order_and_the_same_under_the_same_seed():
-    clicks = trainable(drawn_clicks())
+    clicks = training_clicks(drawn_clicks())
     one, same, other = (next(batches(clicks, np.random.default_rng(seed), 100, 5)) for seed in (0, 0, 1))
     assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
     assert not np.array_equal(one.users, other.users)
@@ -222,13 +222,13 @@ def test_passes_are_in_random_order_and_the_same_under_the_same_seed():
 
 def test_users_with_one_click_are_not_learned_from():
     liked = likes([[1, 1, 0], [0, 0, 1], [0, 0, 0], [1, 1, 1]])
-    users, items = trainable(liked)
+    users, items = training_clicks(liked)
     assert sorted(zip(users.tolist(), items.tolist(), strict=True)) == [(0, 0), (0, 1), (3, 0), (3, 1), (3, 2)]
     assert users.dtype == items.dtype == np.int64
 
 
 def test_without_a_user_of_two_clicks_there_is_nothing_to_learn_from():
-    users, items = trainable(likes(np.eye(3)))
+    users, items = training_clicks(likes(np.eye(3)))
     assert len(users) == len(items) == 0
     assert list(batches((users, items), np.random.default_rng(0), 4, 4)) == []
 

@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 SCALE = np.float32(20.0)
 """What cosines are multiplied by where nothing was learned."""
 
-ENOUGH_CLICKS = 1_000
+MIN_CLICKS = 1_000
 """With fewer, nothing is hidden to measure on: all epochs are run, and there is no second stage."""
 
-ASKED = 1_000
+MAX_EVAL_USERS = 1_000
 """Users by whom epochs are compared."""
 
 PATIENCE = 2
 """Epochs without finding more after which a stage stops."""
 
-PAIR_EPOCHS, PAIR_USERS, FEWEST = 8, 3_000, 100
+PAIR_EPOCHS, PAIR_USERS, MIN_PAIR_USERS = 8, 3_000, 100
 """Passes of the second stage over hidden clicks, the most users it learns from, and the fewest."""
 
 
@@ -102,7 +102,7 @@ class MLPRanker(Component, saved=True):
     report_: dict[str, dict[int, float]]
     counts_: FloatArray
     space_: CosineRanker
-    _placed: tuple[Features, FloatArray] | None = None
+    _cached_items: tuple[Features, FloatArray] | None = None
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class MLPRanker(Component, saved=True):
             When the loss is not a number.
         """
         self._check_params()
-        self.space_, self._placed = CosineRanker(center=self.center).fit(features), None
+        self.space_, self._cached_items = CosineRanker(center=self.center).fit(features), None
         texts = self.space_.item_vectors(features)
         self.weights_ = {"map": np.zeros((texts.shape[1],) * 2, dtype=np.float32), "own": np.zeros_like(texts)}
         self.weights_["scale"] = np.array(SCALE)
@@ -157,7 +157,7 @@ class MLPRanker(Component, saved=True):
         if clicks is not None and (np.diff(clicks.indptr) > 1).any():
             liked = csr_array(clicks.astype(bool).astype(np.float32))
             self.counts_ = np.asarray(liked.sum(axis=0), dtype=np.float32)
-            self._learn(texts, liked, generator(self.rng))
+            self._train(texts, liked, generator(self.rng))
         return self
 
     def score(self, users: Users, features: Features) -> FloatArray:
@@ -175,7 +175,7 @@ class MLPRanker(Component, saved=True):
         scores: FloatArray = self.weights_["scale"] * (vectors @ items.T)
         if "out" in self.weights_:
             for row in np.flatnonzero(np.diff(users.history.indptr)):
-                self._put_in_order(scores[row], vectors[row], items, users.history[[row]].indices)
+                self._rerank_candidates(scores[row], vectors[row], items, users.history[[row]].indices)
         return scores
 
     def refreshed(self, features: Features, clicks: Csr, origin: IntArray) -> Self:
@@ -188,7 +188,7 @@ class MLPRanker(Component, saved=True):
         own = np.zeros((len(origin), self.weights_["own"].shape[1]), dtype=np.float32)
         fresh.counts_ = np.zeros(len(origin), dtype=np.float32)
         own[known], fresh.counts_[known] = self.weights_["own"][origin[known]], self.counts_[origin[known]]
-        fresh.weights_, fresh._placed = self.weights_ | {"own": own}, None
+        fresh.weights_, fresh._cached_items = self.weights_ | {"own": own}, None
         return fresh
 
     def _items(self, features: Features) -> FloatArray:
@@ -198,19 +198,19 @@ class MLPRanker(Component, saved=True):
                 f"`features` must be of the {len(self.counts_):,} items that were fitted; got {len(features):,}. "
                 "Call refreshed."
             )
-        kept = self._placed
+        kept = self._cached_items
         if kept is None or kept[0] is not features:
             texts = self.space_.item_vectors(features)
             items = np.asarray(texts + texts @ self.weights_["map"] + self.weights_["own"], dtype=np.float32)
-            self._placed = kept = (features, items)
+            self._cached_items = kept = (features, items)
         return kept[1]
 
     def _moved(self, texts: Features) -> Features:
         return Features(np.asarray(texts.dense + texts.dense @ self.weights_["map"], dtype=np.float32))
 
-    def _put_in_order(self, scores: FloatArray, user: FloatArray, items: FloatArray, seen: IntArray) -> None:
+    def _rerank_candidates(self, scores: FloatArray, user: FloatArray, items: FloatArray, seen: IntArray) -> None:
         """Score the best items of a user anew, (n,), those they know already left out; the others stay below."""
-        from coldstart.rankers.mlp.pairs import known_of
+        from coldstart.rankers.mlp.pairs import click_features
 
         left = scores.copy()
         left[seen] = -np.inf
@@ -220,70 +220,72 @@ class MLPRanker(Component, saved=True):
         w, own = self.weights_, items[best]
         user = user * w["scale"]
         hidden = user @ w["user"] + own @ w["item"] + (own * user) @ w["product"] + np.abs(own - user) @ w["distance"]
-        hidden += known_of(self.counts_[best][None], np.array([len(seen)]))[0] @ w["known"] + w["bias"]
+        hidden += click_features(self.counts_[best][None], np.array([len(seen)]))[0] @ w["known"] + w["bias"]
         anew = np.maximum(hidden, 0.0) @ w["out"] + w["skip"] * scores[best]
         scores += anew.min() - scores[best].min()
         scores[best] = anew
 
-    def _learn(self, texts: FloatArray, liked: Csr, rng: np.random.Generator) -> None:
+    def _train(self, texts: FloatArray, liked: Csr, rng: np.random.Generator) -> None:
         """Find how long to train, and the second stage, on a fold; then train the first stage on all clicks."""
         from coldstart.data.holdout import cut
 
         seed, epochs, second = int(rng.integers(2**31)), self.epochs, {}
-        if liked.nnz >= ENOUGH_CLICKS:
+        if liked.nnz >= MIN_CLICKS:
             fold = cut(liked, rng, strangers=0.0)
             there = np.flatnonzero(np.asarray(liked.sum(axis=0)))
             asked = np.flatnonzero(np.diff(fold.held.indptr) * np.diff(fold.train.indptr))
-            hidden = Hidden(asked, there, csr_array(fold.train[asked][:, there]), csr_array(fold.held[asked][:, there]))
-            towers, history = self._towers(texts, fold.train, epochs, seed, hidden)
+            hidden = HeldOutClicks(
+                asked, there, csr_array(fold.train[asked][:, there]), csr_array(fold.held[asked][:, there])
+            )
+            towers, history = self._train_towers(texts, fold.train, epochs, seed, hidden)
             self.report_["first stage"] = {e.number: float(e.measured or 0.0) for e in history.epochs}
             epochs = history.best
-            second = self._second(towers, hidden, seed)
-        towers, history = self._towers(texts, liked, epochs, seed)
+            second = self._train_second_stage(towers, hidden, seed)
+        towers, history = self._train_towers(texts, liked, epochs, seed)
         first = {"map": towers.map.up, "own": towers.own, "scale": towers.log_scale.exp()}
         self.losses_ = history.losses
         self.weights_ = {name: weight.detach().cpu().numpy() for name, weight in first.items()} | second
 
-    def _towers(
-        self, texts: FloatArray, liked: Csr, epochs: int, seed: int, hidden: "Hidden | None" = None
+    def _train_towers(
+        self, texts: FloatArray, liked: Csr, epochs: int, seed: int, hidden: "HeldOutClicks | None" = None
     ) -> "tuple[Towers, History]":
         """Train the first stage; where clicks are hidden, for as long as it finds more of them."""
         from coldstart.data.holdout import found
         from coldstart.training.adapters import ResidualMap
         from coldstart.training.loop import run
-        from coldstart.training.towers import Towers, batches, trainable
+        from coldstart.training.towers import Towers, batches, training_clicks
 
         residual = ResidualMap(texts.shape[1], "linear", 0, np.random.default_rng(seed))
         towers = Towers(texts, liked, residual, self.content_dropout).to(self.device or best_device())
 
-        def measure(hidden: Hidden) -> float:
+        def measure(hidden: HeldOutClicks) -> float:
             users, items = towers.vectors()
             return found(users[hidden.users] @ items[hidden.items].T, hidden.history, hidden.wanted)
 
-        clicks = trainable(liked)
+        clicks = training_clicks(liked)
         history = run(
             towers,
             lambda rng: batches(clicks, rng, self.batch_size, self.negatives),
             lambda batch: towers.loss(batch, self.loss),
             self._loop(epochs, seed, None if hidden is None else PATIENCE),
             steps=ceil(len(clicks[0]) / self.batch_size),
-            measure=None if hidden is None else partial(measure, hidden.some(ASKED)),
+            measure=None if hidden is None else partial(measure, hidden.some(MAX_EVAL_USERS)),
             tracker=self.tracker,
             name="MLPRanker",
         )
         return towers, history
 
-    def _second(self, towers: "Towers", hidden: "Hidden", seed: int) -> dict[str, FloatArray]:
+    def _train_second_stage(self, towers: "Towers", hidden: "HeldOutClicks", seed: int) -> dict[str, FloatArray]:
         """Train the second stage on what the first has not seen; nothing where it does not find more."""
-        from coldstart.rankers.mlp.pairs import Lists, PairNetwork, train
+        from coldstart.rankers.mlp.pairs import CandidateLists, PairNetwork, train
 
-        if not self.candidates or len(hidden.users) < FEWEST:
+        if not self.candidates or len(hidden.users) < MIN_PAIR_USERS:
             return {}
         hidden = hidden.some(PAIR_USERS)
         users, items = towers.vectors()
         users, items = towers.log_scale.exp().item() * users[hidden.users], items[hidden.items]
         clicks = np.asarray(towers.liked.sum(axis=0))[hidden.items]
-        lists = Lists.of(users, items, hidden.history, hidden.wanted, clicks, self.candidates)
+        lists = CandidateLists.of(users, items, hidden.history, hidden.wanted, clicks, self.candidates)
         network = PairNetwork(items, self.hidden, self.dropout, np.random.default_rng(seed))
         history = train(network, lists, hidden.history, hidden.wanted, self._loop(PAIR_EPOCHS, seed, PATIENCE))
         self.report_["second stage"] = {e.number: float(e.measured or 0.0) for e in history.epochs}
@@ -313,7 +315,7 @@ class MLPRanker(Component, saved=True):
             raise InvalidInputError(f'`loss` of MLPRanker must be "softmax", "bpr" or "bce"; got {self.loss!r}.')
 
 
-class Hidden(NamedTuple):
+class HeldOutClicks(NamedTuple):
     """Clicks hidden from the first stage.
 
     Attributes
@@ -329,7 +331,7 @@ class Hidden(NamedTuple):
     history: Csr
     wanted: Csr
 
-    def some(self, most: int) -> "Hidden":
+    def some(self, most: int) -> "HeldOutClicks":
         """Return at most so many users."""
         rows = np.sort(np.random.default_rng(0).permutation(len(self.users))[:most])
-        return Hidden(self.users[rows], self.items, csr_array(self.history[rows]), csr_array(self.wanted[rows]))
+        return HeldOutClicks(self.users[rows], self.items, csr_array(self.history[rows]), csr_array(self.wanted[rows]))

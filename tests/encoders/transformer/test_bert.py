@@ -99,8 +99,8 @@ def test_the_packaged_model_gives_the_vectors_of_transformers():
 
     encoder = cs.TextEncoder(dtype="float32", device="cpu", normalize=False)
     ids, vectors = of_transformers(find_weights(None), TEXTS)
-    assert isinstance(encoder._loaded().network, Bert)
-    assert encoder._loaded().tokenize(TEXTS) == ids
+    assert isinstance(encoder._load().network, Bert)
+    assert encoder._load().tokenize(TEXTS) == ids
     np.testing.assert_allclose(encoder.encode(TEXTS), vectors, atol=1e-5)
 
 

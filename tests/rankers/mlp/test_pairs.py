@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from coldstart.rankers.mlp.pairs import CLICKS, Lists, PairNetwork, known_of, train
+from coldstart.rankers.mlp.pairs import LOG_CLICKS_SCALE, CandidateLists, PairNetwork, click_features, train
 from coldstart.training.loop import Loop
 
 N_USERS, N_ITEMS, DIM = 12, 15, 4
@@ -29,7 +29,7 @@ def drawn(seed=0, n_users=N_USERS, n_items=N_ITEMS, share=0.2):
 
 def lists_of(count=6, **more):
     users, items, liked, held = drawn(**more)
-    return Lists.of(users, items, liked, held, clicks_of(liked), count)
+    return CandidateLists.of(users, items, liked, held, clicks_of(liked), count)
 
 
 def clicks_of(liked):
@@ -76,7 +76,7 @@ def test_the_score_is_that_of_an_mlp_on_the_pair():
 @given(st.integers(0, 2**31), st.integers(1, 20))
 def test_lists_are_the_best_items_that_are_not_known_already(seed, count):
     users, items, liked, held = drawn(seed)
-    lists = Lists.of(users, items, liked, held, clicks_of(liked), count)
+    lists = CandidateLists.of(users, items, liked, held, clicks_of(liked), count)
     assert lists.best.shape == (N_USERS, min(count, N_ITEMS))
     scores, known, wanted = users @ items.T, liked.toarray() > 0, held.toarray() > 0
     for row in range(N_USERS):
@@ -92,16 +92,18 @@ def test_lists_are_the_best_items_that_are_not_known_already(seed, count):
 
 def test_what_is_known_is_counted():
     users, items, liked, held = drawn()
-    lists = Lists.of(users, items, liked, held, clicks_of(liked), 6)
+    lists = CandidateLists.of(users, items, liked, held, clicks_of(liked), 6)
     clicks, told = liked.toarray().sum(axis=0), liked.toarray().sum(axis=1)
     for row in range(N_USERS):
-        np.testing.assert_allclose(lists.known[row, :, 0], np.log1p(clicks[lists.best[row]]) / CLICKS, rtol=1e-6)
+        np.testing.assert_allclose(
+            lists.known[row, :, 0], np.log1p(clicks[lists.best[row]]) / LOG_CLICKS_SCALE, rtol=1e-6
+        )
         assert lists.known[row, :, 1].tolist() == (clicks[lists.best[row]] == 0).tolist()
-        np.testing.assert_allclose(lists.known[row, :, 2], np.log1p(told[row]) / CLICKS, rtol=1e-6)
+        np.testing.assert_allclose(lists.known[row, :, 2], np.log1p(told[row]) / LOG_CLICKS_SCALE, rtol=1e-6)
 
 
 def test_of_an_item_without_clicks_it_is_known_that_it_has_none():
-    known = known_of(np.array([[0.0, 1.0, 147.0]]), np.array([0.0]))
+    known = click_features(np.array([[0.0, 1.0, 147.0]]), np.array([0.0]))
     assert known.dtype == np.float32
     np.testing.assert_allclose(known[0], [[0, 1, 0], [np.log(2) / 5, 0, 0], [np.log(148) / 5, 0, 0]], atol=1e-6)
 
@@ -109,8 +111,8 @@ def test_of_an_item_without_clicks_it_is_known_that_it_has_none():
 def test_lists_do_not_depend_on_how_many_users_there_are():
     """Users are taken in blocks of 256."""
     users, items, liked, held = drawn(n_users=300)
-    whole = Lists.of(users, items, liked, held, clicks_of(liked), 5)
-    last = Lists.of(users[290:], items, csr_array(liked[290:]), csr_array(held[290:]), clicks_of(liked), 5)
+    whole = CandidateLists.of(users, items, liked, held, clicks_of(liked), 5)
+    last = CandidateLists.of(users[290:], items, csr_array(liked[290:]), csr_array(held[290:]), clicks_of(liked), 5)
     np.testing.assert_array_equal(whole.best[290:], last.best)
     np.testing.assert_allclose(whole.scores[290:], last.scores, atol=1e-5)
     assert whole.best.shape == (300, 5)
@@ -118,7 +120,7 @@ def test_lists_do_not_depend_on_how_many_users_there_are():
 
 def test_some_users_of_lists_are_the_same_users():
     lists, at = lists_of(), np.array([4, 1])
-    some = lists.taken(at)
+    some = lists.select(at)
     for part, whole in zip(some, lists, strict=True):
         np.testing.assert_array_equal(part, whole[at])
 
@@ -146,7 +148,7 @@ def popular(n_users=160, seed=0):
 
 def trained(data, rng=0, **more):
     users, items, liked, held = data
-    lists = Lists.of(users, items, liked, held, clicks_of(liked), N_ITEMS)
+    lists = CandidateLists.of(users, items, liked, held, clicks_of(liked), N_ITEMS)
     network = PairNetwork(items, 8, 0.0, np.random.default_rng(rng))
     loop = Loop(**{"epochs": 8, "learning_rate": 0.05, "warmup": 0, "seed": rng, "progress": False, **more})
     return network, train(network, lists, liked, held, loop)

@@ -11,7 +11,7 @@ from coldstart.base import Features, Users
 from coldstart.data.holdout import found
 from coldstart.errors import InvalidInputError, NotFittedError
 from coldstart.rankers.cosine import CosineRanker
-from coldstart.rankers.mlp.pairs import Lists, PairNetwork, known_of
+from coldstart.rankers.mlp.pairs import CandidateLists, PairNetwork, click_features
 from coldstart.rankers.mlp.ranker import SCALE, MLPRanker
 from coldstart.testing import HashEncoder, check_ranker
 
@@ -338,8 +338,8 @@ def test_candidates_have_the_score_of_the_network_on_pairs(two_stages, count):
         user = scale * ranker.space_.user_vectors(said, items)[[row]]
         history = csr_array(said.history[[row]])
         count_now = min(count, N_MANY - history.nnz)
-        lists = Lists.of(user, items, history, csr_array(history.shape), ranker.counts_, count_now)
-        known = known_of(ranker.counts_[lists.best], np.array([history.nnz]))
+        lists = CandidateLists.of(user, items, history, csr_array(history.shape), ranker.counts_, count_now)
+        known = click_features(ranker.counts_[lists.best], np.array([history.nnz]))
         with torch.no_grad():
             expected = network(lists._replace(known=known)).numpy()
         np.testing.assert_allclose(found[row, lists.best[0]], expected[0], atol=1e-3)

@@ -1,4 +1,4 @@
-"""What encoders have in common that stand around another: they are saved and opened as it is."""
+"""Encoders that wrap another one: a shared base class, which saves and opens the wrapped encoder."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -9,24 +9,24 @@ from coldstart._component import Component
 from coldstart.base import Encoder
 
 
-class Around(Component):
-    """An encoder whose constructor takes another one, ``encoder``."""
+class EncoderWrapper(Component):
+    """An encoder whose constructor takes another one as ``encoder``."""
 
     encoder: Encoder
 
     def saved(self, inside: str | None) -> Self:
         """Return the encoder as a saved folder refers to it."""
-        return self.around(cast(Any, self.encoder).saved(inside))
+        return self.with_encoder(cast(Any, self.encoder).saved(inside))
 
     def opened(self, folder: Path) -> Self:
         """Return the encoder of a saved folder that now lies at ``folder``."""
         opened = getattr(self.encoder, "opened", None)
-        return self if opened is None else self.around(opened(folder))
+        return self if opened is None else self.with_encoder(opened(folder))
 
     def copy_weights(self, folder: Path) -> None:
-        """Copy the weights of the other encoder."""
+        """Copy the weights of the wrapped encoder."""
         cast(Any, self.encoder).copy_weights(folder)
 
-    def around(self, encoder: Encoder) -> Self:
-        """Return the same around another encoder, with what it has learned."""
+    def with_encoder(self, encoder: Encoder) -> Self:
+        """Return a copy that wraps another encoder and keeps what this one has learned."""
         return type(self)(**{**self.get_params(), "encoder": encoder}).set_state(self.get_state())
