@@ -1,4 +1,4 @@
-"""Fields side by side."""
+"""Concatenation: the fields of an item side by side."""
 
 from collections.abc import Mapping
 
@@ -11,10 +11,11 @@ from coldstart.fusers._fields import Weights, check_fields, choose_weights, item
 
 
 class ConcatFuser(Component, saved=True):
-    """Put the field vectors side by side, so that a dot product is a weighted mean of field cosines.
+    """Concatenate the field vectors, so that a dot product of items is a weighted mean of field cosines.
 
     Field f of item i is scaled by the square root of its share ``w_f / sum of w over the fields i has``:
-    the fused row has length one, and a missing field leaves its block empty and its weight to the others.
+    the square root, because a dot product multiplies the scales of two items. The fused row has length one; a
+    missing field leaves its block zero and its weight to the others.
     Fields may have different dims.
 
     Parameters
@@ -27,7 +28,7 @@ class ConcatFuser(Component, saved=True):
     weights_ : dict of str to float
         Importance of each field among items, summing to 1.
     query_weights_ : dict of str to float
-        Importance of each field for a text: as given, else equal. Clicks tell which fields make items alike,
+        Importance of each field for a query: as given, else equal. Clicks tell which fields make items alike,
         not which fields people talk about.
 
     Examples
@@ -45,7 +46,7 @@ class ConcatFuser(Component, saved=True):
         self.weights = weights
 
     def fit(self, fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr | None = None) -> Self:
-        """Settle the weights; learn them when none were given and there are clicks.
+        """Choose the weights: as given, else learned from clicks, else equal.
 
         Raises
         ------
@@ -65,7 +66,8 @@ class ConcatFuser(Component, saved=True):
         return np.hstack([unit_rows(v) * scales[:, [at]] for at, v in enumerate(fields.values())])
 
     def fuse_query(self, fields: Mapping[str, FloatArray]) -> FloatArray:
-        """Place texts among the items, so that their score is the mean of field cosines by ``query_weights_``."""
+        """Return vectors of texts whose scores are the means of field cosines by ``query_weights_``."""
         self.check_fitted("weights_")
+        # Items carry sqrt(w) already, so that q / sqrt(w) gives the product q. Near 0 it would grow without bound.
         scales = {f: self.query_weights_[f] / np.sqrt(max(w, 1e-3)) for f, w in self.weights_.items()}
         return np.hstack([unit_rows(v) * np.float32(scales[f]) for f, v in fields.items()])

@@ -1,4 +1,4 @@
-"""The weighted mean of the fields."""
+"""Weighted mean: the fields of an item averaged."""
 
 from collections.abc import Mapping
 
@@ -24,7 +24,7 @@ class WeightedFuser(Component, saved=True):
     weights_ : dict of str to float
         Importance of each field, summing to 1.
     query_weights_ : dict of str to float
-        Importance of each field for a text: as given, else equal.
+        Importance of each field for a query: as given, else equal.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class WeightedFuser(Component, saved=True):
         self.weights = weights
 
     def fit(self, fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr | None = None) -> Self:
-        """Settle the weights; learn them when none were given and there are clicks.
+        """Choose the weights: as given, else learned from clicks, else equal.
 
         Raises
         ------

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldstart.encoders.adapted import moved
+from coldstart.encoders.adapted import apply_map
 from coldstart.training.adapters import ResidualMap
 
 KINDS = ["linear", "low-rank", "mlp"]
@@ -90,7 +90,7 @@ def test_vectors_are_moved_by_the_formula(kind, seed):
 @given(seed=seeds)
 def test_an_encoder_with_the_weights_moves_vectors_to_the_same_place(kind, seed):
     residual = learned(kind, seed)
-    there = moved(vectors(seed).numpy(), residual.arrays())
+    there = apply_map(vectors(seed).numpy(), residual.arrays())
     assert there.dtype == np.float32
     np.testing.assert_allclose(there, residual(vectors(seed)).detach().numpy(), rtol=1e-4, atol=1e-4)
 
