@@ -20,8 +20,8 @@ class AttentionFuser(Component, saved=True):
 
     The weights are ``softmax(temperature * cosine(field, query))`` over the fields the item has (scaled dot-product
     attention, Vaswani et al. 2017, with the identity for its maps). Without a query the item's own centre, the mean of
-    its fields, takes its place: a field that has nothing to do with the others gets little weight. Each field is centred
-    on its mean over the catalogue before it is averaged, so that the mean does not depend on where attention goes.
+    its fields, takes its place: a field that has nothing to do with the others gets little weight. Each field is
+    centred on its mean over the catalogue before it is averaged, so that the mean does not depend on the attention.
 
     From 1,000 clicks on, the attention of users is learned: ``softmax(bias + user_temperature * cosine(field, user))``,
     with one bias for each field; without a user, ``softmax(bias)``. Queries are not affected: clicks tell which fields

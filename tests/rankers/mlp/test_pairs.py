@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from coldstart.rankers.mlp.pairs import LOG_CLICKS_SCALE, CandidateLists, PairNetwork, click_features, train
+from coldstart.rankers.mlp.pairs import CandidateLists, PairNetwork, train
+from coldstart.rankers.mlp.scoring import LOG_CLICKS_SCALE, click_features
 from coldstart.training.loop import Loop
 
 N_USERS, N_ITEMS, DIM = 12, 15, 4
@@ -64,9 +65,9 @@ def test_the_score_is_that_of_an_mlp_on_the_pair():
     layer = np.vstack([weights[name] for name in ("user", "item", "product", "distance", "known")])
     found = array(network(lists))
     for row, user in enumerate(lists.users):
-        for column, at in enumerate(lists.best[row]):
+        for column, at in enumerate(lists.items[row]):
             item = items[at]
-            pair = np.concatenate([user, item, user * item, np.abs(user - item), lists.known[row, column]])
+            pair = np.concatenate([user, item, user * item, np.abs(user - item), lists.clicks[row, column]])
             hidden = np.maximum(pair @ layer + weights["bias"], 0)
             expected = hidden @ weights["out"] + weights["skip"] * lists.scores[row, column]
             assert found[row, column] == pytest.approx(expected, abs=1e-4)
@@ -77,16 +78,16 @@ def test_the_score_is_that_of_an_mlp_on_the_pair():
 def test_lists_are_the_best_items_that_are_not_known_already(seed, count):
     users, items, liked, held = drawn(seed)
     lists = CandidateLists.of(users, items, liked, held, clicks_of(liked), count)
-    assert lists.best.shape == (N_USERS, min(count, N_ITEMS))
+    assert lists.items.shape == (N_USERS, min(count, N_ITEMS))
     scores, known, wanted = users @ items.T, liked.toarray() > 0, held.toarray() > 0
     for row in range(N_USERS):
         unseen = [at for at in np.argsort(-scores[row], kind="stable") if not known[row, at]]
         there = min(len(unseen), count)
-        assert lists.best[row, :there].tolist() == unseen[:there]
+        assert lists.items[row, :there].tolist() == unseen[:there]
         np.testing.assert_allclose(lists.scores[row, :there], scores[row, unseen[:there]], rtol=1e-5, atol=1e-5)
-        assert known[row, lists.best[row, there:]].all()  # what is known already comes last, far below
+        assert known[row, lists.items[row, there:]].all()  # what is known already comes last, far below
         assert (lists.scores[row, there:] < -1e30).all()
-        assert lists.clicked[row].tolist() == wanted[row, lists.best[row]].tolist()
+        assert lists.relevant[row].tolist() == wanted[row, lists.items[row]].tolist()
     assert np.isfinite(lists.scores).all()
 
 
@@ -96,10 +97,10 @@ def test_what_is_known_is_counted():
     clicks, told = liked.toarray().sum(axis=0), liked.toarray().sum(axis=1)
     for row in range(N_USERS):
         np.testing.assert_allclose(
-            lists.known[row, :, 0], np.log1p(clicks[lists.best[row]]) / LOG_CLICKS_SCALE, rtol=1e-6
+            lists.clicks[row, :, 0], np.log1p(clicks[lists.items[row]]) / LOG_CLICKS_SCALE, rtol=1e-6
         )
-        assert lists.known[row, :, 1].tolist() == (clicks[lists.best[row]] == 0).tolist()
-        np.testing.assert_allclose(lists.known[row, :, 2], np.log1p(told[row]) / LOG_CLICKS_SCALE, rtol=1e-6)
+        assert lists.clicks[row, :, 1].tolist() == (clicks[lists.items[row]] == 0).tolist()
+        np.testing.assert_allclose(lists.clicks[row, :, 2], np.log1p(told[row]) / LOG_CLICKS_SCALE, rtol=1e-6)
 
 
 def test_of_an_item_without_clicks_it_is_known_that_it_has_none():
@@ -113,9 +114,9 @@ def test_lists_do_not_depend_on_how_many_users_there_are():
     users, items, liked, held = drawn(n_users=300)
     whole = CandidateLists.of(users, items, liked, held, clicks_of(liked), 5)
     last = CandidateLists.of(users[290:], items, csr_array(liked[290:]), csr_array(held[290:]), clicks_of(liked), 5)
-    np.testing.assert_array_equal(whole.best[290:], last.best)
+    np.testing.assert_array_equal(whole.items[290:], last.items)
     np.testing.assert_allclose(whole.scores[290:], last.scores, atol=1e-5)
-    assert whole.best.shape == (300, 5)
+    assert whole.items.shape == (300, 5)
 
 
 def test_some_users_of_lists_are_the_same_users():
@@ -129,8 +130,8 @@ def test_the_loss_is_that_of_telling_each_click_from_what_was_not_clicked():
     lists = lists_of(count=8)
     network = network_of(drawn()[1])
     expected = []
-    for row, column in zip(*np.nonzero(lists.clicked), strict=True):
-        left = [at for at in range(8) if at == column or not lists.clicked[row, at]]
+    for row, column in zip(*np.nonzero(lists.relevant), strict=True):
+        left = [at for at in range(8) if at == column or not lists.relevant[row, at]]
         scores = lists.scores[row, left].astype(np.float64)
         expected.append(np.log(np.exp(scores).sum()) - lists.scores[row, column])
     assert len(expected) > 5

@@ -11,8 +11,9 @@ from coldstart.base import Features, Users
 from coldstart.data.holdout import found
 from coldstart.errors import InvalidInputError, NotFittedError
 from coldstart.rankers.cosine import CosineRanker
-from coldstart.rankers.mlp.pairs import CandidateLists, PairNetwork, click_features
+from coldstart.rankers.mlp.pairs import CandidateLists, PairNetwork
 from coldstart.rankers.mlp.ranker import SCALE, MLPRanker
+from coldstart.rankers.mlp.scoring import click_features
 from coldstart.testing import HashEncoder, check_ranker
 
 N_ITEMS = 24
@@ -339,10 +340,10 @@ def test_candidates_have_the_score_of_the_network_on_pairs(two_stages, count):
         history = csr_array(said.history[[row]])
         count_now = min(count, N_MANY - history.nnz)
         lists = CandidateLists.of(user, items, history, csr_array(history.shape), ranker.counts_, count_now)
-        known = click_features(ranker.counts_[lists.best], np.array([history.nnz]))
+        clicks = click_features(ranker.counts_[lists.items], np.array([history.nnz]))
         with torch.no_grad():
-            expected = network(lists._replace(known=known)).numpy()
-        np.testing.assert_allclose(found[row, lists.best[0]], expected[0], atol=1e-3)
+            expected = network(lists._replace(clicks=clicks)).numpy()
+        np.testing.assert_allclose(found[row, lists.items[0]], expected[0], atol=1e-3)
 
 
 def test_items_beyond_the_candidates_keep_their_order_below_them(two_stages):
