@@ -146,7 +146,7 @@ def test_a_folder_that_was_written_gives_the_trained_vectors(make_model, tmp_pat
     encoder = encoder_of(make_model, kind)
     model = shaken(TrainedModel(encoder, moving, 1, 2))
     trained = vectors_of(model)
-    written = model.written(tmp_path / "a" / "b")
+    written = model.save(tmp_path / "a" / "b")
     assert np.abs(trained - encoder.encode(TEXTS)).max() > 0.01
     np.testing.assert_allclose(written.encode(TEXTS), trained, atol=1e-5)
     again = cs.TextEncoder(tmp_path / "a" / "b", dtype="float32", device="cpu")
@@ -160,7 +160,7 @@ def test_what_is_written_keeps_settings_and_files_of_the_model(make_model, tmp_p
     encoder = cs.TextEncoder(folder, dtype="float32", device="cpu", max_length=5)
     encoder = cs.TextEncoder(**{**encoder.get_params(), "sha256": encoder._weights_sha256()})
     model = shaken(TrainedModel(encoder, "full"))
-    written = model.written(tmp_path / "new")
+    written = model.save(tmp_path / "new")
     np.testing.assert_allclose(written.encode(TEXTS), vectors_of(model), atol=1e-5)
     assert written.max_length == 5
     assert written.sha256 is None
@@ -172,7 +172,7 @@ def test_what_is_written_keeps_settings_and_files_of_the_model(make_model, tmp_p
 def test_the_encoder_given_and_its_folder_stay_as_they_are(make_model, tmp_path, moving):
     encoder = encoder_of(make_model)
     before, folder = encoder.encode(TEXTS), sorted(path.name for path in make_model("bert").iterdir())
-    shaken(TrainedModel(encoder, moving), 1.0).written(tmp_path / "new")
+    shaken(TrainedModel(encoder, moving), 1.0).save(tmp_path / "new")
     np.testing.assert_array_equal(encoder.encode(TEXTS), before)
     np.testing.assert_array_equal(cs.TextEncoder(**encoder.get_params()).encode(TEXTS), before)
     assert sorted(path.name for path in find_weights(encoder.model).iterdir()) == folder
@@ -197,13 +197,13 @@ def test_gradients_of_many_chunks_are_those_of_one(make_model, monkeypatch, movi
 def test_chunks_stay_within_the_budget_of_tokens(make_model, monkeypatch):
     monkeypatch.setattr(trained_model, "CHUNK_TOKENS", 20)
     model, sizes = TrainedModel(encoder_of(make_model), "full"), []
-    through = TrainedModel._through
+    through = TrainedModel._embed
 
     def watched(self, ids):
         sizes.append(len(ids) * max(map(len, ids)))
         return through(self, ids)
 
-    monkeypatch.setattr(TrainedModel, "_through", watched)
+    monkeypatch.setattr(TrainedModel, "_embed", watched)
     vectors_of(model, [" ".join(["moon"] * n) for n in range(1, 12)])
     assert len(sizes) > 1
     assert max(sizes) <= 20

@@ -74,7 +74,9 @@ class CandidateLists(NamedTuple):
 
     def select(self, rows: IntArray) -> "CandidateLists":
         """Return the lists of some users."""
-        return CandidateLists(*(part[rows] for part in self))
+        return CandidateLists(
+            self.users[rows], self.items[rows], self.scores[rows], self.clicks[rows], self.relevant[rows]
+        )
 
 
 class PairNetwork(nn.Module):
