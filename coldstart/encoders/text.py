@@ -161,6 +161,7 @@ class TextEncoder(Component, saved=True):
         vectors = np.zeros((len(distinct), model.dim), dtype=np.float32)
         for rows, ids in self._batches([prefix + text for text in distinct], model):
             vectors[rows] = model.embed(ids)
+        # Batches write into the rows of distinct texts; here each text gets its row in the order of the caller.
         encoded = vectors[[distinct[text] for text in texts]]
         return unit_rows(encoded) if self.normalize else encoded
 

@@ -114,6 +114,7 @@ def train_language_model(
         # The distance to the first vectors holds items that are in no batch, cold ones above all, near where they were.
         parts = {"anchor": (vectors - initial).square().sum(dim=1).mean()}
         if objective == "classification":
+            # Seeded by torch, which the loop seeds for each epoch: a resumed training draws the same pairs.
             rng = np.random.default_rng(int(torch.randint(2**31, (1,))))
             return parts | {"clicks": _classification_loss(network["pair"], model, task, batch, rng)}
         with torch.no_grad():
@@ -163,6 +164,7 @@ def _classification_loss(
         for second in (batch.items, negatives)
         for a, b in zip(first, second, strict=True)
     ]
+    # The first half are pairs of one user (1), the second half pairs with a drawn item (0).
     labels = torch.arange(2).flip(0).repeat_interleave(len(batch.items)).float()
     scores = layer(model(both))[:, 0]
     return bce(scores, labels.to(scores.device))

@@ -162,7 +162,7 @@ def finetune(
     residual, history = train_map(task, kind, rank, loop, extras if method == "adapter" else {})
     report = {"adapter": _measurements(history)}
     if method == "adapter":
-        # The held-out items have told when to stop. Now the map is trained so long again on all clicks.
+        # The held-out items have shown when to stop: the final map is trained for as many epochs on all clicks.
         whole = FinetuneTask.of(
             items, _all_training(clicks), positives, query_vectors, batch_size, np.random.default_rng(seed)
         )

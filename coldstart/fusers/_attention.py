@@ -30,6 +30,7 @@ def learn_attention(
     liked, other, absent = _cosines(fields, missing, clicks)
     if len(liked) < MIN_PAIRS or n_fields == 1:
         return None
+    # A fixed seed: the same clicks give the same attention.
     dropped = np.random.default_rng(0).random(liked.shape) < FIELD_DROPOUT
     # Both items of a pair lose the same fields, but never the last one that an item has.
     masks = [mask | (dropped & ~(mask | dropped).all(axis=1, keepdims=True)) for mask in absent]
@@ -42,10 +43,12 @@ def learn_attention(
         margin = scale * (parts[0][0] - parts[1][0])
         slope = -0.5 * (1.0 - np.tanh(margin / 2.0))  # -1 / (1 + exp(margin)), without overflow
         gradient = np.append(scale * (parts[0][1] - parts[1][1]), margin[:, None], axis=1)
+        # A weak ridge determines what clicks do not; the scale is free, since it is no part of the attention.
         penalty = np.append(1e-3 * parameters[:-1], 0.0)
         return np.logaddexp(0.0, -margin).mean() + 0.5 * penalty @ parameters, slope @ gradient / len(margin) + penalty
 
     start = np.append(np.zeros(n_fields + 1), np.log(5.0))
+    # Bounds of biases keep a field from a weight of 0 for all users; a negative temperature would prefer bad matches.
     bounds = [(-5.0, 5.0)] * n_fields + [(0.0, 50.0), (-2.0, 5.0)]
     learned = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
     biases = learned[:n_fields] - learned[:n_fields].mean()  # a softmax does not change when all biases do

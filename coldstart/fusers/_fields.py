@@ -134,6 +134,7 @@ def learn_weights(fields: Mapping[str, FloatArray], missing: BoolArray, clicks: 
         return np.logaddexp(0.0, -margin).mean() + penalty, slope.mean(axis=0) + 2e-4 * weights
 
     solution = minimize(loss, np.ones(len(fields)), jac=True, bounds=[(0.0, None)] * len(fields), method="L-BFGS-B").x
+    # Only the proportions matter: the scale fits the loss, not the fused vectors.
     best = solution / solution.sum() if solution.sum() > 0 else equal
     learned = (len(margins) * best + PRIOR_PAIRS * equal) / (len(margins) + PRIOR_PAIRS)
     return dict(zip(fields, learned.tolist(), strict=True))
@@ -153,7 +154,7 @@ def _margins(fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr) 
 
 def sample_pairs(clicks: Csr) -> tuple[IntArray, IntArray, IntArray]:
     """Return users, an item each clicked beside others, and one drawn uniformly from the clicked ones, (p,) each."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(0)  # the same clicks give the same weights
     pairs = clicks.tocoo()
     several = np.flatnonzero(np.diff(clicks.indptr)[pairs.row] > 1)
     chosen = rng.permutation(several)[:MAX_PAIRS]

@@ -103,13 +103,15 @@ def load_language_model(
     import torch
     from transformers import AutoModel, AutoTokenizer
 
+    # Padding on the right, so that pooling finds the first token at 0 and the last one by the length.
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="right")
     if tokenizer.pad_token_id is None:  # GPT and its kin have none; the mask hides padding, so that any token will do
         tokenizer.pad_token = tokenizer.eos_token
+    # Weights in pickle form could run code and are not read. float32 first: how tokens attend is tried to 1e-5 below.
     with quiet():
         network = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
     if network.config.is_encoder_decoder:
-        network = network.get_encoder()
+        network = network.get_encoder()  # of a T5: its decoder makes texts, not vectors
     network = network.eval().to(checked_device(device))
     limit = min(getattr(network.config, "max_position_embeddings", None) or 10**9, tokenizer.model_max_length)
     length = choose_max_length(folder, limit, max_length)

@@ -57,6 +57,7 @@ class Block:
 
 def runs_of(ids: Sequence[Sequence[int]]) -> list[Run]:
     """Return the runs of packed texts."""
+    # Only neighbours are joined. Batches come sorted by length, so that equal lengths are neighbours.
     runs, start = [], 0
     for length, group in groupby(map(len, ids)):
         runs.append(Run(start, len(list(group)), length))
@@ -78,6 +79,7 @@ def hidden_states(network: Any, ids: Sequence[Sequence[int]], first_position: in
     """
     runs = runs_of(ids)
     row = torch.tensor([list(chain.from_iterable(ids))])
+    # Positions start anew in each text.
     position = torch.cat([torch.arange(run.length).repeat(run.texts) for run in runs])[None] + first_position
     hidden = network(input_ids=row, position_ids=position, packed_blocks=blocks_of(runs)).last_hidden_state[0]
     return [hidden[run.tokens].view(run.texts, run.length, -1) for run in runs]
@@ -89,6 +91,7 @@ def register() -> None:
     from transformers.masking_utils import sdpa_mask
 
     AttentionInterface.register(ATTENTION_NAME, _attention)
+    # Padded batches need the mask that transformers makes for its own attention.
     AttentionMaskInterface.register(ATTENTION_NAME, sdpa_mask)
 
 
@@ -103,7 +106,7 @@ def _attention(
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """Compute attention as transformers calls it: query, key and value are (1, heads, tokens, width)."""
-    if packed_blocks is None:
+    if packed_blocks is None:  # a padded batch
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         result: tuple[Tensor, None] = sdpa_attention_forward(
@@ -143,6 +146,7 @@ def _attend_block(block: Block, query: Tensor, key: Tensor, value: Tensor, out: 
         for source, target in zip((query, key, value), padded, strict=True):
             rows = source[:, run.tokens].reshape(heads, run.texts, run.length, width)
             target[place, :, : run.length] = rows.transpose(0, 1)
+    # Texts and heads are one batch dimension, so that one product computes a block.
     queries, keys, values = (part.flatten(0, 1) for part in padded)
     # The softmax is taken in float32: in bfloat16 its sums lose digits that reach the vectors.
     scores = torch.bmm(queries, keys.transpose(1, 2)).float().view(block.texts, heads, block.length, block.length)

@@ -44,6 +44,7 @@ class WordPieces:
     def __init__(self, folder: Path, max_length: int, pad_token_id: int) -> None:
         self.pad_token_id = pad_token_id
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        # Batches are packed or padded later. Truncation is set once, since the tokenizer is shared by threads.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)
 
