@@ -14,9 +14,9 @@ from coldstart.errors import InvalidInputError
 class TestCheckedTexts:
     @pytest.mark.parametrize("make", [list, tuple, np.array], ids=["list", "tuple", "array"])
     def test_texts_come_back_as_a_list(self, make):
-        found = checked_texts(make(["a", "", "Été 日本 🎬"]), "X.fit")
-        assert type(found) is list
-        assert found == ["a", "", "Été 日本 🎬"]
+        actual = checked_texts(make(["a", "", "Été 日本 🎬"]), "X.fit")
+        assert type(actual) is list
+        assert actual == ["a", "", "Été 日本 🎬"]
 
     def test_no_texts_are_fine(self):
         assert checked_texts([], "X.fit") == []
@@ -31,7 +31,7 @@ class TestCheckedTexts:
         with pytest.raises(InvalidInputError, match=r"must be a list of texts; got 'a war'\. Pass \['a war'\]\.$"):
             checked_texts("a war", "X.fit")
 
-    def test_half_a_surrogate_pair_of_a_broken_file_becomes_a_question_mark(self):
+    def test_a_lone_surrogate_becomes_a_question_mark(self):
         given = ["fine", "broken \ud83c film"]
         assert checked_texts(given, "X.fit") == ["fine", "broken ? film"]
         assert given == ["fine", "broken \ud83c film"]
@@ -116,7 +116,7 @@ class TestWordsOf:
             ("iPhone手机壳", ["iphone", "手机", "机壳"]),
         ],
     )
-    def test_without_spaces_each_two_neighbours_are_a_word(self, text, words):
+    def test_scripts_without_spaces_are_split_into_bigrams(self, text, words):
         assert words_of(text) == words
 
     @pytest.mark.parametrize(("text", "word"), [("LEGO™ castle", "lego"), ("Windows℠ castle", "windows")])

@@ -92,9 +92,9 @@ def test_a_column_to_predict_must_have_two_values():
 @given(st.lists(st.integers(0, 5), max_size=20), st.integers(6, 8))
 def test_means_are_of_the_rows_of_each_owner_and_zero_without_rows(owners, count):
     vectors = np.random.default_rng(0).standard_normal((len(owners), 3)).astype(np.float32)
-    found = means(torch.from_numpy(vectors), np.array(owners, dtype=np.int64), count).numpy()
-    assert found.shape == (count, 3)
-    for owner, mean in enumerate(found):
+    actual = means(torch.from_numpy(vectors), np.array(owners, dtype=np.int64), count).numpy()
+    assert actual.shape == (count, 3)
+    for owner, mean in enumerate(actual):
         rows = vectors[np.array(owners, dtype=np.int64) == owner]
         np.testing.assert_allclose(mean, rows.mean(axis=0) if len(rows) else 0, atol=1e-6)
 

@@ -36,7 +36,7 @@ def test_a_failing_probe_leaves_the_attention_of_the_model(make_model, monkeypat
     assert model.network.config._attn_implementation != packed.ATTENTION_NAME
 
 
-def test_bfloat16_is_named_with_the_way_of_the_texts(make_model, monkeypatch):
+def test_the_identity_names_packing_in_bfloat16(make_model, monkeypatch):
     folder = make_model("bert")
     assert "bfloat16 packed" in cs.TextEncoder(folder, dtype="bfloat16", device="cpu").identity()
     monkeypatch.setattr(fast_loading, "MAX_DIFFERENCE", -1.0)

@@ -42,7 +42,7 @@ def test_the_order_of_lengths_does_not_matter(both, order):
     np.testing.assert_allclose(model.embed(rows), plain.embed(rows), atol=1e-5)
 
 
-def test_neighbours_of_equal_length_are_a_run_and_those_that_fill_up_to_the_same_a_block():
+def test_neighbours_of_equal_length_are_a_run_and_runs_of_equal_padded_length_a_block():
     runs = runs_of([[1] * 20, [1] * 20, [1] * 18, [1] * 3, [1] * 20])
     assert runs == [Run(0, 2, 20), Run(40, 1, 18), Run(58, 1, 3), Run(61, 1, 20)]
     assert [(block.texts, block.length) for block in blocks_of(runs)] == [(3, 32), (1, 16), (1, 32)]
