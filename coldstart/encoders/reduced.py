@@ -72,7 +72,7 @@ class ReducedEncoder(EncoderWrapper, saved=True):
         vectors = unit_rows(learner.encode(values))
         self._check_width(vectors)
         # Second moments in float64 and in blocks: float32 sums of many rows lose digits, and a float64 copy of all
-        # vectors would double their memory. The mean stays in, because dot products, not variances, are to be kept.
+        # vectors would take twice their memory. The mean stays in, because dot products, not variances, are to be kept.
         parts = (vectors[block].astype(np.float64) for block in blocks(len(vectors), 8192))
         moments = sum((rows.T @ rows for rows in parts), np.zeros((vectors.shape[1],) * 2))
         total = float(np.trace(moments)) or 1.0

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from coldstart.rankers.mlp.pairs import CandidateLists, PairNetwork, train
-from coldstart.rankers.mlp.scoring import LOG_CLICKS_SCALE, click_features
+from coldstart.rankers.mlp.scoring import LOG_CLICKS_SCALE
 from coldstart.training.loop import Loop
 
 N_USERS, N_ITEMS, DIM = 12, 15, 4
@@ -101,12 +101,6 @@ def test_click_features_count_clicks_of_items_and_users():
         )
         assert lists.clicks[row, :, 1].tolist() == (clicks[lists.items[row]] == 0).tolist()
         np.testing.assert_allclose(lists.clicks[row, :, 2], np.log1p(n_given[row]) / LOG_CLICKS_SCALE, rtol=1e-6)
-
-
-def test_click_features_mark_items_without_clicks():
-    known = click_features(np.array([[0.0, 1.0, 147.0]]), np.array([0.0]))
-    assert known.dtype == np.float32
-    np.testing.assert_allclose(known[0], [[0, 1, 0], [np.log(2) / 5, 0, 0], [np.log(148) / 5, 0, 0]], atol=1e-6)
 
 
 def test_lists_do_not_depend_on_how_many_users_there_are():
