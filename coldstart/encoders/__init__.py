@@ -1,1 +1,1 @@
-"""Values of a field to vectors."""
+"""Encoders: the values of a field to vectors."""

@@ -1,4 +1,4 @@
-"""Vectors of what was asked lately."""
+"""A memory of recent vectors (least recently used go first), safe to share between threads."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
@@ -11,9 +11,7 @@ from coldstart._arrays import FloatArray
 
 
 class RecentVectors:
-    """The vectors of the last keys that were asked for; the one that was used longest ago goes first.
-
-    Threads may share it.
+    """A cache of vectors by key that drops the least recently used one when it is full; threads may share it.
 
     Parameters
     ----------
@@ -37,21 +35,20 @@ class RecentVectors:
         self._vectors: OrderedDict[Hashable, FloatArray] = OrderedDict()
 
     def rows(self, keys: Sequence[Any], encode: Callable[[list[Any]], FloatArray]) -> FloatArray:
-        """Return one vector per key; ``encode`` is asked for those that are not known, each once."""
+        """Return one vector per key, (n, dim); ``encode`` is called with the distinct keys that are not cached."""
         with self._lock:
-            known = {key: self._vectors[key] for key in keys if key in self._vectors}
-        absent = [key for key in dict.fromkeys(keys) if key not in known]
-        if absent or not keys:
-            fresh = encode(absent)
+            vectors = {key: self._vectors[key] for key in keys if key in self._vectors}
+        missing = [key for key in dict.fromkeys(keys) if key not in vectors]
+        # Encoding happens outside of the lock: other threads go on, at worst they encode the same key once more.
+        if missing or not keys:
+            fresh = encode(missing)
             if not keys:
-                return fresh
-            known.update({key: row.copy() for key, row in zip(absent, fresh, strict=True)})
-        self._keep({key: known[key] for key in keys})
-        return np.stack([known[key] for key in keys])
-
-    def _keep(self, used: dict[Any, FloatArray]) -> None:
+                return fresh  # (0, dim): only the encoder knows the dim
+            # Copied, because a row that is a view would keep the whole batch in memory.
+            vectors.update({key: row.copy() for key, row in zip(missing, fresh, strict=True)})
         with self._lock:
-            for key, vector in used.items():
-                self._vectors[key] = self._vectors.pop(key, vector)
+            for key in dict.fromkeys(keys):
+                self._vectors[key] = self._vectors.pop(key, vectors[key])  # taken out and put in: now the newest
             while len(self._vectors) > self.size:
                 self._vectors.popitem(last=False)
+        return np.stack([vectors[key] for key in keys])

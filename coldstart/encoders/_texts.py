@@ -1,4 +1,4 @@
-"""What every reader of texts does first: check them, fold letters, cut words."""
+"""Preparation that encoders of texts share: check the values, fold case and accents, split into words."""
 
 import re
 import unicodedata
@@ -7,18 +7,18 @@ from collections.abc import Iterator, Sequence
 from coldstart.errors import InvalidInputError
 
 _MARKS = "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0900-\u0963\u0966-\u0dff"
-"""Marks that belong to the letter before them, which ``\\w`` leaves out, and the scripts of India, full of them."""
+"""Combining marks, which ``\\w`` does not match, and the scripts of India, whose vowels are such marks."""
 
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005\u3040-\u30fa\u30fc-\u30ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
-"""Scripts that put no space between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
+"""Scripts that write no space between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
 
 WORD = re.compile(rf"[{_UNSPACED}]+|(?:(?![{_UNSPACED}])[\w{_MARKS}])+")
-"""A word, or a run of letters of a script that has no spaces."""
+"""A word, or a run of letters of a script without spaces."""
 
-_RUN = re.compile(rf"[{_UNSPACED}]")
+_UNSPACED_LETTER = re.compile(rf"[{_UNSPACED}]")
 _LATIN_MARKS = re.compile("[\u0300-\u036f]")
 _WIDE = re.compile("[\uff00-\uffef]+")
 
@@ -26,7 +26,7 @@ _WIDE = re.compile("[\uff00-\uffef]+")
 def checked_texts(values: Sequence[str], owner: str) -> list[str]:
     """Return the values as a list, or say which one is not text.
 
-    Half of a surrogate pair, which is in no text but comes from broken files, becomes a replacement character.
+    A lone surrogate, which no valid text has but broken files may yield, becomes "?".
 
     Raises
     ------
@@ -39,16 +39,16 @@ def checked_texts(values: Sequence[str], owner: str) -> list[str]:
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise InvalidInputError(f"`values` of {owner} must be texts; got {text!r} in row {row}.")
-    return [text if text.isascii() else whole(text) for text in texts]
+    return [text if text.isascii() else without_lone_surrogates(text) for text in texts]
 
 
-def whole(text: str) -> str:
-    """Return a text that every encoding can hold: a lone surrogate becomes "?"."""
+def without_lone_surrogates(text: str) -> str:
+    """Return a text that can be encoded: each lone surrogate becomes "?"."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def folded(text: str) -> str:
-    """Return a text in lower case, in letters of usual width, without the accents of Latin, Greek and Cyrillic ones.
+    """Return a text in lower case, full-width letters as usual ones, without Latin, Greek and Cyrillic accents.
 
     Examples
     --------
@@ -57,23 +57,28 @@ def folded(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    narrow = _WIDE.sub(lambda found: unicodedata.normalize("NFKC", found.group()), text)
+    # NFKC only for letters of full width: elsewhere it would change signs that a name may consist of, such as "TM".
+    # Accents are dropped in NFD, where they stand apart from their letter; NFC puts together what remains (Hangul).
+    narrow = _WIDE.sub(lambda match: unicodedata.normalize("NFKC", match.group()), text)
     return unicodedata.normalize("NFC", _LATIN_MARKS.sub("", unicodedata.normalize("NFD", narrow.lower())))
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text, folded; of a script without spaces each two neighbouring letters (bigrams).
+    """Return the folded words of a text; of scripts without spaces, the bigrams of neighbouring letters.
+
+    Bigrams are what search engines use where no dictionary splits a sentence: most words there have two letters.
 
     Examples
     --------
     >>> words_of("Éclair au café, AB-12"), words_of("恐怖电影")
     (['eclair', 'au', 'cafe', 'ab', '12'], ['恐怖', '怖电', '电影'])
     """
-    return [word for found in WORD.findall(folded(text)) for word in _bigrams(found)]
+    return [word for run in WORD.findall(folded(text)) for word in _bigrams(run)]
 
 
 def _bigrams(word: str) -> Iterator[str]:
-    if len(word) <= 2 or not _RUN.match(word):
+    """Yield the bigrams of a run of a script without spaces; any other word as it is."""
+    if len(word) <= 2 or not _UNSPACED_LETTER.match(word):
         yield word
     else:
         yield from (word[at : at + 2] for at in range(len(word) - 1))

@@ -1,4 +1,4 @@
-"""Vectors of another encoder, moved a little by what clicks have taught."""
+"""Vectors of another encoder, centred and passed through a small residual map learned from clicks."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -8,18 +8,18 @@ import numpy as np
 
 from coldstart._arrays import FloatArray, unit_rows
 from coldstart.base import BaseEncoder, Encoder, with_defaults
-from coldstart.encoders._around import Around
+from coldstart.encoders._wrapper import EncoderWrapper
 from coldstart.encoders.cached import CachedEncoder
 from coldstart.errors import InvalidInputError
 
 
-class AdaptedEncoder(Around, saved=True):
-    """Centre the vectors of another encoder and move them by a small map, as ``coldstart.finetune`` learns it.
+class AdaptedEncoder(EncoderWrapper, saved=True):
+    """Centre the vectors of another encoder and add a small residual map, as ``coldstart.finetune`` learns it.
 
     ``encode`` returns ``y + f(y)`` at length one. Here y is the other encoder's vector minus the mean of the
     catalogue, at length one too, and f is ``y A``, ``y A B`` or ``relu(y A + b) B`` (a residual adapter, Houlsby et al.
-    2019). The other encoder stays as it is; the map is saved with the recommender, in kilobytes. Without one vectors
-    come back as they are.
+    2019). The other encoder is not changed; the map is saved with the recommender, in kilobytes. Before a map is
+    learned vectors come back as they are.
 
     Parameters
     ----------
@@ -28,10 +28,11 @@ class AdaptedEncoder(Around, saved=True):
     Attributes
     ----------
     mean_ : ndarray of shape (dim,)
+        Mean of the other encoder's vectors over the catalogue.
     map_ : dict of str to ndarray
-        ``up`` (dim, dim) or (rank, dim); ``down`` (dim, rank) and ``bias`` (rank,) where there are.
+        Weights of f: ``up`` (dim, dim) or (rank, dim); ``down`` (dim, rank) and ``bias`` (rank,) where f has them.
     report_ : dict of str to dict
-        What was measured in training, by epoch.
+        NDCG@20 on held-out items in training, by stage and epoch.
 
     Examples
     --------
@@ -50,11 +51,11 @@ class AdaptedEncoder(Around, saved=True):
 
     def encode(self, values: Sequence[Any], /) -> FloatArray:
         """Return one row of length one per value, shape (n, dim), float32."""
-        return self._moved(self.encoder.encode(values))
+        return self._adapt(self.encoder.encode(values))
 
     def encode_query(self, values: Sequence[Any], /) -> FloatArray:
-        """Return one row per query, moved as items are."""
-        return self._moved(with_defaults(self.encoder, BaseEncoder).encode_query(values))
+        """Return one row per query, mapped as items are."""
+        return self._adapt(with_defaults(self.encoder, BaseEncoder).encode_query(values))
 
     def identity(self) -> str:
         """Name everything a vector depends on."""
@@ -70,14 +71,18 @@ class AdaptedEncoder(Around, saved=True):
             weights.update(np.ascontiguousarray(part).tobytes())
         return f"AdaptedEncoder {weights.hexdigest()} of {identity()}"
 
-    def _moved(self, vectors: FloatArray) -> FloatArray:
+    def _adapt(self, vectors: FloatArray) -> FloatArray:
+        """Return vectors (n, dim) centred, mapped and scaled to length one; as they are before a map is learned."""
         if not hasattr(self, "map_"):
             return vectors
-        return unit_rows(moved(unit_rows(unit_rows(vectors) - self.mean_), self.map_))
+        return unit_rows(apply_map(unit_rows(unit_rows(vectors) - self.mean_), self.map_))
 
 
-def moved(vectors: FloatArray, weights: Mapping[str, FloatArray]) -> FloatArray:
-    """Return vectors (n, dim) moved by the weights of a map, see ``AdaptedEncoder``."""
+def apply_map(vectors: FloatArray, weights: Mapping[str, FloatArray]) -> FloatArray:
+    """Return ``y + f(y)`` of vectors (n, dim), as ``AdaptedEncoder`` defines it.
+
+    The forward pass of ``training.adapters.ResidualMap`` in numpy, so that a saved encoder needs no torch.
+    """
     inner = vectors @ weights["down"] if "down" in weights else vectors
     if "bias" in weights:
         inner = np.maximum(inner + weights["bias"], 0.0)

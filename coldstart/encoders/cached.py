@@ -1,4 +1,4 @@
-"""Remember vectors on disk, so that only what changed is encoded again."""
+"""A cache of vectors on disk, so that only new and changed values are encoded."""
 
 import hashlib
 import sqlite3
@@ -11,19 +11,19 @@ import numpy as np
 
 from coldstart._arrays import FloatArray, as_matrix, blocks
 from coldstart.base import BaseEncoder, Encoder, with_defaults
-from coldstart.encoders._around import Around
+from coldstart.encoders._wrapper import EncoderWrapper
 from coldstart.errors import InvalidInputError, SavedFolderError
 
 BLOCK = 2048
-"""Values encoded between two commits: what a kill can lose."""
+"""Values encoded between two commits: the most that is lost when the process is killed."""
 
 
-class CachedEncoder(Around, saved=True):
-    """Keep the vectors of another encoder in a folder, by content.
+class CachedEncoder(EncoderWrapper, saved=True):
+    """Cache the vectors of another encoder in a folder, by the content of the values.
 
     The key of a vector is the identity of the encoder (its weights and settings) and the hash of the value, so that a
-    changed text, model or setting is encoded anew and nothing else is. Vectors are kept in SQLite: several processes
-    may share a folder, and a kill in mid-write loses at most the block being encoded. Queries are not kept.
+    changed text, model or setting is encoded anew and nothing else is. Vectors are stored in SQLite: several processes
+    may share a folder, and a killed process loses at most the block being encoded. Queries are not cached.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class CachedEncoder(Around, saved=True):
         self.identity = identity
 
     def encode(self, values: Sequence[Any], /) -> FloatArray:
-        """Return one row per value, shape (n, dim), float32; only values never seen are encoded.
+        """Return one row per value, shape (n, dim), float32; only values that are not cached are encoded.
 
         Raises
         ------
@@ -59,26 +59,28 @@ class CachedEncoder(Around, saved=True):
             When the cache file is damaged.
         """
         keys = [_key(value, row) for row, value in enumerate(values)]
-        fresh = dict(zip(keys, values, strict=True))
+        value_of = dict(zip(keys, values, strict=True))  # a repeated value is encoded once
         with self._database() as database:
-            known = dict(_stored(database, list(fresh)))
-            absent = [key for key in fresh if key not in known]
-            for block in blocks(len(absent), BLOCK):
-                vectors = as_matrix(self.encoder.encode([fresh[key] for key in absent[block]]), "vectors")
-                rows = dict(zip(absent[block], vectors, strict=True))
+            cached = dict(_cached_vectors(database, list(value_of)))
+            missing = [key for key in value_of if key not in cached]
+            for block in blocks(len(missing), BLOCK):
+                vectors = as_matrix(self.encoder.encode([value_of[key] for key in missing[block]]), "vectors")
+                rows = dict(zip(missing[block], vectors, strict=True))
                 with database:
+                    # IGNORE: another process may have stored the same vector in the meantime.
                     database.executemany(
                         "INSERT OR IGNORE INTO vectors VALUES (?, ?)", [(k, v.tobytes()) for k, v in rows.items()]
                     )
-                known.update(rows)
-        return np.stack([known[key] for key in keys]) if keys else self.encoder.encode([])
+                cached.update(rows)
+        return np.stack([cached[key] for key in keys]) if keys else self.encoder.encode([])
 
     def encode_query(self, values: Sequence[Any], /) -> FloatArray:
-        """Encode queries with the encoder itself."""
+        """Return one row per query, encoded without the cache, since most queries come once."""
         return with_defaults(self.encoder, BaseEncoder).encode_query(values)
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
+        """Open the file of this encoder, one for each identity."""
         path = Path(self.folder) / f"{hashlib.sha256(self._identity().encode()).hexdigest()[:16]}.sqlite"
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -92,6 +94,7 @@ class CachedEncoder(Around, saved=True):
             ) from error
 
     def _identity(self) -> str:
+        """Return the identity given, else that of the encoder."""
         encoder = with_defaults(self.encoder, BaseEncoder)
         if encoder.learns:
             raise InvalidInputError(
@@ -109,14 +112,16 @@ class CachedEncoder(Around, saved=True):
 
 
 def _key(value: Any, row: int) -> bytes:
+    """Return the SHA-256 of a value, text and bytes told apart."""
     if not isinstance(value, str | bytes):
         raise InvalidInputError(f"`values` of CachedEncoder.encode must be text or bytes; got {value!r} in row {row}.")
     content = b"text " + value.encode("utf-8", "surrogatepass") if isinstance(value, str) else b"bytes " + value
     return hashlib.sha256(content).digest()
 
 
-def _stored(database: sqlite3.Connection, keys: list[bytes]) -> Iterator[tuple[bytes, FloatArray]]:
-    for block in blocks(len(keys), 500):
+def _cached_vectors(database: sqlite3.Connection, keys: list[bytes]) -> Iterator[tuple[bytes, FloatArray]]:
+    """Yield the keys that are cached, with their vectors."""
+    for block in blocks(len(keys), 500):  # SQLite before 3.32 takes at most 999 parameters
         marks = ",".join("?" * len(keys[block]))
-        found = database.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", keys[block])  # noqa: S608
-        yield from ((key, np.frombuffer(vector, dtype=np.float32)) for key, vector in found)
+        rows = database.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", keys[block])  # noqa: S608
+        yield from ((key, np.frombuffer(vector, dtype=np.float32)) for key, vector in rows)

@@ -1,4 +1,4 @@
-"""Exact words beside meaning: sparse rows of words, without a download."""
+"""Text to sparse rows of its exact words, with BM25 weights and tolerance for misspelled queries."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
@@ -26,7 +26,7 @@ STOP_WORDS = frozenset(
         "yourselves anything could everything hello hey hi may might must nothing please shall something thanks"
     ).split()
 )
-"""Words that carry no information in a query: the list of NLTK (Porter et al.), and words of asking."""
+"""Words that carry no information in a query: the list of NLTK (Porter et al.), and phrases of requests."""
 
 KINDS = frozenset(
     (  # noqa: SIM905
@@ -34,18 +34,18 @@ KINDS = frozenset(
         "series show shows song songs video videos"
     ).split()
 )
-"""Words for what a catalogue holds, which tell no item from another.
+"""Names of what a catalogue holds, which tell no item from another.
 
 By its information "film", which stands in 3 of the 442 bundled texts, would outweigh the "romance" of "a romance film".
-Without them moods and genres in phrases have .92 of the first five right, with them .90; "the movie called .." .97 and
-.96; tags, ReDial and goods stay within .002.
+Left out of queries for moods and genres, precision@5 is .92, kept it is .90; for "the movie called .." .97 and .96;
+for tags, ReDial and goods the difference is at most .002.
 """
 
-LOOKED_AT = 20
-"""Words with the most runs of letters in common that are compared letter by letter."""
+MAX_COMPARED = 20
+"""Words with the most character n-grams in common whose edit distance is computed."""
 
-_GRAMS = (2, 3)
-"""Lengths of those runs: a wrong letter breaks five of them."""
+_NGRAM_LENGTHS = (2, 3)
+"""Lengths of the n-grams; a wrong letter breaks five of them, two bigrams and three trigrams."""
 
 
 class LexicalEncoder(Component, saved=True):
@@ -57,34 +57,34 @@ class LexicalEncoder(Component, saved=True):
         c = sum over words w of (idf_w^2 / sum of idf^2) tf / (tf + k1 (1 - b + b length / mean length)),
 
     with idf and saturation of BM25 (Robertson and Zaragoza 2009). Its square, I c^2, is how much the words tell in
-    nats: all of it where a text has all words of the query, so that a name or a code is found; of one word in
-    passing little, and the less the more else a query says. A query's stop words are left out. A word that the
-    catalogue lacks adds to what is asked for all the same; the word of the catalogue that is spelled most like it
-    stands for it (``spelled_like``), which forgives a slip of the pen and finds other forms of a word. Letters
-    count in lower case and without accents; of scripts without spaces, each two neighbouring ones are a word.
+    nats: all of it where a text has all words of the query, so that a name or a code is found; little for one word
+    among many. Stop words of a query are left out. A word that the catalogue lacks adds to the query's information
+    all the same; the word of the catalogue with the most similar spelling (``spelling_similarity``) stands for it, so
+    that typing errors and inflected forms are found. Letters count in lower case and without accents; of scripts
+    without spaces, bigrams of letters are the words.
 
     Parameters
     ----------
     k1 : float
-        How much a word that is repeated counts, from 0, not at all, to 10. BM25's usual 1.2 leaves a code that one text
-        has behind texts of like meaning: first for 69 % of the codes of a shop, with little of it for 98 %.
+        How much repetitions of a word count, from 0, not at all, to 10. BM25's usual 1.2 ranks the text with a rare
+        code below texts of similar meaning: it is first for 69 % of the codes of a shop, with 0.05 for 98 %.
     b : float
         How much long texts are discounted, from 0 to 1.
     fuzzy : bool
-        Let words of the catalogue stand for those that it lacks.
+        Replace words of queries that the catalogue lacks by those of the most similar spelling.
     stop_words : "english", or sequence of str
-        Words of queries that say nothing; an empty one for none. The English ones are ``STOP_WORDS`` and ``KINDS``.
+        Words that are left out of queries; an empty sequence for none. English ones are ``STOP_WORDS`` and ``KINDS``.
 
     Attributes
     ----------
     words_ : list of str
         One per column.
     idf_ : ndarray of shape (n_words,)
-        Information of each word, in nats.
+        Inverse document frequency of each word, in nats.
     unknown_idf_ : float
-        That of a word that no text has.
+        The same of a word that no text has.
     mean_length_ : float
-        Words of a text.
+        Mean number of words of a text.
 
     Examples
     --------
@@ -127,12 +127,12 @@ class LexicalEncoder(Component, saved=True):
         words = sorted({word for text in texts for word in text})
         if not words:
             raise InvalidInputError(f"LexicalEncoder needs at least one word to learn from; got {len(texts)} texts.")
-        for made in ("_columns", "_halves", "_spelling", "_lengths"):
-            vars(self).pop(made, None)
+        for cached in ("_columns", "_text_weights", "_ngram_index", "_ngram_norms"):
+            vars(self).pop(cached, None)
         self.words_ = words
-        counts = _table(texts, self._columns)
-        self.idf_ = _information(counts.count_nonzero(axis=0), len(texts)).astype(np.float32)
-        self.unknown_idf_ = float(_information(np.zeros(1), len(texts))[0])
+        counts = _count_matrix(texts, self._columns)
+        self.idf_ = _idf(counts.count_nonzero(axis=0), len(texts)).astype(np.float32)
+        self.unknown_idf_ = float(_idf(np.zeros(1), len(texts))[0])
         self.mean_length_ = float(counts.sum() / len(texts))
         return self
 
@@ -146,11 +146,12 @@ class LexicalEncoder(Component, saved=True):
         """
         self.check_fitted("mean_length_")
         texts = [Counter(words_of(text)) for text in checked_texts(values, "LexicalEncoder.encode")]
-        rows = _table(texts, self._columns)
+        rows = _count_matrix(texts, self._columns)
         lengths = np.array([sum(text.values()) for text in texts], dtype=np.float32)
-        half = self.k1 * (1.0 - self.b + self.b * lengths / self.mean_length_)  # the count that is worth half
+        # BM25 without its factor k1 + 1: it scales all texts alike, and without it saturation lies in [0, 1].
+        half = self.k1 * (1.0 - self.b + self.b * lengths / self.mean_length_)  # the count at which it is 1/2
         saturated = rows.data / (rows.data + np.repeat(half, np.diff(rows.indptr)))
-        rows.data = (self._halves[rows.indices] * saturated).astype(np.float32)
+        rows.data = (self._text_weights[rows.indices] * saturated).astype(np.float32)
         return rows
 
     def encode_query(self, values: Sequence[str], /) -> Csr:
@@ -162,69 +163,84 @@ class LexicalEncoder(Component, saved=True):
             Before ``fit``; when a value is not text.
         """
         self.check_fitted("mean_length_")
-        rows = [self._asked(text) for text in checked_texts(values, "LexicalEncoder.encode_query")]
+        rows = [self._query_weights(text) for text in checked_texts(values, "LexicalEncoder.encode_query")]
         indptr = np.cumsum([0, *map(len, rows)])
         columns = np.array([column for row in rows for column in row], dtype=np.int64)
         weights = np.array([weight for row in rows for weight in row.values()], dtype=np.float32)
         return csr_array((weights, columns, indptr), shape=(len(rows), len(self.words_)))
 
-    def _asked(self, text: str) -> dict[int, float]:
-        """The columns that a query weighs, and their weights."""
+    def _query_weights(self, text: str) -> dict[int, float]:
+        """Return the weights of a query by column.
+
+        They are sqrt(I) idf^2 / (sum of idf^2), divided by what the row of a text holds already (``_text_weights``), so
+        that the dot product is sqrt(I) c.
+        """
         information, squares, covered = 0.0, 0.0, dict[int, float]()
         for word in dict.fromkeys(words_of(text)):
-            if word in self._left_out:
+            if word in self._query_stop_words:
                 continue
-            column, likeness = self._meant(word)
-            idf = float(self.idf_[column]) if likeness == 1.0 else self.unknown_idf_
+            column, similarity = self._column_for(word)
+            idf = float(self.idf_[column]) if similarity == 1.0 else self.unknown_idf_
             information += idf
             squares += idf**2
-            if likeness:
-                # what stands for a rarer word tells no more than it does itself
-                known = min(1.0, float(self.idf_[column]) / idf) ** 0.5
-                covered[column] = covered.get(column, 0.0) + likeness * known * idf**2
-        # the row of a text has the other half
-        return {at: information**0.5 * part / squares / float(self._halves[at]) for at, part in covered.items()}
+            if similarity:
+                # A replacement tells no more than its own idf, which is below that of the rarer word it stands for.
+                share = min(1.0, float(self.idf_[column]) / idf) ** 0.5
+                covered[column] = covered.get(column, 0.0) + similarity * share * idf**2
+        return {at: information**0.5 * part / squares / float(self._text_weights[at]) for at, part in covered.items()}
 
-    def _meant(self, word: str) -> tuple[int, float]:
-        """The column of a word, or of the one that stands for it, and their likeness: 1 for itself, 0 for none."""
+    def _column_for(self, word: str) -> tuple[int, float]:
+        """Return the column of a word, or of its replacement, and their similarity: 1 for itself, 0 for none."""
         if word in self._columns:
             return self._columns[word], 1.0
-        return self._spelled_alike(word) if self.fuzzy else (0, 0.0)
+        return self._most_similar(word) if self.fuzzy else (0, 0.0)
 
-    def _spelled_alike(self, word: str) -> tuple[int, float]:
-        """The column of the word that is spelled most like one that has none; of equal ones the most common."""
-        grams, rows = self._spelling
-        known = [grams[gram] for gram in _grams(word) if gram in grams]
-        if not known:
+    def _most_similar(self, word: str) -> tuple[int, float]:
+        """Return the column of the word with the most similar spelling, of equal ones the most common, and how similar.
+
+        Edit distances to all words would take seconds for each query. Shared character n-grams, one lookup each, find
+        the few words that can be near; only those are compared.
+        """
+        columns, words_with = self._ngram_index
+        ngrams = [columns[ngram] for ngram in _char_ngrams(word) if ngram in columns]
+        if not ngrams:
             return 0, 0.0
-        shared = np.bincount(rows[known].indices, minlength=len(self.words_)) / self._lengths
-        near = np.argpartition(-shared, min(LOOKED_AT, len(shared)) - 1)[:LOOKED_AT]
-        likeness, _, column = max((spelled_like(word, self.words_[at]), -self.idf_[at], int(at)) for at in near)
-        return column, likeness
+        cosines = np.bincount(words_with[ngrams].indices, minlength=len(self.words_)) / self._ngram_norms
+        nearest = np.argpartition(-cosines, min(MAX_COMPARED, len(cosines)) - 1)[:MAX_COMPARED]
+        similarity, _, column = max(
+            (spelling_similarity(word, self.words_[at]), -self.idf_[at], int(at)) for at in nearest
+        )
+        return column, similarity
 
     @cached_property
-    def _halves(self) -> FloatArray:
-        """What the row of a text has of each word: two texts are alike by the information that they share, cubed."""
+    def _text_weights(self) -> FloatArray:
+        """Return the weight of each word in the row of a text, idf^1.5.
+
+        How idf is split between texts and queries does not change their products. It decides how alike two *texts* are:
+        at 1.5 a shared word counts idf^3, so that rare names outweigh common words.
+        """
         return np.asarray(self.idf_**1.5, dtype=np.float32)
 
     @cached_property
     def _columns(self) -> dict[str, int]:
+        """Return the column of each word."""
         return {word: at for at, word in enumerate(self.words_)}
 
     @cached_property
-    def _spelling(self) -> tuple[dict[str, int], Csr]:
-        """The runs of letters of all words, and which words have each, (n_grams, n_words)."""
-        counts = [dict.fromkeys(_grams(word), 1) for word in self.words_]
-        grams = {gram: at for at, gram in enumerate(dict.fromkeys(gram for row in counts for gram in row))}
-        return grams, csr_array(_table(counts, grams).T)
+    def _ngram_index(self) -> tuple[dict[str, int], Csr]:
+        """Return a row for each character n-gram, and which words have it, (n_ngrams, n_words)."""
+        counts = [dict.fromkeys(_char_ngrams(word), 1) for word in self.words_]
+        ngrams = {ngram: at for at, ngram in enumerate(dict.fromkeys(ngram for row in counts for ngram in row))}
+        return ngrams, csr_array(_count_matrix(counts, ngrams).T)
 
     @cached_property
-    def _lengths(self) -> FloatArray:
-        """Square roots of the numbers of runs of each word: shared runs over it are in the order of cosines."""
+    def _ngram_norms(self) -> FloatArray:
+        """Return the square root of the number of n-grams of each word: shared ones over it rank as cosines do."""
         return np.sqrt(np.array([2.0 * len(word) + 1.0 for word in self.words_], dtype=np.float32))
 
     @property
-    def _left_out(self) -> frozenset[str]:
+    def _query_stop_words(self) -> frozenset[str]:
+        """Return the folded words that are left out of queries."""
         if isinstance(self.stop_words, str):
             return STOP_WORDS | KINDS
         return frozenset(word for text in self.stop_words for word in words_of(text))
@@ -237,59 +253,64 @@ class LexicalEncoder(Component, saved=True):
 
 
 def has_words(text: str) -> bool:
-    """Whether there is a word in a text."""
+    """Return whether a text has a word."""
     return bool(words_of(text))
 
 
-def spelled_like(word: str, other: str) -> float:
-    """Return how surely one word is a slip of the pen or a form of another, from 0 to 1.
+def spelling_similarity(word: str, other: str) -> float:
+    """Return how likely one word is a misspelling or an inflected form of another, from 0 to 1.
 
-    One letter may be wrong, missing, too much or swapped with the next in words of 3 letters or more, two from 9
-    letters on where the first one is right (as search engines allow by Lucene's fuzziness "auto"); or one word, of at
-    least 4 letters, begins the other and is most of it ("detective" and "detectives", "drill" and "drillbit").
+    In words of 3 letters or more one letter may be wrong, missing, too much or swapped with the next; two from 9
+    letters on where the first one is right (similar to Lucene's fuzziness "auto"). Or one word, of at least 4 letters,
+    begins the other and is most of it ("detective" and "detectives", "drill" and "drillbit").
 
     Examples
     --------
-    >>> spelled_like("casablanka", "casablanca"), spelled_like("scary", "mary"), spelled_like("drillbit", "drill")
+    >>> pairs = [("casablanka", "casablanca"), ("scary", "mary"), ("drillbit", "drill")]
+    >>> tuple(spelling_similarity(word, other) for word, other in pairs)
     (0.9, 0.0, 0.625)
     """
     shorter, longer = sorted((word, other), key=len)
     if len(shorter) >= 4 and longer.startswith(shorter) and len(shorter) >= 0.6 * len(longer):
         return len(shorter) / len(longer)
     allowed = 0 if len(word) < 3 else 1 if len(word) < 9 or word[0] != other[0] else 2
-    edits = _edits(word, other) if len(longer) - len(shorter) <= allowed else allowed + 1
+    edits = _edit_distance(word, other) if len(longer) - len(shorter) <= allowed else allowed + 1
     return 1.0 - edits / len(longer) if edits <= allowed else 0.0
 
 
-def _edits(word: str, other: str) -> int:
-    """Optimal string alignment distance: letters changed, added, left out, or swapped with the next."""
+def _edit_distance(word: str, other: str) -> int:
+    """Return the optimal string alignment distance: letters changed, added, left out, or swapped with the next."""
+    # Three rows of the table are enough: a swap looks back two of them.
     before, above = [0] * (len(other) + 1), list(range(len(other) + 1))
-    for at, letter in enumerate(word, 1):
-        row = [at]
-        for to, wanted in enumerate(other, 1):
-            best = min(above[to] + 1, row[to - 1] + 1, above[to - 1] + (letter != wanted))
-            if at > 1 and to > 1 and letter == other[to - 2] and word[at - 2] == wanted:
-                best = min(best, before[to - 2] + 1)
+    for i, letter in enumerate(word, 1):
+        row = [i]
+        for j, other_letter in enumerate(other, 1):
+            best = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (letter != other_letter))
+            if i > 1 and j > 1 and letter == other[j - 2] and word[i - 2] == other_letter:
+                best = min(best, before[j - 2] + 1)
             row.append(best)
         before, above = above, row
     return above[-1]
 
 
-def _information(frequency: np.ndarray, n_texts: int) -> np.ndarray:
-    """Inverse document frequency of words, never negative."""
+def _idf(frequency: np.ndarray, n_texts: int) -> np.ndarray:
+    """Return the inverse document frequency of words, in nats.
+
+    With 1 added inside of the logarithm, as in Lucene: BM25's own is negative for words of more than half of all texts.
+    """
     return np.log1p((n_texts - frequency + 0.5) / (frequency + 0.5))
 
 
-def _grams(word: str) -> list[str]:
-    """The letters of a word in short runs; its ends count as letters."""
+def _char_ngrams(word: str) -> list[str]:
+    """Return the character n-grams of a word; its ends count as letters, so that beginnings and ends match as such."""
     marked = f" {word} "
-    return [marked[at : at + length] for length in _GRAMS for at in range(len(marked) - length + 1)]
+    return [marked[at : at + length] for length in _NGRAM_LENGTHS for at in range(len(marked) - length + 1)]
 
 
-def _table(rows: Sequence[Mapping[str, int]], columns: Mapping[str, int]) -> Csr:
-    """Counts as (n_rows, n_columns); what has no column is left out."""
-    known = [[(columns[key], count) for key, count in row.items() if key in columns] for row in rows]
-    indptr = np.cumsum([0, *map(len, known)])
-    pairs = [pair for row in known for pair in row]
+def _count_matrix(rows: Sequence[Mapping[str, int]], columns: Mapping[str, int]) -> Csr:
+    """Return counts as a matrix (n_rows, n_columns), without keys that have no column."""
+    entries = [[(columns[key], count) for key, count in row.items() if key in columns] for row in rows]
+    indptr = np.cumsum([0, *map(len, entries)])
+    pairs = [pair for row in entries for pair in row]
     indices, data = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     return csr_array((data.astype(np.float32), indices, indptr), shape=(len(rows), len(columns)))

@@ -1,4 +1,4 @@
-"""No encoder: for rankers that go by clicks alone."""
+"""An encoder that reads nothing, for rankers that use clicks alone."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +10,9 @@ from coldstart.base import BaseEncoder
 
 
 class NoEncoder(BaseEncoder, saved=True):
-    """Read nothing: every value gets the row of zeros that says "nothing known".
+    """Return for every value the row of zeros that says "nothing known".
 
-    Saves a collaborative filter the time to encode texts it does not look at.
+    It saves a collaborative filter the time to encode texts that it does not read.
 
     Examples
     --------

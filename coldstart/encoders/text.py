@@ -1,4 +1,4 @@
-"""Text to vectors with any transformers text model."""
+"""Text to vectors with a pretrained language model of transformers."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,22 +19,22 @@ from coldstart.errors import InvalidInputError, SavedFolderError
 Pooling: TypeAlias = Literal["auto", "mean", "cls", "last"]
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 
-_INSIDE = "saved:"
-"""Marks a model that lies inside the folder of a saved recommender."""
+_INSIDE_SAVED_FOLDER = "saved:"
+"""Prefix of a model that lies inside the folder of a saved recommender."""
 
 CHUNK = 2048
-"""Texts that are tokenized while the network reads those before them."""
+"""Texts that are tokenized at once, while the network reads the chunk before them."""
 
-QUERIES = 1024
-"""Queries whose vectors are kept in memory."""
+RECENT_QUERIES = 1024
+"""Queries whose vectors stay in memory."""
 
 
 class TextEncoder(BaseEncoder, saved=True):
     """Encode text with a pretrained language model: BERT-like, decoder-only (GPT, Qwen) or the encoder of a T5.
 
-    The model is loaded at the first use. Repeated texts are encoded once; texts of like length share a batch. On
-    processors, texts of models with plain attention (BERT and its kin) are laid end to end, without padding. The
-    vectors of the last 1,024 queries are kept in memory.
+    The model is loaded at the first use. Repeated texts are encoded once; texts of similar length share a batch. On
+    the CPU, texts of models with plain attention (BERT and its kin) are packed: laid end to end, without padding. The
+    vectors of the last 1,024 queries stay in memory.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class TextEncoder(BaseEncoder, saved=True):
     device : str, optional
         None means CUDA, then MPS, then CPU.
     batch_tokens : int, optional
-        Tokens per batch, padding included. None means 2,048 on processors, which fits their caches, else 8,192.
+        Tokens per batch, padding included. None means 2,048 on the CPU, which fits its caches, else 8,192.
     sha256 : str, optional
         What the ``*.safetensors`` files must hash to; saved models use it to pin their encoder.
     progress : bool
@@ -110,69 +110,78 @@ class TextEncoder(BaseEncoder, saved=True):
         return self._encode(values, "item", self.item_prefix)
 
     def encode_query(self, values: Sequence[str], /) -> FloatArray:
-        """Return one row per query, shape (n, dim): as ``encode``, with the prefix for queries.
+        """Return one row per query, shape (n, dim), float32: as ``encode``, with the prefix for queries.
 
-        The vectors of queries asked lately are taken from memory.
+        Vectors of recent queries come from memory.
         """
         texts = checked_texts(values, "TextEncoder.encode_query")
+        # Attributes may be set between two calls: what a vector depends on, beside the model, is part of its key.
         settings = (self.query_prefix, self.normalize)
-        recent: RecentVectors = vars(self).setdefault("_recent", RecentVectors(QUERIES))
+        recent: RecentVectors = vars(self).setdefault("_recent", RecentVectors(RECENT_QUERIES))
         return recent.rows(
             [(text, settings) for text in texts],
             lambda keys: self._encode([text for text, _ in keys], "query", self.query_prefix),
         )
 
     def identity(self) -> str:
-        """Name everything a vector depends on; equal identities give equal vectors."""
-        model = self._loaded()
+        """Return a text that names everything a vector depends on; equal identities give equal vectors."""
+        model = self._load()
         prefixes = [model.prompts["item"] if self.item_prefix is None else self.item_prefix]
-        numbers = model.dtype if model.dtype == "float32" or model.first_position is None else f"{model.dtype} packed"
-        settings = [model.pooling, model.max_length, self.normalize, numbers, *prefixes]
+        # In float32 packing changes no more than rounding does; in fewer bits vectors differ visibly.
+        packed = model.dtype != "float32" and model.first_position is not None
+        dtype = f"{model.dtype} packed" if packed else model.dtype
+        settings = [model.pooling, model.max_length, self.normalize, dtype, *prefixes]
         return f"TextEncoder {self._weights_sha256()} {settings}"
 
     def saved(self, inside: str | None) -> "TextEncoder":
-        """Return the encoder as a saved folder refers to it: weights pinned by hash, or kept ``inside`` that folder."""
-        model = self.model if inside is None else _INSIDE + inside
+        """Return the encoder as a saved folder names it: weights pinned by hash, or copied ``inside`` that folder."""
+        model = self.model if inside is None else _INSIDE_SAVED_FOLDER + inside
         return TextEncoder(**{**self.get_params(), "model": model, "sha256": self._weights_sha256()})
 
     def opened(self, folder: Path) -> "TextEncoder":
-        """Return the encoder of a saved folder that now lies at ``folder``."""
-        if self.model is None or not self.model.startswith(_INSIDE):
+        """Return the encoder of a saved recommender whose folder is now ``folder``."""
+        if self.model is None or not self.model.startswith(_INSIDE_SAVED_FOLDER):
             return self
-        return TextEncoder(**{**self.get_params(), "model": folder / self.model.removeprefix(_INSIDE)})
+        return TextEncoder(**{**self.get_params(), "model": folder / self.model.removeprefix(_INSIDE_SAVED_FOLDER)})
 
     def copy_weights(self, folder: Path) -> None:
         """Copy what is needed to load the model into a new folder."""
         copy_weights(find_weights(self.model), folder)
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave out what is in memory only: copies load the model again."""
+        """Return the state without the model and recent vectors: copies load the model again."""
         return {name: value for name, value in vars(self).items() if name not in ("_language_model", "_recent")}
 
     def _encode(self, values: Sequence[str], kind: str, prefix: str | None) -> FloatArray:
+        """Return one row per text, each distinct text encoded once."""
         texts = checked_texts(values, "TextEncoder.encode")
-        model = self._loaded()
+        model = self._load()
         prefix = model.prompts[kind] if prefix is None else prefix
         distinct = {text: row for row, text in enumerate(dict.fromkeys(texts))}
         vectors = np.zeros((len(distinct), model.dim), dtype=np.float32)
         for rows, ids in self._batches([prefix + text for text in distinct], model):
             vectors[rows] = model.embed(ids)
+        # Batches write into the rows of distinct texts; here each text gets its row in the order of the caller.
         encoded = vectors[[distinct[text] for text in texts]]
         return unit_rows(encoded) if self.normalize else encoded
 
     def _batches(self, texts: Sequence[str], model: LanguageModel) -> Iterator[tuple[IntArray, list[list[int]]]]:
-        """Rows of like length with their tokens, longest first, each batch within the token budget."""
-        most = self.batch_tokens or (2048 if model.network.device.type == "cpu" else 8192)
+        """Yield rows of similar length with their token ids, longest first, each batch within the token budget.
+
+        Longest first, so that a model that does not fit the memory fails at the start and not after an hour.
+        """
+        max_tokens = self.batch_tokens or (2048 if model.network.device.type == "cpu" else 8192)
         with progress_bar(total=len(texts), what="Encoding", unit="text", shown=self.progress) as bar:
-            for rows, ids in _tokenized(texts, model):
+            for rows, ids in _tokenized_chunks(texts, model):
                 lengths = np.array([len(line) for line in ids], dtype=np.int64)
                 order = np.argsort(-lengths, kind="stable")
-                for start, stop in _cuts(lengths[order], most):
+                for start, stop in _token_batches(lengths[order], max_tokens):
                     batch = order[start:stop]
                     yield rows[batch], [ids[row] for row in batch]
                     bar.update(stop - start)
 
-    def _loaded(self) -> LanguageModel:
+    def _load(self) -> LanguageModel:
+        """Return the language model, loaded at the first call."""
         if "_language_model" not in vars(self):
             self._check_params()
             folder = find_weights(self.model)
@@ -204,23 +213,27 @@ class TextEncoder(BaseEncoder, saved=True):
             check_between("batch_tokens", self.batch_tokens, 1, 10**9)
 
 
-def _tokenized(texts: Sequence[str], model: LanguageModel) -> Iterator[tuple[IntArray, list[list[int]]]]:
-    """Chunks of rows with their tokens, long texts first; a chunk is tokenized while the one before it is used."""
+def _tokenized_chunks(texts: Sequence[str], model: LanguageModel) -> Iterator[tuple[IntArray, list[list[int]]]]:
+    """Yield chunks of rows with their token ids, long texts first.
+
+    A thread tokenizes the next chunk while the network reads this one: the tokenizer is written in Rust and leaves the
+    interpreter free. Characters stand for tokens in the order, since tokens are not known yet.
+    """
     order = np.argsort([-len(text) for text in texts], kind="stable")
     chunks = [order[start : start + CHUNK] for start in range(0, len(order), CHUNK)]
-    with ThreadPoolExecutor(max_workers=1) as ahead:
-        following = [ahead.submit(model.tokenize, [texts[row] for row in chunk]) for chunk in chunks[:1]]
-        for chunk, after in zip(chunks, [*chunks[1:], None], strict=False):
-            ids = following.pop().result()
-            if after is not None:
-                following.append(ahead.submit(model.tokenize, [texts[row] for row in after]))
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        pending = [executor.submit(model.tokenize, [texts[row] for row in chunk]) for chunk in chunks[:1]]
+        for chunk, following in zip(chunks, [*chunks[1:], None], strict=False):
+            ids = pending.pop().result()
+            if following is not None:
+                pending.append(executor.submit(model.tokenize, [texts[row] for row in following]))
             yield chunk, ids
 
 
-def _cuts(lengths: IntArray, most: int) -> Iterator[tuple[int, int]]:
-    """Cut falling lengths so that each part, filled up to its first, is within ``most``."""
+def _token_batches(lengths: IntArray, max_tokens: int) -> Iterator[tuple[int, int]]:
+    """Split descending lengths so that each part, padded to its first, has at most ``max_tokens``, or one text."""
     start = 0
     while start < len(lengths):
-        stop = min(len(lengths), start + max(1, most // int(lengths[start])))
+        stop = min(len(lengths), start + max(1, max_tokens // int(lengths[start])))
         yield start, stop
         start = stop

@@ -1,4 +1,4 @@
-"""Text to vectors without a language model: TF-IDF and truncated SVD (latent semantic analysis)."""
+"""Text to vectors without a language model: TF-IDF and truncated SVD (latent semantic analysis, LSA)."""
 
 import re
 from collections import Counter
@@ -19,10 +19,10 @@ _WORD = re.compile(r"\w\w+")
 
 
 class TfidfEncoder(BaseEncoder, saved=True):
-    """Encode text by its words, learned from the catalogue: the baseline that needs no download.
+    """Encode text by TF-IDF and LSA, learned from the catalogue: the baseline that needs no download.
 
     Term weights are ``(1 + log tf) * (1 + log((1 + n) / (1 + df)))``, rows of length one, projected on the
-    largest right singular vectors (Deerwester et al. 1990). A text without a known word is a row of zeros.
+    largest right singular vectors (Deerwester et al. 1990). A text without a word of the vocabulary is a row of zeros.
 
     Parameters
     ----------
@@ -34,7 +34,9 @@ class TfidfEncoder(BaseEncoder, saved=True):
     terms_ : list of str
         The vocabulary.
     idf_ : ndarray of shape (n_terms,)
+        Inverse document frequency of each term, in nats.
     components_ : ndarray of shape (n_terms, dim)
+        Right singular vectors of the weighted term counts.
 
     Examples
     --------
@@ -83,15 +85,16 @@ class TfidfEncoder(BaseEncoder, saved=True):
         return unit_rows((self._weighted(self._counts(words)) @ self.components_).astype(np.float32))
 
     def _counts(self, words: Sequence[Counter[str]]) -> Csr:
-        """Word counts, shape (n, n_terms); unknown words are left out."""
+        """Return word counts, shape (n, n_terms), without words outside of the vocabulary."""
         column = {term: at for at, term in enumerate(self.terms_)}
-        known = [{column[word]: count for word, count in line.items() if word in column} for line in words]
-        indptr = np.cumsum([0, *map(len, known)])
-        indices = [at for line in known for at in line]
-        data = np.array([count for line in known for count in line.values()], dtype=np.float64)
+        counts = [{column[word]: count for word, count in line.items() if word in column} for line in words]
+        indptr = np.cumsum([0, *map(len, counts)])
+        indices = [at for line in counts for at in line]
+        data = np.array([count for line in counts for count in line.values()], dtype=np.float64)
         return csr_array((data, np.array(indices, dtype=np.int64), indptr), shape=(len(words), len(column)))
 
     def _weighted(self, counts: Csr) -> Csr:
+        """Return TF-IDF weights of word counts (n, n_terms), rows of length one or zero."""
         weighted = counts.copy()
         weighted.data = (1.0 + np.log(counts.data)) * self.idf_[counts.indices]
         lengths = norm(weighted, axis=1)

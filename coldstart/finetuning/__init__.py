@@ -1,1 +1,1 @@
-"""Teach an encoder: from clicks, or from the texts of a catalogue alone."""
+"""Train an encoder: from clicks, or from the texts of a catalogue alone."""

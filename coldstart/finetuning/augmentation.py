@@ -1,4 +1,4 @@
-"""Other words for the same text: small functions, each usable alone."""
+"""Text augmentation: small functions that return other words for the same text, each usable alone."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -17,23 +17,23 @@ def drop_words(texts: Sequence[str], share: float, rng: np.random.Generator) -> 
     ['a quiet about']
     """
     check_between("share", share, 0.0, 1.0)
-    return [_dropped(text.split(), share, rng) or text for text in texts]
-
-
-def _dropped(words: list[str], share: float, rng: np.random.Generator) -> str:
-    keep = rng.random(len(words)) >= share
-    if words and not keep.any():
-        keep[rng.integers(len(words))] = True
-    return " ".join(word for word, kept in zip(words, keep, strict=True) if kept)
+    shortened = []
+    for text in texts:
+        words = text.split()
+        keep = rng.random(len(words)) >= share
+        if words and not keep.any():
+            keep[rng.integers(len(words))] = True
+        shortened.append(" ".join(word for word, kept in zip(words, keep, strict=True) if kept) or text)
+    return shortened
 
 
 def replace_words(
     texts: Sequence[str], share: float, rng: np.random.Generator, model: Any, tokenizer: Any, top: int = 5
 ) -> list[str]:
-    """Replace words with what a masked language model would say in their place (Kobayashi 2018; Wu et al. 2019).
+    """Replace words by predictions of a masked language model (Kobayashi 2018; Wu et al. 2019).
 
-    Each token is masked with probability ``share``, and one of the ``top`` tokens that fit best there is put in, drawn
-    evenly, the one that was there left out.
+    Each token is masked with probability ``share`` and replaced by one of the ``top`` most likely other tokens, drawn
+    uniformly.
 
     Parameters
     ----------
@@ -44,6 +44,7 @@ def replace_words(
     model, tokenizer
         A ``transformers`` model for masked language modelling and its tokenizer.
     top : int
+        Most likely tokens among which the replacement is drawn.
     """
     import torch
 
@@ -59,16 +60,18 @@ def replace_words(
     batch["input_ids"] = ids.masked_fill(masked, tokenizer.mask_token_id).to(model.device)
     with torch.no_grad():
         logits = model(**batch).logits.cpu()[masked]
+    # Neither the token itself nor a special one such as [SEP] may be drawn.
     logits.scatter_(1, ids[masked][:, None], -torch.inf)
     logits[:, tokenizer.all_special_ids] = -torch.inf
     best = logits.topk(min(top, logits.shape[1] - len(tokenizer.all_special_ids) - 1), dim=1).indices
     drawn = torch.from_numpy(rng.integers(best.shape[1], size=len(best)))
     ids = ids.clone()
     ids[masked] = best[torch.arange(len(best)), drawn]
-    there = batch["attention_mask"].cpu().bool()
-    changed = [tokenizer.decode(row[kept], skip_special_tokens=True) for row, kept in zip(ids, there, strict=True)]
-    touched = masked.any(dim=1).tolist()
-    return [new if was else old for new, old, was in zip(changed, texts, touched, strict=True)]
+    is_token = batch["attention_mask"].cpu().bool()
+    decoded = [tokenizer.decode(row[kept], skip_special_tokens=True) for row, kept in zip(ids, is_token, strict=True)]
+    # Decoding changes case and spaces: a text without a masked token is returned as it was.
+    changed = masked.any(dim=1).tolist()
+    return [new if is_changed else old for new, old, is_changed in zip(decoded, texts, changed, strict=True)]
 
 
 def translate_back(texts: Sequence[str], there: tuple[Any, Any], back: tuple[Any, Any], **options: Any) -> list[str]:
@@ -78,20 +81,21 @@ def translate_back(texts: Sequence[str], there: tuple[Any, Any], back: tuple[Any
     ----------
     texts : sequence of str
     there, back : (model, tokenizer)
-        Any two ``transformers`` models that translate, such as Marian's ``opus-mt-en-de`` and ``opus-mt-de-en``.
+        Two ``transformers`` models for translation, such as Marian's ``opus-mt-en-de`` and ``opus-mt-de-en``.
     **options
-        Of ``generate``: for example ``num_beams=4`` or ``do_sample=True``.
+        Options of ``generate``: for example ``num_beams=4`` or ``do_sample=True``.
     """
-    return _translated(_translated(list(texts), *there, options), *back, options)
+    return _translate(_translate(list(texts), *there, options), *back, options)
 
 
-def _translated(texts: list[str], model: Any, tokenizer: Any, options: dict[str, Any]) -> list[str]:
+def _translate(texts: list[str], model: Any, tokenizer: Any, options: dict[str, Any]) -> list[str]:
+    """Return the translations of texts."""
     if not texts:
         return []
     batch = tokenizer(texts, padding=True, truncation=True, return_tensors="pt").to(model.device)
-    said: list[str] = tokenizer.batch_decode(model.generate(**batch, **options), skip_special_tokens=True)
-    return said
+    translations: list[str] = tokenizer.batch_decode(model.generate(**batch, **options), skip_special_tokens=True)
+    return translations
 
 
 Augment: TypeAlias = Callable[[Sequence[str], np.random.Generator], list[str]]
-"""From texts to other words for them."""
+"""A function of texts and a generator of random numbers that returns other words for the texts."""

@@ -1,4 +1,4 @@
-"""What belongs together, as clicks say it: a history and an item, an item and another, a query and an item."""
+"""Training pairs from clicks: a history and an item, an item and another one, a query and an item."""
 
 from dataclasses import dataclass
 
@@ -7,25 +7,25 @@ from scipy.sparse import csr_array, eye_array, hstack
 
 from coldstart._arrays import Csr, FloatArray, IntArray
 from coldstart.data.holdout import Fold
-from coldstart.training.towers import trainable
+from coldstart.training.towers import training_clicks
 
 
 @dataclass(frozen=True)
-class Positives:
-    """Rows of what is told, each with items to be found.
+class Pairs:
+    """Pairs of a row (a history, an item or a query) and an item to predict from it; and a held-out part to measure.
 
     Attributes
     ----------
     texts : ndarray of shape (n + q, dim)
-        Vectors of the items, and of queries below them.
+        Vectors of the items, and of queries below them: a query is a column like an item.
     rows, items : ndarray of shape (p,)
-        The pairs to learn from: item ``items[i]`` from what else ``liked`` holds in row ``rows[i]``.
+        The pairs: ``items[i]`` is predicted from the other columns of row ``rows[i]`` of ``liked``.
     liked, known : csr_array of shape (m, n + q), ones
-        What is told together with what is to be found, and what is no negative.
-    told, wanted : csr_array of shape (a, n + q) and (a, n)
-        To measure by: what is told, and what was hidden.
+        Columns of each row, with the items to predict; and columns that are no negatives of the row.
+    given, relevant : csr_array of shape (a, n + q) and (a, n)
+        Of the evaluation users: what predictions are made from, and held-out items.
     cold : ndarray of shape (c,)
-        Items all of whose clicks are hidden: what is ranked when it is measured.
+        Pseudo-cold items, all of whose clicks are held out: the candidates of the measurement.
     """
 
     texts: FloatArray
@@ -33,64 +33,69 @@ class Positives:
     items: IntArray
     liked: Csr
     known: Csr
-    told: Csr
-    wanted: Csr
+    given: Csr
+    relevant: Csr
     cold: IntArray
 
     @classmethod
-    def of_histories(cls, texts: FloatArray, fold: Fold) -> "Positives":
-        """From what a user liked, each time without one item, to that item."""
-        return cls(texts, *trainable(fold.train), fold.train, fold.train, *_measured(fold))
+    def of_histories(cls, texts: FloatArray, fold: Fold) -> "Pairs":
+        """Return pairs of each user's history and, one after the other, each item of it."""
+        return cls(texts, *training_clicks(fold.train), fold.train, fold.train, *_evaluation_part(fold))
 
     @classmethod
-    def of_pairs(cls, texts: FloatArray, fold: Fold, rng: np.random.Generator) -> "Positives":
-        """From one item that a user liked, drawn for each click, to another one."""
-        users, items = trainable(fold.train)
-        others = _others(fold.train, users, items, rng)
+    def of_pairs(cls, texts: FloatArray, fold: Fold, rng: np.random.Generator) -> "Pairs":
+        """Return, for each click, a pair of another item that the user liked, drawn uniformly, and the clicked one."""
+        users, items = training_clicks(fold.train)
+        others = _other_liked(fold.train, users, items, rng)
         pairs = _ones(np.tile(np.arange(len(items)), 2), np.append(items, others), (len(items), len(texts)))
-        return cls(texts, np.arange(len(items)), items, pairs, csr_array(fold.train[users]), *_measured(fold))
+        return cls(texts, np.arange(len(items)), items, pairs, csr_array(fold.train[users]), *_evaluation_part(fold))
 
     @classmethod
-    def of_queries(cls, texts: FloatArray, queries: FloatArray, fold: Fold) -> "Positives":
-        """From queries, (q, dim), to what was found with them: clicks (q, n) in the fold."""
-        said = csr_array(eye_array(len(queries), dtype=np.float32))
+    def of_queries(cls, texts: FloatArray, queries: FloatArray, fold: Fold) -> "Pairs":
+        """Return pairs of a query, vectors (q, dim), and an item found with it: the rows of the fold are queries."""
+        query_columns = csr_array(eye_array(len(queries), dtype=np.float32))
         rows, items = (part.astype(np.int64) for part in fold.train.nonzero())
-        alone = _ones(np.arange(len(items)), items, (len(items), len(texts)))
-        _, wanted, cold = _measured(fold)
+        single = _ones(np.arange(len(items)), items, (len(items), len(texts)))
+        _, relevant, cold = _evaluation_part(fold)
         return cls(
             np.vstack([texts, queries]),
             np.arange(len(items)),
             items,
-            _beside(alone, said[rows]),
-            _beside(fold.train[rows], said[rows]),
-            _beside(csr_array(wanted.shape, dtype=np.float32), said[_asked(fold)]),
-            wanted,
+            _side_by_side(single, query_columns[rows]),
+            _side_by_side(fold.train[rows], query_columns[rows]),
+            _side_by_side(csr_array(relevant.shape, dtype=np.float32), query_columns[_evaluation_users(fold)]),
+            relevant,
             cold,
         )
 
 
-def _asked(fold: Fold) -> IntArray:
-    """Who has clicks on cold items that were hidden, and others that were not."""
-    told, cold = np.diff(fold.train.indptr), np.flatnonzero(fold.cold)
-    return np.flatnonzero(np.diff(csr_array(fold.held[:, cold]).indptr) * told)
+def _evaluation_users(fold: Fold) -> IntArray:
+    """Return the rows with held-out clicks on cold items, and clicks to predict them from."""
+    n_given, cold = np.diff(fold.train.indptr), np.flatnonzero(fold.cold)
+    return np.flatnonzero(np.diff(csr_array(fold.held[:, cold]).indptr) * n_given)
 
 
-def _measured(fold: Fold) -> tuple[Csr, Csr, IntArray]:
-    asked = _asked(fold)
-    return csr_array(fold.train[asked]), csr_array(fold.held[asked]), np.flatnonzero(fold.cold)
+def _evaluation_part(fold: Fold) -> tuple[Csr, Csr, IntArray]:
+    """Return given clicks, held-out clicks and cold items, to measure by."""
+    users = _evaluation_users(fold)
+    return csr_array(fold.train[users]), csr_array(fold.held[users]), np.flatnonzero(fold.cold)
 
 
-def _others(liked: Csr, users: IntArray, items: IntArray, rng: np.random.Generator) -> IntArray:
-    """Of each user one liked item, drawn evenly among those that are not the one of ``items``."""
+def _other_liked(liked: Csr, users: IntArray, items: IntArray, rng: np.random.Generator) -> IntArray:
+    """Return one liked item of each user, drawn uniformly among those that differ from the one in ``items``."""
+    # Drawn among all liked items but the last; the last one takes the place of a draw of the item itself. Each other
+    # item has the same probability, and nothing is drawn twice.
     drawn = rng.integers(np.diff(liked.indptr)[users] - 1)
-    found = liked.indices[liked.indptr[users] + drawn]
+    others = liked.indices[liked.indptr[users] + drawn]
     last = liked.indices[liked.indptr[users + 1] - 1]
-    return np.asarray(np.where(found == items, last, found), dtype=np.int64)
+    return np.asarray(np.where(others == items, last, others), dtype=np.int64)
 
 
 def _ones(rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> Csr:
+    """Return a matrix with ones at these rows and columns."""
     return csr_array((np.ones(len(rows), dtype=np.float32), (rows, columns)), shape=shape)
 
 
-def _beside(one: Csr, other: Csr) -> Csr:
-    return csr_array(hstack([one, other], format="csr"))
+def _side_by_side(items: Csr, queries: Csr) -> Csr:
+    """Return the columns of items, then those of queries."""
+    return csr_array(hstack([items, queries], format="csr"))

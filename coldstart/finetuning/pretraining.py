@@ -1,4 +1,4 @@
-"""Teach an encoder the language of a catalogue, without a click."""
+"""Contrastive pretraining of an encoder on the texts of a catalogue, without clicks."""
 
 from collections.abc import Iterator
 from math import ceil
@@ -43,33 +43,33 @@ def pretrain(
     checkpoint: str | Path | None = None,
     progress: bool = True,
 ) -> TextEncoder:
-    """Return a new encoder to which two views of an item are alike and other items are not; no clicks are needed.
+    """Return a new encoder, trained to give the two views of an item near vectors and other items far ones.
 
-    Nothing can be measured without clicks: what it does to recommendations is not known until there are some. The
-    benchmarks page says what it did on real catalogues.
+    Without clicks nothing can be measured, so that its effect on recommendations is unknown. The benchmarks page has
+    what it was on real catalogues.
 
     Parameters
     ----------
     encoder : TextEncoder, or CachedEncoder of one
-        Stays as it is.
+        The encoder to start from; it is not changed.
     catalog : Catalog
-        Its fields are read.
+        The items whose fields are read.
     folder : path
-        Where the language model is written; must not exist.
+        Folder for the new language model; must not exist.
     positives : {"fields", "dropout"}
-        What is a view: two fields of the item, drawn anew each time, where it has two; else, and with "dropout", one
-        text read twice under other dropout (SimCSE, Gao et al. 2021).
+        The two views of an item: two of its fields, drawn anew each time, where it has two; else, and with "dropout",
+        one text encoded twice with different dropout (SimCSE, Gao et al. 2021).
     augment : callable, optional
-        From texts and a generator to other words for them, see ``coldstart.finetuning.augmentation``; the second view
-        goes through it.
+        Function of texts and a generator that returns other words for them, see ``coldstart.finetuning.augmentation``;
+        applied to the second view.
     method, layers, rank
-        What moves, as in ``finetune``.
+        Which weights are trained, as in ``finetune``.
     anchor : float
-        Weight of the squared distance to the vectors from before.
+        Weight of the squared distance to the vectors before training.
     adversarial : float
-        With "full": length of a step on the vectors of the words against which the model is trained, too (FGM).
+        With "full": norm of an adversarial step on the word embeddings (FGM, Miyato et al. 2017); 0 for none.
     epochs, batch_size : int
-        Passes over the items, and items in a step, at most as many as there are; by default 128, or all.
+        Passes over the items, and items per step, at most as many as there are; by default 128, or all.
     learning_rate, temperature : float
     rng, tracker, checkpoint, progress
         As in ``finetune``.
@@ -85,12 +85,13 @@ def pretrain(
     from coldstart.training.loop import Loop, run
     from coldstart.training.losses import info_nce
 
-    items = [[cell for cell in cells if cell is not None] for cells in zip(*_columns(catalog), strict=True)]
-    told = np.flatnonzero([bool(cells) for cells in items])
-    if len(told) < 2:
-        raise InvalidInputError(f"`catalog` of pretrain must hold at least 2 items with text; got {len(told)}.")
-    size = min(128, len(told)) if batch_size is None else batch_size
-    check_between("batch_size", size, 2, len(told), "There are no more items with text.")
+    columns = [catalog.columns[name] for name in catalog.fields]
+    items = [[cell for cell in cells if cell is not None] for cells in zip(*columns, strict=True)]
+    with_text = np.flatnonzero([bool(cells) for cells in items])
+    if len(with_text) < 2:
+        raise InvalidInputError(f"`catalog` of pretrain must hold at least 2 items with text; got {len(with_text)}.")
+    size = min(128, len(with_text)) if batch_size is None else batch_size
+    check_between("batch_size", size, 2, len(with_text), "There are no more items with text.")
     check_between("anchor", anchor, 0.0, 1e6)
     check_between("temperature", temperature, 1e-3, 1e3)
     if positives not in ("fields", "dropout"):
@@ -98,11 +99,11 @@ def pretrain(
     if Path(folder).exists():
         raise InvalidInputError(f"`folder` must not exist yet; got {str(folder)!r}. Name another one.")
     model = TrainedModel(encoder, method, layers, rank)
-    start = TrainedModel(encoder, method, layers, rank).requires_grad_(False) if anchor else None
+    initial = TrainedModel(encoder, method, layers, rank).requires_grad_(False) if anchor else None
     seed = int(generator(rng).integers(2**31))
 
     def batches(rng: np.random.Generator) -> Iterator[tuple[list[str], list[str]]]:
-        order = rng.permutation(told)
+        order = rng.permutation(with_text)
         for block in blocks(len(order), size):
             views = [_views(items[item], positives, rng) for item in order[block]]
             one, other = [first for first, _ in views], [second for _, second in views]
@@ -111,8 +112,9 @@ def pretrain(
     def loss(views: tuple[list[str], list[str]]) -> dict[str, "Tensor"]:
         one, other = (model(view) for view in views)
         parts = {"views": info_nce(one, other, temperature)}
-        if start is not None:
-            parts["anchor"] = (one - start.eval()(views[0])).square().sum(dim=1).mean()
+        if initial is not None:
+            # A new module is in training mode, and dropout would move the anchor.
+            parts["anchor"] = (one - initial.eval()(views[0])).square().sum(dim=1).mean()
         return parts
 
     loop = Loop(
@@ -129,21 +131,17 @@ def pretrain(
         batches,
         loss,
         loop,
-        steps=ceil(len(told) / size),
+        steps=ceil(len(with_text) / size),
         perturbed=[model.embeddings()] if model.embeddings().requires_grad else [],
         tracker=tracker,
         checkpoint=checkpoint,
         name="Pretraining",
     )
-    return model.written(Path(folder))
-
-
-def _columns(catalog: Catalog) -> list[tuple[str | None, ...]]:
-    return [catalog.columns[name] for name in catalog.fields]
+    return model.save(Path(folder))
 
 
 def _views(texts: list[str], positives: str, rng: np.random.Generator) -> tuple[str, str]:
-    """Two fields of an item, or one of them twice."""
+    """Return two texts of an item, or one of them twice."""
     if positives == "fields" and len(texts) > 1:
         one, other = rng.choice(len(texts), 2, replace=False)
         return texts[one], texts[other]

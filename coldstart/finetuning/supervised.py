@@ -1,4 +1,4 @@
-"""Teach an encoder from clicks: a small map on its vectors, or the language model itself."""
+"""Finetuning of an encoder on clicks: a small map on its vectors, or the language model itself."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 Method = Literal["adapter", "last-layers", "lora", "full"]
 
-COLD = 0.1
-"""Share of the items with clicks that lose them, to measure by."""
+COLD_SHARE = 0.1
+"""Share of the items with clicks that are held out, to measure by."""
 
-RATES = {"adapter": 1e-3, "last-layers": 1e-4, "lora": 5e-4, "full": 3e-5}
+LEARNING_RATES = {"adapter": 1e-3, "last-layers": 1e-4, "lora": 5e-4, "full": 3e-5}
 EPOCHS = {"adapter": 12, "last-layers": 3, "lora": 3, "full": 3}
-"""What learning rate and epochs are by default."""
+"""Default learning rates and epochs."""
 
 
 def finetune(
@@ -59,69 +59,69 @@ def finetune(
     checkpoint: str | Path | None = None,
     progress: bool = True,
 ) -> AdaptedEncoder:
-    """Return a new encoder that knows from clicks what makes items go together; the one given stays as it is.
+    """Return a new encoder, trained so that items which users like together get near vectors.
 
-    A tenth of the items with clicks is hidden, and training goes on for as long as they are found better: NDCG@20 of
-    the hidden items, with the history or the query told. Where it does not find them better, the encoder that comes
-    back only centres.
+    A tenth of the items with clicks is held out, as if they were new, and training stops early by NDCG@20 among them,
+    given the history or the query. Where training does not improve it, the encoder that is returned only centres.
 
     Parameters
     ----------
     encoder : Encoder
-        For all but "adapter" a ``TextEncoder``, or a ``CachedEncoder`` of one.
+        The encoder to start from; it is not changed. For all methods but "adapter" a ``TextEncoder``, or a
+        ``CachedEncoder`` of one.
     catalog : Catalog
-        Its fields are read.
+        The items whose fields are read.
     interactions : Interactions, optional
         Clicks on items of the catalogue. Not with ``pairs``.
     method : {"adapter", "last-layers", "lora", "full"}
-        A residual map on vectors that stay as they are, in seconds, saved in kilobytes; or first that, and then the
-        last layers of the language model, maps of low rank beside its attention, or all its weights.
+        Train a residual map on fixed vectors, in seconds, saved in kilobytes; or first that, and then the last layers
+        of the language model, low-rank maps beside its attention (LoRA), or all its weights.
     pairs : sequence of (str, item id), optional
-        Queries and what was found with them, in place of clicks.
+        Queries and the items found with them, in place of clicks.
     positives : {"history", "co-liked"}
-        What an item is found from: all else that its user liked, or one other item.
+        What an item is predicted from: all other items that its user liked, or one of them.
     objective : {"softmax", "classification"}
-        Which of the items of the batch was it (InfoNCE with logQ, popular items corrected for being drawn more often);
-        or, of a language model, is this pair of texts, read as one, liked or drawn at random (BCE).
+        Which item of the batch was liked (InfoNCE with logQ correction of popular items); or, with a language model,
+        whether a pair of texts, read as one, is of one user or drawn at random (BCE).
     predict : str, optional
         A column of the catalogue whose value is predicted as well, by a linear layer on the item's vector.
     shares : mapping of str to float, optional
         Weights of the losses "clicks", "anchor" and "predict"; by default 1, ``anchor`` and 0.1.
     kind : {"linear", "low-rank", "mlp"}
-        Of the map.
+        Kind of the map.
     layers : int
-        How many layers "last-layers" moves.
+        Number of layers that "last-layers" trains.
     rank : int
-        Of "low-rank", "mlp" and "lora".
+        Rank or width of "low-rank", "mlp" and "lora".
     folder : path
-        Where the language model that was trained is written; needed for all methods but "adapter".
+        Folder for the trained language model; needed for all methods but "adapter".
     anchor : float
-        Weight of the squared distance of the language model's vectors to those it started from. At 0 cold items suffer.
+        Weight of the squared distance of the language model's vectors to those before training. At 0 cold items suffer.
     adversarial : float
-        With "full": length of a step on the vectors of the words against which the model is trained, too (FGM).
+        With "full": norm of an adversarial step on the word embeddings (FGM, Miyato et al. 2017); 0 for none.
     epochs : int, optional
-        Of at most 30 steps; by default 12 of the map and then 3 of the language model.
+        Epochs of at most 30 steps; by default 12 of the map and then 3 of the language model.
     batch_size : int, optional
-        Clicks in a step, at most as many as there are; by default 1,024 or all.
+        Clicks per step, at most as many as there are; by default 1,024 or all.
     learning_rate, weight_decay : float
         Of AdamW; the rate by default 1e-3, "last-layers" 1e-4, "lora" 5e-4, "full" 3e-5.
     patience : int, optional
-        Epochs without finding more after which training stops; None: all are run.
+        Epochs without a better NDCG after which training stops early; None: all epochs are run.
     rng : int, SeedSequence, Generator or None
     tracker, checkpoint
-        See ``coldstart.training.loop.run``; of the language model when that is trained, else of the map.
+        See ``coldstart.training.loop.run``; for the language model when that is trained, else for the map.
     progress : bool
 
     Returns
     -------
     AdaptedEncoder
-        Its ``report_`` says what was measured after each epoch.
+        Its ``report_`` has the NDCG@20 after each epoch.
 
     Raises
     ------
     InvalidInputError
-        No clicks to learn from, a batch larger than they are, a column with one value, no ``folder`` or one that is
-        there already.
+        No clicks to learn from, a batch larger than they are, a column with one value, no ``folder`` or one that
+        exists.
     TrainingError
         When the loss is not a number.
 
@@ -133,22 +133,22 @@ def finetune(
     >>> encoder.encode(["tea"]).shape
     (1, 64)
     """
-    from coldstart.finetuning.objectives import teach_map, teach_model
-    from coldstart.finetuning.task import Items, Task
+    from coldstart.finetuning.objectives import train_language_model, train_map
+    from coldstart.finetuning.task import FinetuneTask, Items
     from coldstart.finetuning.trained_model import TrainedModel
     from coldstart.training.loop import Loop
 
     if pairs is not None and objective == "classification":
         raise InvalidInputError('objective="classification" tells what one user liked; with `pairs` use "softmax".')
-    place = _checked(method, objective, positives, folder, anchor, layers, rank)
-    random = generator(rng)
-    clicks, queries = _clicks(catalog, interactions, pairs)
+    new_folder = _check_arguments(method, objective, positives, folder, anchor, layers, rank)
+    random_numbers = generator(rng)
+    clicks, queries = _clicks_and_queries(catalog, interactions, pairs)
     items = Items.of(catalog, encoder, predict)
-    asked = None if queries is None else _centred(encoder, queries, items.mean)
-    seed = int(random.integers(2**31))
+    query_vectors = None if queries is None else _centred_queries(encoder, queries, items.mean)
+    seed = int(random_numbers.integers(2**31))
     loop = Loop(
         epochs=EPOCHS["adapter"] if epochs is None or method != "adapter" else epochs,
-        learning_rate=RATES["adapter"] if learning_rate is None or method != "adapter" else learning_rate,
+        learning_rate=LEARNING_RATES["adapter"] if learning_rate is None or method != "adapter" else learning_rate,
         weight_decay=weight_decay,
         patience=patience,
         shares={"anchor": anchor, "predict": 0.1, **(shares or {})},
@@ -157,50 +157,57 @@ def finetune(
         progress=progress,
     )
     extras = {"tracker": tracker, "checkpoint": checkpoint}
-    fold = cut(clicks, random, cold=COLD, held=0.0, new_users=0.0)
-    task = Task.of(items, fold, positives, asked, batch_size, np.random.default_rng(seed))
-    residual, history = teach_map(task, kind, rank, loop, extras if method == "adapter" else {})
-    report = {"adapter": _measured(history)}
+    fold = cut(clicks, random_numbers, cold=COLD_SHARE, held=0.0, new_users=0.0)
+    task = FinetuneTask.of(items, fold, positives, query_vectors, batch_size, np.random.default_rng(seed))
+    residual, history = train_map(task, kind, rank, loop, extras if method == "adapter" else {})
+    report = {"adapter": _measurements(history)}
     if method == "adapter":
-        whole = Task.of(items, _nothing_hidden(clicks), positives, asked, batch_size, np.random.default_rng(seed))
-        residual, _ = teach_map(whole, kind, rank, replace(loop, epochs=history.best, patience=None), {})
-        return _adapted(encoder, items.mean, residual, report)
+        # The held-out items have shown when to stop: the final map is trained for as many epochs on all clicks.
+        whole = FinetuneTask.of(
+            items, _all_training(clicks), positives, query_vectors, batch_size, np.random.default_rng(seed)
+        )
+        residual, _ = train_map(whole, kind, rank, replace(loop, epochs=history.best, patience=None), {})
+        return _adapted_encoder(encoder, items.mean, residual, report)
     model = TrainedModel(encoder, method, layers, rank)
-    half = has_bfloat16(next(model.parameters()).device.type)
+    use_bfloat16 = has_bfloat16(next(model.parameters()).device.type)
     loop = replace(
         loop,
         epochs=EPOCHS[method] if epochs is None else epochs,
-        learning_rate=RATES[method] if learning_rate is None else learning_rate,
-        precision="bfloat16" if half else "float32",
+        learning_rate=LEARNING_RATES[method] if learning_rate is None else learning_rate,
+        precision="bfloat16" if use_bfloat16 else "float32",
     )
-    history = teach_model(model, task, residual, objective, loop, extras)
-    report[method] = _measured(history)
-    return _adapted(model.written(place), items.mean, residual, report)
+    history = train_language_model(model, task, residual, objective, loop, extras)
+    report[method] = _measurements(history)
+    return _adapted_encoder(model.save(new_folder), items.mean, residual, report)
 
 
-def _adapted(
+def _adapted_encoder(
     encoder: Encoder, mean: FloatArray, residual: "ResidualMap", report: dict[str, dict[int, float]]
 ) -> AdaptedEncoder:
+    """Return the encoder with a learned map around it."""
     return AdaptedEncoder(encoder).set_state({"mean_": mean, "map_": residual.arrays(), "report_": report})
 
 
-def _measured(history: "History") -> dict[int, float]:
+def _measurements(history: "History") -> dict[int, float]:
+    """Return the NDCG@20 of each epoch that was measured."""
     return {epoch.number: epoch.measured for epoch in history.epochs if epoch.measured is not None}
 
 
-def _nothing_hidden(clicks: Csr) -> Fold:
+def _all_training(clicks: Csr) -> Fold:
+    """Return a fold that holds nothing out."""
     return cut(clicks, np.random.default_rng(0), cold=0.0, held=0.0, new_users=0.0)
 
 
-def _centred(encoder: Any, queries: Sequence[str], mean: FloatArray) -> FloatArray:
+def _centred_queries(encoder: Any, queries: Sequence[str], mean: FloatArray) -> FloatArray:
+    """Return the vectors of queries (q, dim), centred as items are."""
     encoded = with_defaults(encoder, BaseEncoder).encode_query(list(queries))
     return unit_rows(unit_rows(as_matrix(encoded, "vectors of the encoder")) - mean)
 
 
-def _clicks(
+def _clicks_and_queries(
     catalog: Catalog, interactions: Interactions | None, pairs: Sequence[tuple[str, Hashable]] | None
 ) -> tuple[Csr, list[str] | None]:
-    """Clicks of users on items, or of queries, which come with them; ones."""
+    """Return clicks of users, or of queries, on items as a matrix of ones; and the queries, if there are any."""
     if (interactions is None) == (pairs is None):
         raise InvalidInputError("finetune learns from `interactions` or from `pairs`: pass one of the two.")
     if pairs is None and interactions is not None:
@@ -208,8 +215,8 @@ def _clicks(
         rows, queries, n_rows = interactions.user_index, None, len(interactions.users)
     else:
         queries = list(dict.fromkeys(query for query, _ in pairs or ()))
-        place = {query: at for at, query in enumerate(queries)}
-        rows = np.array([place[query] for query, _ in pairs or ()], dtype=np.int64)
+        row_of = {query: at for at, query in enumerate(queries)}
+        rows = np.array([row_of[query] for query, _ in pairs or ()], dtype=np.int64)
         columns = catalog.positions([item for _, item in pairs or ()], "items of pairs")
         n_rows = len(queries)
     if not len(rows):
@@ -218,16 +225,17 @@ def _clicks(
     return csr_array(clicks.minimum(1.0)), queries
 
 
-def _checked(
+def _check_arguments(
     method: str, objective: str, positives: str, folder: str | Path | None, anchor: float, layers: int, rank: int
 ) -> Path:
-    for name, value, known in (
-        ("method", method, tuple(RATES)),
+    """Check the arguments that later steps do not; return the folder to write, unused by "adapter"."""
+    for name, value, choices in (
+        ("method", method, tuple(LEARNING_RATES)),
         ("objective", objective, ("softmax", "classification")),
         ("positives", positives, ("history", "co-liked")),
     ):
-        if value not in known:
-            raise InvalidInputError(f"`{name}` of finetune must be one of {known}; got {value!r}.")
+        if value not in choices:
+            raise InvalidInputError(f"`{name}` of finetune must be one of {choices}; got {value!r}.")
     check_between("anchor", anchor, 0.0, 1e6)
     check_between("layers", layers, 1, 1000)
     check_between("rank", rank, 1, 10_000)

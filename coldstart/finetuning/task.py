@@ -1,4 +1,4 @@
-"""What an encoder is taught: items with their texts, what belongs together, and what it is measured by."""
+"""The task of finetuning: items with their texts, training pairs, and the measurement on held-out items."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,31 +15,31 @@ from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
 from coldstart.data.holdout import Fold, mean_ndcg
 from coldstart.errors import InvalidInputError
-from coldstart.finetuning.pairs import Positives
+from coldstart.finetuning.pairs import Pairs
 from coldstart.training.adapters import ResidualMap
 from coldstart.training.towers import Batch, Towers, batches
 
-STEPS = 30
-"""Most steps between two measurements."""
+MAX_STEPS = 30
+"""Steps between two measurements, at most."""
 
-FEWEST = 20
-"""Users, or queries, below which nothing is measured: all epochs are run."""
+MIN_USERS = 20
+"""Evaluation users, or queries, below which nothing is measured: all epochs are run."""
 
 
 @dataclass(frozen=True)
 class Items:
-    """The items as they are read.
+    """The items of a catalogue as an encoder reads them.
 
     Attributes
     ----------
     texts : tuple of tuple of str
-        What each item says, a text for each field it has.
+        The texts of each item, one for each field it has.
     vectors : ndarray of shape (n, dim)
-        Of their texts, the mean of those of an item.
+        Mean of the vectors of an item's texts.
     mean : ndarray of shape (dim,)
-        Of all texts.
+        Mean vector of all texts.
     labels : ndarray of shape (n,) or None
-        What is predicted: classes from 0, -1 where there is none.
+        Classes to predict, from 0; -1 where the column has no value.
     """
 
     texts: tuple[tuple[str, ...], ...]
@@ -49,29 +49,29 @@ class Items:
 
     @classmethod
     def of(cls, catalog: Catalog, encoder: Encoder, predict: str | None) -> "Items":
-        """Read a catalogue."""
+        """Encode the texts of a catalogue."""
         columns = [catalog.columns[name] for name in catalog.fields]
         texts = tuple(tuple(cell for cell in cells if cell is not None) for cells in zip(*columns, strict=True))
-        said = [text for cells in texts for text in cells]
-        if not said:
+        all_texts = [text for cells in texts for text in cells]
+        if not all_texts:
             raise InvalidInputError("`catalog` of finetune must hold an item with text; all fields of all are missing.")
         owners = np.repeat(np.arange(len(texts)), [len(cells) for cells in texts])
-        encoded = unit_rows(as_matrix(encoder.encode(said), "vectors of the encoder"))
+        encoded = unit_rows(as_matrix(encoder.encode(all_texts), "vectors of the encoder"))
         vectors = means(torch.from_numpy(encoded), owners, len(texts)).numpy()
         return cls(texts, vectors, encoded.mean(axis=0), None if predict is None else _labels(catalog, predict))
 
     @property
     def centred(self) -> FloatArray:
-        """Vectors of length one, the mean left out."""
+        """Centred vectors of length one; zero for items without text."""
         return unit_rows((self.vectors - self.mean) * self.vectors.any(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is learned from, and by what it is measured."""
+class FinetuneTask:
+    """Items, the pairs to learn from, and how many of them make a batch."""
 
     items: Items
-    positives: Positives
+    pairs: Pairs
     batch_size: int
 
     @classmethod
@@ -83,15 +83,21 @@ class Task:
         queries: FloatArray | None,
         batch_size: int | None,
         rng: np.random.Generator,
-    ) -> "Task":
-        """Make pairs of what a fold does not hide."""
+    ) -> "FinetuneTask":
+        """Make training pairs from the given clicks of a fold.
+
+        Raises
+        ------
+        InvalidInputError
+            When there is no pair, or a batch is larger than they are.
+        """
         if queries is not None:
-            found_by = Positives.of_queries(items.centred, queries, fold)
+            pairs = Pairs.of_queries(items.centred, queries, fold)
         elif positives == "history":
-            found_by = Positives.of_histories(items.centred, fold)
+            pairs = Pairs.of_histories(items.centred, fold)
         else:
-            found_by = Positives.of_pairs(items.centred, fold, rng)
-        n_pairs = len(found_by.rows)
+            pairs = Pairs.of_pairs(items.centred, fold, rng)
+        n_pairs = len(pairs.rows)
         if not n_pairs:
             raise InvalidInputError(
                 "`interactions` of finetune must hold a user with at least 2 liked items; got none. "
@@ -99,41 +105,42 @@ class Task:
             )
         if batch_size is not None:
             check_between("batch_size", batch_size, 1, n_pairs, "There are no more pairs to learn from.")
-        return cls(items, found_by, min(1024, n_pairs) if batch_size is None else batch_size)
+        return cls(items, pairs, min(1024, n_pairs) if batch_size is None else batch_size)
 
     @property
     def steps(self) -> int:
         """Batches between two measurements."""
-        return min(STEPS, ceil(len(self.positives.rows) / self.batch_size))
+        return min(MAX_STEPS, ceil(len(self.pairs.rows) / self.batch_size))
 
     def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
-        """Return some, with as many negatives as pairs."""
-        some = batches((self.positives.rows, self.positives.items), rng, self.batch_size, self.batch_size)
-        return islice(some, self.steps)
+        """Return the batches of an epoch, at most ``steps``, with as many negatives as pairs."""
+        shuffled = batches((self.pairs.rows, self.pairs.items), rng, self.batch_size, self.batch_size)
+        return islice(shuffled, self.steps)
 
     def towers(self, residual: ResidualMap) -> Towers:
-        """Return vectors of rows and items by a map."""
-        return Towers(self.positives.texts, self.positives.liked, residual, known=self.positives.known)
+        """Return the two towers of rows and items with this map."""
+        return Towers(self.pairs.texts, self.pairs.liked, residual, known=self.pairs.known)
 
-    def found(self, told: FloatArray, cold: FloatArray) -> float:
-        """Return NDCG@20 among the hidden items, from vectors of what is told, (a, dim), and of them, (c, dim)."""
-        wanted = csr_array(self.positives.wanted[:, self.positives.cold])
-        return mean_ndcg(told @ cold.T, csr_array(wanted.shape, dtype=np.float32), wanted)
+    def mean_ndcg(self, users: FloatArray, cold: FloatArray) -> float:
+        """Return NDCG@20 among the cold items, from vectors (a, dim) of evaluation users and (c, dim) of the items."""
+        relevant = csr_array(self.pairs.relevant[:, self.pairs.cold])
+        return mean_ndcg(users @ cold.T, csr_array(relevant.shape, dtype=np.float32), relevant)
 
     @property
     def is_measured(self) -> bool:
-        """Whether enough was hidden."""
-        return len(self.positives.told.indptr) > FEWEST
+        """Whether there are enough evaluation users."""
+        return len(self.pairs.given.indptr) > MIN_USERS
 
 
 def means(vectors: Tensor, owners: IntArray, count: int) -> Tensor:
-    """Return the mean of each owner's rows, (count, dim); zero without."""
+    """Return the mean of the rows of each owner, (count, dim); zero for owners without rows."""
     at = torch.from_numpy(owners).to(vectors.device)
     sums = torch.zeros(count, vectors.shape[1], device=vectors.device).index_add(0, at, vectors.float())
     return sums / torch.bincount(at, minlength=count).clamp(min=1)[:, None]
 
 
 def _labels(catalog: Catalog, column: str) -> IntArray:
+    """Return the values of a column as classes from 0, -1 where there is none."""
     if column not in catalog.columns:
         raise InvalidInputError(
             f"`predict` must be a column of the catalogue, {list(catalog.columns)}; got {column!r}."

@@ -1,4 +1,4 @@
-"""A language model that is trained: which of its weights move, how texts go through it, and where it is written."""
+"""A language model in training: which of its weights are trained, its forward pass, and how it is saved."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,10 +18,10 @@ from coldstart.errors import InvalidInputError
 Moving: TypeAlias = Literal["last-layers", "lora", "full"]
 
 ATTENTION = ("query", "value", "q_proj", "v_proj", "q_lin", "v_lin", "q", "v")
-"""Names of the maps that ``lora`` moves, as models call them (Hu et al. 2022: those of queries and values)."""
+"""Names of the attention maps that ``lora`` adapts, in different models (Hu et al. 2022: queries and values)."""
 
 CHUNK_TOKENS = 8192
-"""Tokens that go through the model at once while a gradient is recorded."""
+"""Tokens that go through the model at once while a gradient is recorded: a bound of its memory."""
 
 
 class TrainedModel(nn.Module):
@@ -30,18 +30,18 @@ class TrainedModel(nn.Module):
     Parameters
     ----------
     encoder : TextEncoder, or CachedEncoder of one
-        Stays as it is.
+        The encoder to copy; it is not changed.
     moving : {"last-layers", "lora", "full"}
     layers : int
-        How many of the last layers move.
+        Number of layers that "last-layers" trains.
     rank : int
-        Of the maps that ``lora`` adds.
+        Rank of the maps that "lora" adds.
 
     Raises
     ------
     InvalidInputError
-        When the encoder is no language model of ours, is the encoder part of a translation model, or has no layers or
-        maps of the names that are known.
+        When the encoder is no ``TextEncoder``, the model is the encoder of a translation model, or its layers or
+        attention maps are not found.
     """
 
     def __init__(self, encoder: Any, moving: Moving, layers: int = 2, rank: int = 16) -> None:
@@ -63,7 +63,9 @@ class TrainedModel(nn.Module):
                 f"`encoder` must be a model that only encodes; got {type(self.network).__name__}, half of one that "
                 'translates. Use method="adapter".'
             )
-        self.recomputed = moving != "last-layers"
+        # Recomputing costs a second forward pass. Where only the last layers are trained, the others keep no
+        # activations, and there is little memory to save.
+        self.recomputes = moving != "last-layers"
         for weight in self.network.parameters():
             weight.requires_grad_(moving == "full")
         if moving == "last-layers":
@@ -73,40 +75,43 @@ class TrainedModel(nn.Module):
             _add_low_rank(self.network, rank)
 
     def forward(self, texts: Sequence[str]) -> Tensor:
-        """Return vectors of length one, (n, dim), texts of like length together.
+        """Return vectors of length one, (n, dim).
 
-        Where more than the last layers move, the inside of the model is not kept for the backward pass but computed
-        again, chunk by chunk, so that a batch may be large (cached gradients, Gao et al. 2021).
+        Where more than the last layers are trained, activations are not kept for the backward pass but computed again,
+        chunk by chunk: the loss of in-batch negatives needs large batches, whose activations do not fit the memory
+        (gradient caching, Gao et al. 2021).
         """
         if not texts:
             return torch.zeros(0, self.model.dim, device=self.model.network.device)
         ids = self.model.tokenize([self.prefix + text for text in texts])
+        # Texts of similar length share a chunk, so that little of it is padding.
         order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
         chunks = [[ids[row] for row in chunk] for chunk in _chunks(order, [len(line) for line in ids])]
-        parts = [self._through(chunk) for chunk in chunks]
-        back = torch.empty(len(order), dtype=torch.long)
-        back[torch.tensor(order, dtype=torch.long)] = torch.arange(len(order))
-        return normalize(torch.cat(parts), dim=1)[back.to(parts[0].device)]
+        parts = [self._embed(chunk) for chunk in chunks]
+        original_order = torch.empty(len(order), dtype=torch.long)
+        original_order[torch.tensor(order, dtype=torch.long)] = torch.arange(len(order))
+        return normalize(torch.cat(parts), dim=1)[original_order.to(parts[0].device)]
 
-    def _through(self, ids: Sequence[Sequence[int]]) -> Tensor:
-        if not (self.recomputed and torch.is_grad_enabled()):
-            return self.model.pooled(ids)
-        vectors: Tensor = checkpoint(self.model.pooled, ids, use_reentrant=False)
+    def _embed(self, ids: Sequence[Sequence[int]]) -> Tensor:
+        """Return pooled vectors of one chunk, by gradient checkpointing where that is worth it."""
+        if not (self.recomputes and torch.is_grad_enabled()):
+            return self.model.embed_padded(ids)
+        vectors: Tensor = checkpoint(self.model.embed_padded, ids, use_reentrant=False)
         return vectors
 
     def embeddings(self) -> nn.Parameter:
-        """Return the vectors of the words, for adversarial steps."""
+        """Return the word embeddings, for adversarial steps."""
         weight: nn.Parameter = self.model.network.get_input_embeddings().weight
         return weight
 
-    def written(self, folder: Path) -> TextEncoder:
-        """Write the model as it is now to a folder that may not exist, and return an encoder that reads it."""
+    def save(self, folder: Path) -> TextEncoder:
+        """Write the model to a folder that does not exist yet, and return an encoder that reads it."""
         for module in list(self.network.modules()):
             for name, child in list(module.named_children()):
                 if isinstance(child, LowRank):
                     setattr(module, name, child.merged())
         folder.mkdir(parents=True)
-        copy_weights(self.source, folder)
+        copy_weights(self.source, folder)  # for tokenizer and settings; its weights are replaced
         for old in folder.glob("*.safetensors"):
             old.unlink()
         with quiet():
@@ -115,38 +120,40 @@ class TrainedModel(nn.Module):
 
 
 class LowRank(nn.Module):
-    """A linear map and beside it one of low rank that starts at zero: ``x W + x A B`` (Hu et al. 2022).
+    """A linear layer with a low-rank map beside it that starts at zero: ``x W + x A B`` (LoRA, Hu et al. 2022).
 
-    Ours, not that of `peft`: these lines are all that is needed, and what is learned is added to ``W`` in the end.
+    Ours in place of a dependency on `peft`: these lines are all that is needed, and ``A B`` is added to ``W`` in the
+    end, so that a trained model is saved and read as any other.
     """
 
     def __init__(self, linear: nn.Linear, rank: int) -> None:
         super().__init__()
         self.linear = linear
+        # A generator of its own: the global one is neither read nor set. Only B starts at zero, see ``ResidualMap``.
         noise = torch.Generator().manual_seed(0)
-        start = torch.randn(linear.in_features, rank, generator=noise) * linear.in_features**-0.5
-        self.down = nn.Parameter(start.to(linear.weight.device))
+        initial = torch.randn(linear.in_features, rank, generator=noise) * linear.in_features**-0.5
+        self.down = nn.Parameter(initial.to(linear.weight.device))
         self.up = nn.Parameter(torch.zeros(rank, linear.out_features, device=linear.weight.device))
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return mapped values."""
-        mapped: Tensor = self.linear(values)
-        return mapped + values @ self.down @ self.up
+        """Return ``x W + x A B``."""
+        output: Tensor = self.linear(values)
+        return output + values @ self.down @ self.up
 
     def merged(self) -> nn.Linear:
-        """Return one linear map that does the same."""
+        """Return one linear layer that computes the same."""
         with torch.no_grad():
             self.linear.weight += (self.down @ self.up).T
         return self.linear
 
 
 def text_encoder(encoder: Any) -> TextEncoder:
-    """Return the ``TextEncoder`` that an encoder is or remembers vectors of.
+    """Return the ``TextEncoder`` that an encoder is, or caches the vectors of.
 
     Raises
     ------
     InvalidInputError
-        When it is another one.
+        When it is another encoder.
     """
     inner = encoder.encoder if isinstance(encoder, CachedEncoder) else encoder
     if not isinstance(inner, TextEncoder):
@@ -157,6 +164,7 @@ def text_encoder(encoder: Any) -> TextEncoder:
 
 
 def _layers(network: nn.Module, model: LanguageModel) -> nn.ModuleList:
+    """Return the layers of a network: the list of modules that is as long as the configuration says."""
     count = getattr(model.network.config, "num_hidden_layers", None)
     for module in network.modules():
         if isinstance(module, nn.ModuleList) and len(module) == count:
@@ -167,23 +175,24 @@ def _layers(network: nn.Module, model: LanguageModel) -> nn.ModuleList:
 
 
 def _add_low_rank(network: nn.Module, rank: int) -> None:
-    places = [
+    """Put ``LowRank`` in the place of the attention maps named in ``ATTENTION``."""
+    targets = [
         (module, name, child)
         for module in network.modules()
         for name, child in module.named_children()
         if name in ATTENTION and isinstance(child, nn.Linear)
     ]
-    if not places:
+    if not targets:
         raise InvalidInputError(
             f'method="lora" must find linear maps named {", ".join(ATTENTION)} in {type(network).__name__}; got none. '
             'Use "last-layers".'
         )
-    for module, name, child in places:
+    for module, name, child in targets:
         setattr(module, name, LowRank(child, rank))
 
 
 def _chunks(order: Sequence[int], lengths: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Cut rows, longest first, so that each chunk is within the budget of tokens."""
+    """Split rows, longest first, so that each chunk has at most ``CHUNK_TOKENS``, or one text."""
     start = 0
     while start < len(order):
         size = max(1, CHUNK_TOKENS // lengths[order[start]])

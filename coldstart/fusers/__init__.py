@@ -1,1 +1,1 @@
-"""Field vectors to item vectors."""
+"""Fusers: the field vectors of an item to one item vector."""

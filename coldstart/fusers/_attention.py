@@ -1,4 +1,4 @@
-"""Learn from clicks how users attend to fields."""
+"""Learn the attention of users to fields from clicks."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,50 +7,57 @@ from scipy.optimize import minimize
 from scipy.special import softmax
 
 from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray
-from coldstart.fusers._fields import centred_fields, drawn_pairs
+from coldstart.fusers._fields import centred_fields, sample_pairs
 
-DROPPED = 0.2
-"""How often a field is left out while it is learned, so that none is relied upon alone."""
+FIELD_DROPOUT = 0.2
+"""Probability that a field is dropped in learning, so that no field is relied upon alone."""
 
-FEWEST = 1_000
-"""Pairs below which nothing is learned."""
+MIN_PAIRS = 1_000
+"""Pairs of a liked and another item below which nothing is learned."""
 
 
 def learn_attention(
     fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr
 ) -> tuple[FloatArray, float] | None:
-    """Return a number for each field, (n_fields,), and a temperature, by which users attend to the fields of an item.
+    """Return a bias for each field, (n_fields,), and a temperature of users' attention; None below 1,000 clicks.
 
-    With cosines c_f of a user's other items to field f of an item, the weights are a = softmax(b + t c) over the fields
-    it has, and its score is the sum of a_f c_f. For a click (u, i) and an item j drawn evenly from the clicked ones, i
-    should score higher: the loss is that of Bayesian personalised ranking (Rendle et al. 2009), minimised over b, t and
-    the scale of the scores, with fields left out at random. None below 1,000 clicks.
+    With cosines c_f of a user's other items to field f of an item, attention is a = softmax(b + t c) over the fields
+    it has, and its score is the sum of a_f c_f. For a click (u, i) and an item j drawn uniformly from the clicked
+    ones, i should score higher: the loss is that of Bayesian personalised ranking (Rendle et al. 2009), minimised over
+    biases b, temperature t and the scale of the scores, with fields dropped at random.
     """
     n_fields = len(fields)
     liked, other, absent = _cosines(fields, missing, clicks)
-    if len(liked) < FEWEST or n_fields == 1:
+    if len(liked) < MIN_PAIRS or n_fields == 1:
         return None
-    dropped = np.random.default_rng(0).random(liked.shape) < DROPPED
+    # A fixed seed: the same clicks give the same attention.
+    dropped = np.random.default_rng(0).random(liked.shape) < FIELD_DROPOUT
+    # Both items of a pair lose the same fields, but never the last one that an item has.
     masks = [mask | (dropped & ~(mask | dropped).all(axis=1, keepdims=True)) for mask in absent]
 
-    def loss(numbers: AnyArray) -> tuple[float, AnyArray]:
-        parts = [_scored(numbers, cosines, mask) for cosines, mask in zip((liked, other), masks, strict=True)]
-        scale = np.exp(numbers[-1])
+    def loss(parameters: AnyArray) -> tuple[float, AnyArray]:
+        parts = [
+            _scores_and_slopes(parameters, cosines, mask) for cosines, mask in zip((liked, other), masks, strict=True)
+        ]
+        scale = np.exp(parameters[-1])  # its logarithm is learned, so that it stays positive
         margin = scale * (parts[0][0] - parts[1][0])
-        slope = -0.5 * (1.0 - np.tanh(margin / 2.0))
+        slope = -0.5 * (1.0 - np.tanh(margin / 2.0))  # -1 / (1 + exp(margin)), without overflow
         gradient = np.append(scale * (parts[0][1] - parts[1][1]), margin[:, None], axis=1)
-        penalty = np.append(1e-3 * numbers[:-1], 0.0)
-        return np.logaddexp(0.0, -margin).mean() + 0.5 * penalty @ numbers, slope @ gradient / len(margin) + penalty
+        # A weak ridge determines what clicks do not; the scale is free, since it is no part of the attention.
+        penalty = np.append(1e-3 * parameters[:-1], 0.0)
+        return np.logaddexp(0.0, -margin).mean() + 0.5 * penalty @ parameters, slope @ gradient / len(margin) + penalty
 
     start = np.append(np.zeros(n_fields + 1), np.log(5.0))
+    # Bounds of biases keep a field from a weight of 0 for all users; a negative temperature would prefer bad matches.
     bounds = [(-5.0, 5.0)] * n_fields + [(0.0, 50.0), (-2.0, 5.0)]
-    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
-    return (found[:n_fields] - found[:n_fields].mean()).astype(np.float32), float(found[n_fields])
+    learned = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
+    biases = learned[:n_fields] - learned[:n_fields].mean()  # a softmax does not change when all biases do
+    return biases.astype(np.float32), float(learned[n_fields])
 
 
-def _scored(numbers: AnyArray, cosines: AnyArray, absent: BoolArray) -> tuple[AnyArray, AnyArray]:
-    """Scores (p,), and their slope by each number but the scale, (p, n_fields + 1)."""
-    logits = np.where(absent, -np.inf, numbers[:-2] + numbers[-2] * cosines)
+def _scores_and_slopes(parameters: AnyArray, cosines: AnyArray, absent: BoolArray) -> tuple[AnyArray, AnyArray]:
+    """Return scores (p,), and their derivatives by biases and temperature, (p, n_fields + 1)."""
+    logits = np.where(absent, -np.inf, parameters[:-2] + parameters[-2] * cosines)
     logits[absent.all(axis=1)] = 0.0
     weights = np.where(absent, 0.0, softmax(logits, axis=1))
     scores = (weights * cosines).sum(axis=1)
@@ -61,8 +68,11 @@ def _scored(numbers: AnyArray, cosines: AnyArray, absent: BoolArray) -> tuple[An
 def _cosines(
     fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr
 ) -> tuple[AnyArray, AnyArray, Sequence[BoolArray]]:
-    """Cosines of users' other items to each field of a liked and of another item, (p, n_fields); what is missing."""
-    user, item, other = drawn_pairs(clicks)
+    """Return cosines of users to each field of a liked and of another item, (p, n_fields) each, and what is missing.
+
+    A user is the mean of their items without the liked one, whose own vector would favour it whatever the field says.
+    """
+    user, item, other = sample_pairs(clicks)
     units = centred_fields(fields, missing)
     present = np.maximum((~missing).sum(axis=1, keepdims=True), 1)
     mean = np.asarray(sum(units) / present, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What every fuser does with fields: check them, weigh those that are there, learn weights from clicks."""
+"""Steps that all fusers share: check fields, weigh those that an item has, learn weights from clicks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
@@ -10,13 +10,13 @@ from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, as_matrix, u
 from coldstart.errors import InvalidInputError
 
 Weights: TypeAlias = Mapping[str, float] | Literal["equal"] | None
-"""Importance of each field; None: learned when there are clicks."""
+"""Importance of each field; None means learned from clicks, equal without them."""
 
 MAX_PAIRS = 20_000
 """Clicks used to learn field weights; three numbers need no more."""
 
 PRIOR_PAIRS = 1_000
-"""Clicks that equal weights count for: a handful of clicks must not silence a field."""
+"""Prior strength of equal weights, in clicks: a handful of clicks must not silence a field."""
 
 
 def check_fields(fields: Mapping[str, FloatArray], missing: BoolArray, names: tuple[str, ...] | None = None) -> None:
@@ -57,13 +57,13 @@ def check_one_space(fields: Mapping[str, FloatArray], owner: str) -> None:
         )
 
 
-def given_weights(weights: Weights, names: tuple[str, ...]) -> dict[str, float]:
+def normalised_weights(weights: Weights, names: tuple[str, ...]) -> dict[str, float]:
     """Return weights that sum to 1 over ``names``, equal when none are given.
 
     Raises
     ------
     InvalidInputError
-        Unknown or absent field names, weights below 0 or all 0, or something else than a mapping.
+        Unknown or missing field names, weights below 0 or all 0, or something else than a mapping.
     """
     if weights is None or weights == "equal":
         return {name: 1.0 / len(names) for name in names}
@@ -77,16 +77,16 @@ def given_weights(weights: Weights, names: tuple[str, ...]) -> dict[str, float]:
     return dict(zip(names, (values / values.sum()).tolist(), strict=True))
 
 
-def settle_weights(
+def choose_weights(
     weights: Weights, fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr | None = None
 ) -> dict[str, float]:
-    """Return the weights given; when none are, those that clicks teach or, without clicks, equal ones."""
+    """Return the given weights; without any, those learned from clicks; without clicks, equal ones."""
     if weights is None and clicks is not None:
         return learn_weights(fields, missing, clicks)
-    return given_weights(weights, tuple(fields))
+    return normalised_weights(weights, tuple(fields))
 
 
-def shares(weights: Mapping[str, float], missing: BoolArray) -> FloatArray:
+def item_weights(weights: Mapping[str, float], missing: BoolArray) -> FloatArray:
     """Return each item's weights over the fields it has, shape (n, n_fields), rows summing to 1 (or 0)."""
     present = np.array(list(weights.values()), dtype=np.float32) * ~missing
     total = present.sum(axis=1, keepdims=True)
@@ -107,8 +107,8 @@ def learn_weights(fields: Mapping[str, FloatArray], missing: BoolArray, clicks: 
 
     For a click (u, i) and an item j drawn uniformly from the clicked ones, the fields' cosines to the user's
     other items should be larger for i: minimise the Bayesian personalised ranking loss (Rendle et al. 2009) over
-    non-negative weights, a convex problem of one number per field. The result is blended with equal weights by the
-    number of clicks it rests on.
+    non-negative weights, a convex problem of one number per field. The result is averaged with equal weights, which
+    count as 1,000 clicks.
 
     Parameters
     ----------
@@ -128,30 +128,33 @@ def learn_weights(fields: Mapping[str, FloatArray], missing: BoolArray, clicks: 
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         margin = margins @ weights
+        # 0.5 - 0.5 tanh(x / 2) is 1 / (1 + exp(x)), without overflow.
         slope = -margins * (0.5 - 0.5 * np.tanh(margin / 2))[:, None]
         penalty = 1e-4 * weights @ weights
         return np.logaddexp(0.0, -margin).mean() + penalty, slope.mean(axis=0) + 2e-4 * weights
 
-    found = minimize(loss, np.ones(len(fields)), jac=True, bounds=[(0.0, None)] * len(fields), method="L-BFGS-B").x
-    best = found / found.sum() if found.sum() > 0 else equal
+    solution = minimize(loss, np.ones(len(fields)), jac=True, bounds=[(0.0, None)] * len(fields), method="L-BFGS-B").x
+    # Only the proportions matter: the scale fits the loss, not the fused vectors.
+    best = solution / solution.sum() if solution.sum() > 0 else equal
     learned = (len(margins) * best + PRIOR_PAIRS * equal) / (len(margins) + PRIOR_PAIRS)
     return dict(zip(fields, learned.tolist(), strict=True))
 
 
 def _margins(fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr) -> np.ndarray:
-    """Cosine of the clicked minus that of an unclicked item, per field, shape (pairs, n_fields)."""
-    user, item, other = drawn_pairs(clicks)
+    """Return the cosine to the user of the clicked item minus that of the drawn one, by field, (pairs, n_fields)."""
+    user, item, other = sample_pairs(clicks)
     binary = clicks.astype(bool).astype(np.float32)
     columns = []
     for unit in centred_fields(fields, missing):
+        # Without the clicked item itself: its own vector in the sum would favour it whatever the field says.
         taste = unit_rows((binary @ unit)[user] - unit[item])
         columns.append((taste * (unit[item] - unit[other])).sum(axis=1))
     return np.stack(columns, axis=1).astype(np.float64)
 
 
-def drawn_pairs(clicks: Csr) -> tuple[IntArray, IntArray, IntArray]:
-    """Return users, an item that each clicked beside others, and one drawn evenly from the clicked ones, (p,) each."""
-    rng = np.random.default_rng(0)
+def sample_pairs(clicks: Csr) -> tuple[IntArray, IntArray, IntArray]:
+    """Return users, an item each clicked beside others, and one drawn uniformly from the clicked ones, (p,) each."""
+    rng = np.random.default_rng(0)  # the same clicks give the same weights
     pairs = clicks.tocoo()
     several = np.flatnonzero(np.diff(clicks.indptr)[pairs.row] > 1)
     chosen = rng.permutation(several)[:MAX_PAIRS]
@@ -160,7 +163,10 @@ def drawn_pairs(clicks: Csr) -> tuple[IntArray, IntArray, IntArray]:
 
 
 def centred_fields(fields: Mapping[str, FloatArray], missing: BoolArray) -> list[FloatArray]:
-    """Return the vectors of each field (n, d), centred where there are any, at length one; zero where it is missing."""
+    """Return the vectors of each field (n, d), centred, at length one; zero where the field is missing.
+
+    The mean is what all items share. It tells none apart, but would make all cosines of a field alike.
+    """
     units = []
     for at, vectors in enumerate(fields.values()):
         present = ~missing[:, [at]]

@@ -1,4 +1,4 @@
-"""The weighted mean of the fields."""
+"""Weighted mean: the fields of an item averaged."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from typing_extensions import Self
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, unit_rows
 from coldstart.base import BaseFuser
-from coldstart.fusers._fields import Weights, check_fields, check_one_space, settle_weights, shares, sum_weighted
+from coldstart.fusers._fields import Weights, check_fields, check_one_space, choose_weights, item_weights, sum_weighted
 
 
 class WeightedFuser(BaseFuser, saved=True):
@@ -24,7 +24,7 @@ class WeightedFuser(BaseFuser, saved=True):
     weights_ : dict of str to float
         Importance of each field, summing to 1.
     query_weights_ : dict of str to float
-        Importance of each field for a text: as given, else equal.
+        Importance of each field for a query: as given, else equal.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class WeightedFuser(BaseFuser, saved=True):
         self.weights = weights
 
     def fit(self, fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr | None = None) -> Self:
-        """Settle the weights; learn them when none were given and there are clicks.
+        """Choose the weights: as given, else learned from clicks, else equal.
 
         Raises
         ------
@@ -52,12 +52,12 @@ class WeightedFuser(BaseFuser, saved=True):
         """
         check_fields(fields, missing)
         check_one_space(fields, "WeightedFuser")
-        self.weights_ = settle_weights(self.weights, fields, missing, clicks)
-        self.query_weights_ = settle_weights(self.weights, fields, missing)
+        self.weights_ = choose_weights(self.weights, fields, missing, clicks)
+        self.query_weights_ = choose_weights(self.weights, fields, missing)
         return self
 
     def fuse(self, fields: Mapping[str, FloatArray], missing: BoolArray) -> FloatArray:
         """Return item vectors of shape (n, dim), length at most one (zero when every field is missing)."""
         self.check_fitted("weights_")
         check_fields(fields, missing, tuple(self.weights_))
-        return sum_weighted([unit_rows(vectors) for vectors in fields.values()], shares(self.weights_, missing))
+        return sum_weighted([unit_rows(vectors) for vectors in fields.values()], item_weights(self.weights_, missing))

@@ -22,7 +22,7 @@ from coldstart.base import BaseEncoder, BaseRanker, Encoder, with_defaults
 from coldstart.data.catalog import Catalog
 from coldstart.data.cells import Cells
 from coldstart.data.ids import Ids
-from coldstart.encoders._around import innermost
+from coldstart.encoders._wrapper import innermost
 from coldstart.encoders.adapted import AdaptedEncoder
 from coldstart.encoders.cached import CachedEncoder
 from coldstart.encoders.reduced import ReducedEncoder

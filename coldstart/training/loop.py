@@ -1,4 +1,4 @@
-"""One training loop: steps of AdamW, epochs with a measurement, the best state kept, stopped and resumed at will."""
+"""One training loop: AdamW, a measurement after each epoch, early stopping, checkpoints to resume from."""
 
 import math
 import os
@@ -25,7 +25,7 @@ Batches: TypeAlias = Callable[[np.random.Generator], Iterable[Any]]
 
 @dataclass(frozen=True)
 class Loop(Component):
-    """How to train; what is trained, and on what, is told to ``run``.
+    """Settings of training; the network, its data and its loss are arguments of ``run``.
 
     Attributes
     ----------
@@ -34,18 +34,18 @@ class Loop(Component):
     learning_rate, weight_decay : float
         Of AdamW (Loshchilov and Hutter 2019).
     warmup : int
-        Steps in which the learning rate rises from 0; then it falls along a line to 0 at the last step.
+        Steps in which the learning rate rises linearly from 0; then it falls linearly to 0 at the last step.
     clip : float
-        Largest length of the gradient of all weights; 0 for any.
+        Largest norm of the gradient of all weights; 0 for no limit.
     patience : int, optional
-        Epochs without a better measurement after which training stops; None: never.
+        Epochs without a better measurement after which training stops early; None: never.
     accumulate : int
-        Batches whose gradients are added up before a step.
+        Batches whose gradients are averaged before a step.
     adversarial : float
-        Length of the step on the perturbed weights that makes the loss larger; the gradient there is added (FGM,
-        Miyato et al. 2017). 0 for none.
+        Norm of the step on the perturbed weights that makes the loss larger; the gradient there is added (FGM, Miyato
+        et al. 2017). 0 for none.
     shares : mapping of str to float
-        Weights of losses that a function returns by name; a name not here counts once.
+        Weights of losses that are returned by name; a name without a weight has 1.
     precision : {"auto", "float32", "bfloat16"}
         Of the products in the network; the weights stay float32. "auto" is bfloat16 on CUDA, float32 elsewhere.
     seed : int
@@ -87,7 +87,7 @@ class Loop(Component):
 
 @dataclass(frozen=True)
 class Epoch:
-    """What is known at the end of an epoch: ``number`` counts from 1, and 0 is before training."""
+    """Loss and measurement of an epoch: ``number`` counts from 1, and 0 is before training."""
 
     number: int
     loss: float
@@ -97,13 +97,13 @@ class Epoch:
 
 @dataclass(frozen=True)
 class History:
-    """What happened in training.
+    """Losses and measurements of all epochs.
 
     Attributes
     ----------
     epochs : tuple of Epoch
     best : int
-        Number of the epoch whose weights were kept; 0: training did not make the measurement better.
+        Number of the epoch whose weights were kept; 0: training did not improve the measurement.
     """
 
     epochs: tuple[Epoch, ...] = ()
@@ -136,26 +136,26 @@ def run(
     network : Module
         Only weights that require a gradient are trained.
     batches : callable
-        From a generator of random numbers, one for each epoch, to the batches of that epoch.
+        Function of a generator of random numbers, one for each epoch, that returns the batches of the epoch.
     loss : callable
-        From a batch to a loss, or to several by name, whose weighted sum is made small.
+        Function of a batch that returns its loss, or several by name, whose weighted sum is minimised.
     loop : Loop
     steps : int
         Batches in an epoch.
     measure : callable, optional
-        Larger is better; called before the first epoch and after each one. The weights of the best are kept, those
-        before training among them. Without it the last weights are.
+        Function that returns a number, larger is better; called before the first epoch and after each one. The weights
+        of the best one are kept, and may be those before training. Without it the last weights are kept.
     perturbed : sequence of Parameter
-        What ``loop.adversarial`` moves: the embeddings.
+        Weights that ``loop.adversarial`` perturbs: the embeddings.
     callbacks : sequence of callable
-        Called with each ``Epoch``.
+        Functions that are called with each ``Epoch``.
     tracker : {"tensorboard", "wandb"} or callable, optional
-        Gets the numbers of each epoch; see ``tracking``.
+        Receives the numbers of each epoch; see ``tracking``.
     checkpoint : path, optional
-        A file written after each epoch. When it is there already, and of the same training, it goes on from there, and
-        comes to the same weights as if never interrupted.
+        A file written after each epoch. When it exists and is of the same training, training resumes from it, and ends
+        with the same weights as if never interrupted.
     name : str
-        Shown at the bar.
+        Title of the bar.
 
     Returns
     -------
@@ -164,7 +164,7 @@ def run(
     Raises
     ------
     TrainingError
-        When the loss is not a number; the network is as before.
+        When the loss is not a number; the network is restored.
     SavedFolderError
         When the checkpoint is damaged or of another training.
     """
@@ -174,32 +174,37 @@ def run(
         raise InvalidInputError("`network` must have a weight that requires a gradient; all of them are frozen.")
     optimizer = torch.optim.AdamW(weights, lr=loop.learning_rate, weight_decay=loop.weight_decay)
     total = max(1, loop.epochs * math.ceil(steps / loop.accumulate))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share_of_rate(step, total, loop.warmup))
-    same = _settings(loop) | {"steps": steps, "measured": measure is not None}
-    state = _State(network, optimizer, schedule, loop.patience, same, None if checkpoint is None else Path(checkpoint))
-    before, was_training = _copied(network), network.training
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate_factor(step, total, loop.warmup))
+    # A checkpoint resumes only a training with the same settings: with others the result would be of neither.
+    fingerprint = _settings(loop) | {"steps": steps, "measured": measure is not None}
+    state = _TrainingState(
+        network, optimizer, schedule, loop.patience, fingerprint, None if checkpoint is None else Path(checkpoint)
+    )
+    original, was_training = _copy_weights(network), network.training
     try:
-        if not state.resumed() and measure is not None:
-            state.note(Epoch(0, math.nan, _measured(network, measure)))
+        if not state.resume() and measure is not None:
+            state.record(Epoch(0, math.nan, _measure(network, measure)))
         with (
             tracking(tracker, name) as track,
             progress_bar(total=loop.epochs * steps, what=name, unit="step", shown=loop.progress) as bar,
         ):
             bar.update(state.done * steps)
-            while state.done < loop.epochs and not state.tired():
+            while state.done < loop.epochs and not state.out_of_patience():
                 number = state.done + 1
+                # Random numbers of an epoch depend on the seed and its number alone: a resumed training draws the same
+                # batches and the same dropout as one that was never interrupted.
                 with _seeded(loop.seed, number):
                     rng = np.random.default_rng([loop.seed, number])
-                    parts = _epoch(network, batches(rng), loss, loop, optimizer, schedule, perturbed, bar)
-                epoch = Epoch(number, parts["loss"], None if measure is None else _measured(network, measure), parts)
-                state.note(epoch)
+                    parts = _run_epoch(network, batches(rng), loss, loop, optimizer, schedule, perturbed, bar)
+                epoch = Epoch(number, parts["loss"], None if measure is None else _measure(network, measure), parts)
+                state.record(epoch)
                 numbers = parts if epoch.measured is None else {**parts, "measured": epoch.measured}
                 bar.set_postfix(numbers, refresh=False)
                 track(numbers, number)
                 for callback in callbacks:
                     callback(epoch)
     except BaseException:
-        network.load_state_dict(before)
+        network.load_state_dict(original)
         raise
     finally:
         network.train(was_training)
@@ -207,7 +212,7 @@ def run(
     return state.history
 
 
-def _epoch(
+def _run_epoch(
     network: nn.Module,
     batches: Iterable[Any],
     loss: Callable[[Any], Losses],
@@ -217,45 +222,48 @@ def _epoch(
     perturbed: Sequence[nn.Parameter],
     bar: Any,
 ) -> dict[str, float]:
-    """Pass over the batches once; return the mean of each loss."""
+    """Train for one epoch; return the mean of each loss."""
     network.train()
     sums: dict[str, float] = {}
-    seen = 0
+    n_batches = 0
     optimizer.zero_grad()
-    for seen, batch in enumerate(batches, start=1):
-        earlier = [None if weight.grad is None else weight.grad.clone() for weight in perturbed]
+    for n_batches, batch in enumerate(batches, start=1):
+        # Gradients of earlier batches of this step: the adversarial direction must be that of this batch alone.
+        accumulated = [None if weight.grad is None else weight.grad.clone() for weight in perturbed]
         parts = _backward(network, batch, loss, loop)
         if loop.adversarial and perturbed:
-            with _moved(perturbed, earlier, loop.adversarial):
+            with _perturbed(perturbed, accumulated, loop.adversarial):
                 _backward(network, batch, loss, loop)
         for part, value in parts.items():
             sums[part] = sums.get(part, 0.0) + value
-        if seen % loop.accumulate == 0:
-            _step(network, loop, optimizer, schedule)
+        if n_batches % loop.accumulate == 0:
+            _optimizer_step(network, loop, optimizer, schedule)
         bar.update()
-    if seen % loop.accumulate:
-        _step(network, loop, optimizer, schedule)
-    return {part: value / max(seen, 1) for part, value in sums.items()} or {"loss": 0.0}
+    if n_batches % loop.accumulate:  # the last step has fewer batches
+        _optimizer_step(network, loop, optimizer, schedule)
+    return {part: value / max(n_batches, 1) for part, value in sums.items()} or {"loss": 0.0}
 
 
 def _backward(network: nn.Module, batch: Any, loss: Callable[[Any], Losses], loop: Loop) -> dict[str, float]:
-    """Add the gradients of a batch; return its losses."""
+    """Add the gradients of a batch to those of the weights; return its losses."""
     device = next(network.parameters()).device.type
-    half = loop.precision == "bfloat16" or (loop.precision == "auto" and device == "cuda")
-    with torch.autocast(device, dtype=torch.bfloat16, enabled=half):
+    use_bfloat16 = loop.precision == "bfloat16" or (loop.precision == "auto" and device == "cuda")
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=use_bfloat16):
         losses = loss(batch)
     parts = {"loss": losses} if isinstance(losses, Tensor) else dict(losses)
+    # Summed in float32, outside of autocast: a sum in bfloat16 would lose the small losses beside a large one.
     total = torch.stack([part.float() * loop.shares.get(name, 1.0) for name, part in parts.items()]).sum()
     if not torch.isfinite(total):
         raise TrainingError(
             f"The loss must be a number; got {total.item()}. Take a smaller `learning_rate` than "
             f"{loop.learning_rate:g}, or look for numbers that are not finite in the data."
         )
+    # Divided here, accumulated gradients are those of one batch of ``accumulate`` times the size.
     (total / loop.accumulate).backward()  # type: ignore[no-untyped-call]
     return {name: part.item() for name, part in parts.items()} | {"loss": total.item()}
 
 
-def _step(
+def _optimizer_step(
     network: nn.Module, loop: Loop, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LambdaLR
 ) -> None:
     if loop.clip:
@@ -266,22 +274,22 @@ def _step(
 
 
 @contextmanager
-def _moved(weights: Sequence[nn.Parameter], earlier: Sequence[Tensor | None], length: float) -> Iterator[None]:
-    """Move weights along the gradients of a batch, those of earlier ones taken off, and back."""
-    there = [weight.detach().clone() for weight in weights]
+def _perturbed(weights: Sequence[nn.Parameter], accumulated: Sequence[Tensor | None], norm: float) -> Iterator[None]:
+    """Perturb weights along the gradient of one batch, by a step of this norm, and restore them at the end."""
+    originals = [weight.detach().clone() for weight in weights]
     with torch.no_grad():
-        for weight, grad in zip(weights, earlier, strict=True):
+        for weight, grad in zip(weights, accumulated, strict=True):
             if weight.grad is not None:
                 of_batch = weight.grad if grad is None else weight.grad - grad
-                weight.add_(of_batch, alpha=length / max(float(of_batch.norm()), 1e-12))
+                weight.add_(of_batch, alpha=norm / max(float(of_batch.norm()), 1e-12))
     yield
     with torch.no_grad():
-        for weight, before in zip(weights, there, strict=True):
-            weight.copy_(before)
+        for weight, original in zip(weights, originals, strict=True):
+            weight.copy_(original)
 
 
-class _State:
-    """Where training stands, in memory and in the checkpoint."""
+class _TrainingState:
+    """Progress of training: history, best weights and checkpoint."""
 
     def __init__(
         self,
@@ -289,64 +297,67 @@ class _State:
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LambdaLR,
         patience: int | None,
-        same: dict[str, Any],
+        fingerprint: dict[str, Any],
         path: Path | None,
     ) -> None:
         self.network, self.optimizer, self.schedule, self.patience = network, optimizer, schedule, patience
-        self.path, self.same = path, same | {"weights": {n: list(w.shape) for n, w in network.state_dict().items()}}
-        self.history, self.best = History(), _copied(network)
+        shapes = {name: list(weight.shape) for name, weight in network.state_dict().items()}
+        self.path, self.fingerprint = path, fingerprint | {"weights": shapes}
+        self.history, self.best = History(), _copy_weights(network)
 
     @property
     def done(self) -> int:
-        """Epochs passed."""
+        """Number of epochs trained."""
         return self.history.epochs[-1].number if self.history.epochs else 0
 
-    def tired(self) -> bool:
-        """Whether the measurement has not become better for long."""
+    def out_of_patience(self) -> bool:
+        """Return whether the measurement has not improved for ``patience`` epochs."""
         return self.patience is not None and self.done - self.history.best >= self.patience
 
-    def note(self, epoch: Epoch) -> None:
-        """Take down an epoch, and its weights when they are the best."""
-        before = next((past for past in self.history.epochs if past.number == self.history.best), None)
-        better = before is None or epoch.measured is None or not epoch.measured <= (before.measured or 0.0)
+    def record(self, epoch: Epoch) -> None:
+        """Add an epoch to the history, keep its weights when they are the best, and write the checkpoint."""
+        best = next((past for past in self.history.epochs if past.number == self.history.best), None)
+        # "not <=" in place of ">": where a measurement is NaN the later weights are kept, as without a measurement.
+        better = best is None or epoch.measured is None or not epoch.measured <= (best.measured or 0.0)
         self.history = replace(
             self.history,
             epochs=(*self.history.epochs, epoch),
             best=epoch.number if better else self.history.best,
         )
         if better:
-            self.best = _copied(self.network)
+            self.best = _copy_weights(self.network)
         if self.path is not None:
             self._write(self.path)
 
-    def resumed(self) -> bool:
-        """Go on from the checkpoint, when there is one."""
+    def resume(self) -> bool:
+        """Load the checkpoint; return whether there is one."""
         if self.path is None or not self.path.exists():
             return False
         try:
-            kept = torch.load(self.path, weights_only=True, map_location="cpu")
-            of_same = kept["training"] == self.same
+            # weights_only: a checkpoint is data, and no code in it is run.
+            saved = torch.load(self.path, weights_only=True, map_location="cpu")
+            matches = saved["training"] == self.fingerprint
         except Exception as error:
             raise SavedFolderError(
                 f"`checkpoint` {str(self.path)!r} must be a file that a training wrote; it cannot be read: {error}. "
                 "Name another one to start anew."
             ) from error
-        if not of_same:
+        if not matches:
             raise SavedFolderError(
-                f"`checkpoint` {str(self.path)!r} must be of this training, {self.same}; got "
-                f"{kept['training']}. Delete it to start anew, or name another file."
+                f"`checkpoint` {str(self.path)!r} must be of this training, {self.fingerprint}; got "
+                f"{saved['training']}. Delete it to start anew, or name another file."
             )
-        self.network.load_state_dict(kept["network"])
-        self.optimizer.load_state_dict(kept["optimizer"])
-        self.schedule.load_state_dict(kept["schedule"])
-        self.best = kept["best"]
-        self.history = History(tuple(Epoch(**epoch) for epoch in kept["epochs"]), kept["best_epoch"])
+        self.network.load_state_dict(saved["network"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.schedule.load_state_dict(saved["schedule"])
+        self.best = saved["best"]
+        self.history = History(tuple(Epoch(**epoch) for epoch in saved["epochs"]), saved["best_epoch"])
         return True
 
     def _write(self, path: Path) -> None:
-        """Write beside, and move in place: a kill leaves the checkpoint before."""
-        kept = {
-            "training": self.same,
+        """Write a temporary file and rename it, so that a killed process leaves the previous checkpoint whole."""
+        content = {
+            "training": self.fingerprint,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -355,34 +366,39 @@ class _State:
             "epochs": [{**asdict(epoch), "parts": dict(epoch.parts)} for epoch in self.history.epochs],
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(dir=path.parent)
+        handle, temporary = tempfile.mkstemp(dir=path.parent)
         os.close(handle)
         try:
-            torch.save(kept, beside)
-            Path(beside).replace(path)
+            torch.save(content, temporary)
+            Path(temporary).replace(path)
         finally:
-            Path(beside).unlink(missing_ok=True)
+            Path(temporary).unlink(missing_ok=True)
 
 
 def _settings(loop: Loop) -> dict[str, Any]:
-    """What must be the same for a checkpoint to be of this training, in plain numbers."""
+    """Return the settings that a checkpoint must share with this training, as plain numbers that torch saves."""
     settings = {**loop.get_params(), "shares": {name: float(share) for name, share in loop.shares.items()}}
     settings.pop("progress")
     return {name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()}
 
 
-def _copied(network: nn.Module) -> dict[str, Tensor]:
+def _copy_weights(network: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of all weights."""
     return {name: weight.detach().clone() for name, weight in network.state_dict().items()}
 
 
-def _measured(network: nn.Module, measure: Callable[[], float]) -> float:
+def _measure(network: nn.Module, measure: Callable[[], float]) -> float:
+    """Return a measurement of the network in evaluation mode, without gradients."""
     network.eval()
     with torch.no_grad():
         return float(measure())
 
 
-def _share_of_rate(step: int, total: int, warmup: int) -> float:
-    """Share of the learning rate at a step: up a line, then down a line."""
+def _rate_factor(step: int, total: int, warmup: int) -> float:
+    """Return the factor of the learning rate at a step: linear warm-up, then linear decay.
+
+    AdamW knows the scale of gradients only after some steps; the warm-up keeps the first ones small.
+    """
     if step < warmup:
         return (step + 1) / (warmup + 1)
     return max(0.0, (total - step) / max(1, total - warmup))
@@ -390,7 +406,7 @@ def _share_of_rate(step: int, total: int, warmup: int) -> float:
 
 @contextmanager
 def _seeded(seed: int, epoch: int) -> Iterator[None]:
-    """Dropout by a seed of the epoch; the global state is as before afterwards."""
+    """Seed torch for one epoch, and restore its global state at the end."""
     with torch.random.fork_rng():
         torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
         yield

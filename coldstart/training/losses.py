@@ -1,4 +1,4 @@
-"""What training makes small: pure functions of scores, on torch tensors.
+"""Losses: pure functions of scores, on torch tensors.
 
 ``b`` positives in a batch, ``k`` negatives of each, ``c`` candidates that all share; every loss is a mean, in nats.
 """
@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 def bce(scores: Tensor, labels: Tensor) -> Tensor:
     """Return the logistic loss ``-y log s(x) - (1 - y) log(1 - s(x))`` of scores and labels of one shape.
 
-    Every score is a question of its own: is this pair liked (1) or not (0)?
+    Pointwise: each score is the logit of one pair, liked (1) or not (0).
 
     Examples
     --------
@@ -22,37 +22,37 @@ def bce(scores: Tensor, labels: Tensor) -> Tensor:
 
 
 def bpr(positive: Tensor, negative: Tensor) -> Tensor:
-    """Return ``-log s(positive - negative)``: scores (b,) of what was liked, (b, k) of what was not.
+    """Return ``-log s(positive - negative)`` of scores (b,) of liked items and (b, k) of negatives.
 
-    Bayesian personalised ranking, Rendle et al. 2009: the liked one should stand higher, no matter by how much it
-    exceeds 0.
+    Bayesian personalised ranking (Rendle et al. 2009), pairwise: only the order of the two matters, not their level.
 
     Examples
     --------
     >>> bpr(torch.tensor([9.0]), torch.tensor([[-9.0, -9.0]])).item() < 1e-6
     True
     """
+    # softplus(-x) is -log s(x) without the overflow of exp and the logarithm of 0.
     return softplus(negative - positive[:, None]).mean()
 
 
 def sampled_softmax(
     scores: Tensor, target: Tensor, log_q: Tensor | None = None, masked: Tensor | None = None
 ) -> Tensor:
-    """Return ``-log softmax(scores - log_q)[target]``: what it takes to tell which of the candidates it was.
+    """Return ``-log softmax(scores - log_q)[target]``, the cross-entropy over sampled candidates.
 
-    Candidates that are drawn often, as popular items are in a batch, would be pushed down too often: subtracting the
-    logarithm of how often each is drawn makes the loss an estimate of that over all items (Bengio and Senecal 2008;
-    Yi et al. 2019).
+    Popular items occur in more batches, so that they would be pushed down too often as negatives. Subtracting the
+    logarithm of how often each is drawn (logQ correction) makes the loss an estimate of the softmax over all items
+    (Bengio and Senecal 2008; Yi et al. 2019).
 
     Parameters
     ----------
     scores : Tensor of shape (b, c)
     target : Tensor of shape (b,), int64
-        Column of the one that was liked.
+        Column of the liked candidate.
     log_q : Tensor of shape (c,), optional
         Logarithm of the expected number of draws of each candidate, up to a constant.
     masked : Tensor of shape (b, c), bool, optional
-        Candidates that are no negatives of a row, as ``negatives.false_negatives`` finds them; the target never is.
+        Candidates that are left out of a row, as ``negatives.false_negatives`` finds them; the target never is.
 
     Examples
     --------
@@ -64,8 +64,9 @@ def sampled_softmax(
     if log_q is not None:
         scores = scores - log_q
     if masked is not None:
-        its_own = torch.arange(scores.shape[1], device=scores.device) == target[:, None]
-        scores = scores.masked_fill(masked & ~its_own, -torch.inf)
+        # The user likes the target, too, so that it is among their false negatives: it must stay.
+        is_target = torch.arange(scores.shape[1], device=scores.device) == target[:, None]
+        scores = scores.masked_fill(masked & ~is_target, -torch.inf)
     return cross_entropy(scores, target)
 
 
@@ -78,9 +79,9 @@ def info_nce(
 ) -> Tensor:
     """Return the softmax loss of cosines: row i of ``queries`` (b, dim) belongs to row i of ``keys`` (b or more, dim).
 
-    The keys of the other rows are the negatives, and what stands in ``keys`` below row b is shared by all rows
-    (van den Oord et al. 2018). Cosines are divided by ``temperature``; ``log_q`` and ``masked`` as in
-    ``sampled_softmax``.
+    The keys of the other rows are the negatives (in-batch), and keys below row b are negatives of all rows (van den
+    Oord et al. 2018). In-batch negatives cost no encoding of their own: each key is a positive once, and else a
+    negative. Cosines are divided by ``temperature``; ``log_q`` and ``masked`` as in ``sampled_softmax``.
 
     Examples
     --------

@@ -1,18 +1,18 @@
-"""Items to learn against: drawn evenly, by popularity or near a user's taste, and what must not count as one."""
+"""Negatives: sampled uniformly, by popularity or mined near a user's taste; and false negatives to mask."""
 
 import numpy as np
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray
 
-TRIES = 10
-"""How often a drawn item that the user liked is drawn anew."""
+MAX_REDRAWS = 10
+"""Times that drawn items which the user liked are drawn again; users who liked nearly all would never end."""
 
 
 def uniform(liked: Csr, users: IntArray, count: int, rng: np.random.Generator) -> IntArray:
-    """Return items that each of the users did not like, (b, count), each clicked item as likely as the others.
+    """Return items that each of the users did not like, (b, count), drawn uniformly among clicked items.
 
-    Items that nobody clicked are no negatives: nobody may have seen them. Where a user liked nearly everything, liked
-    items remain: mask them by ``false_negatives``.
+    Items without clicks are left out: they may be new, and as negatives they would be pushed down for it. Where a user
+    liked nearly everything, liked items remain: mask them by ``false_negatives``.
 
     Parameters
     ----------
@@ -23,42 +23,46 @@ def uniform(liked: Csr, users: IntArray, count: int, rng: np.random.Generator) -
     rng : Generator
     """
     warm = np.unique(liked.indices)
-    return _drawn_anew(liked, users, lambda size: rng.choice(warm, size), (len(users), count))
+    return _redraw_liked(liked, users, lambda size: rng.choice(warm, size), (len(users), count))
 
 
 def by_popularity(liked: Csr, users: IntArray, count: int, rng: np.random.Generator, power: float = 0.75) -> IntArray:
     """Return items that each of the users did not like, (b, count), drawn in proportion to clicks ** ``power``.
 
-    The power is that of word2vec (Mikolov et al. 2013); 0 is ``uniform``.
+    The power 0.75 is that of word2vec (Mikolov et al. 2013); 0 is ``uniform``.
     """
     clicks = np.bincount(liked.indices, minlength=liked.shape[1])
     warm = np.flatnonzero(clicks)
-    upto = np.cumsum(clicks[warm] ** power)
-    return _drawn_anew(
-        liked, users, lambda size: warm[np.searchsorted(upto, rng.random(size) * upto[-1])], (len(users), count)
+    cumulated = np.cumsum(clicks[warm] ** power)
+    # Inverse transform sampling: one search for each draw, where rng.choice(p=...) would check and sum p each time.
+    return _redraw_liked(
+        liked,
+        users,
+        lambda size: warm[np.searchsorted(cumulated, rng.random(size) * cumulated[-1])],
+        (len(users), count),
     )
 
 
 def mined(scores: FloatArray, known: BoolArray, count: int, skip: int = 0) -> IntArray:
     """Return the columns of the ``count`` best candidates of each row that are not ``known``, best first, (b, count).
 
-    The very best are often liked and not clicked yet: ``skip`` leaves out so many of them (Xiong et al. 2021 mine
-    without, and see such false negatives).
+    Hard negatives. The very best are often false negatives, liked and not clicked yet: ``skip`` leaves out so many of
+    them (Xiong et al. 2021 mine without, and report such false negatives).
 
     Parameters
     ----------
     scores : ndarray of shape (b, c)
-        Of the model as it is.
+        Scores of the model at this point of training.
     known : ndarray of shape (b, c), bool
-        As ``false_negatives`` finds them; where fewer than ``count + skip`` are not known, known ones come last.
+        Liked candidates, as of ``false_negatives``; where fewer than ``count + skip`` others are left, they come last.
     count, skip : int
     """
-    left = np.where(known, -np.inf, scores)
-    return np.argsort(-left, axis=1, kind="stable")[:, skip : skip + count]
+    candidates = np.where(known, -np.inf, scores)
+    return np.argsort(-candidates, axis=1, kind="stable")[:, skip : skip + count]
 
 
 def false_negatives(liked: Csr, users: IntArray, items: IntArray) -> BoolArray:
-    """Return which of the shared items (c,) each user liked, shape (b, c): in a batch they are no negatives of theirs.
+    """Return which of the shared items (c,) each user liked, shape (b, c), to be masked as negatives.
 
     Examples
     --------
@@ -70,17 +74,18 @@ def false_negatives(liked: Csr, users: IntArray, items: IntArray) -> BoolArray:
 
 
 def log_q(liked: Csr, items: IntArray) -> FloatArray:
-    """Return the logarithm of each item's share of all clicks, (c,): how often it is in a batch of clicks."""
+    """Return the logarithm of each item's share of all clicks, (c,): how likely a drawn click is on it."""
     clicks = np.bincount(liked.indices, minlength=liked.shape[1])
     return np.asarray(np.log(np.maximum(clicks[items], 1) / max(clicks.sum(), 1)), dtype=np.float32)
 
 
-def _drawn_anew(liked: Csr, users: IntArray, draw, shape: tuple[int, int]) -> IntArray:  # type: ignore[no-untyped-def]
+def _redraw_liked(liked: Csr, users: IntArray, draw, shape: tuple[int, int]) -> IntArray:  # type: ignore[no-untyped-def]
+    """Return items (b, count) of ``draw``; those that their user liked are drawn again, ``MAX_REDRAWS`` times."""
     if not np.prod(shape):
         return np.zeros(shape, dtype=np.int64)
     drawn = np.asarray(draw(shape))
     owners = np.repeat(users, shape[1])
-    for _ in range(TRIES):
+    for _ in range(MAX_REDRAWS):
         clicked = np.asarray(liked[owners, drawn.ravel()]).reshape(shape) > 0
         if not clicked.any():
             break

@@ -1,4 +1,4 @@
-"""Where the numbers of training go: TensorBoard, Weights & Biases, or a function of your own."""
+"""Trackers for the numbers of training: TensorBoard, Weights & Biases, or a function of your own."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,15 +13,15 @@ Tracker: TypeAlias = Literal["tensorboard", "wandb"] | Track | None
 
 @contextmanager
 def tracking(tracker: Tracker, name: str) -> Iterator[Track]:
-    """Give a function that takes numbers by name and the epoch, and close it at the end.
+    """Yield a function of numbers by name and the epoch, and close the tracker at the end.
 
     Parameters
     ----------
     tracker : {"tensorboard", "wandb"} or callable, optional
-        "tensorboard" writes below ``runs/``; "wandb" starts a run as its own settings say; a callable gets what is
-        given. None: nothing happens.
+        "tensorboard" writes to ``runs/``; "wandb" starts a run by its own settings; a callable is called itself. None:
+        nothing is tracked.
     name : str
-        Of the run.
+        Name of the run.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def tracking(tracker: Tracker, name: str) -> Iterator[Track]:
         Without the extra ``[track]``.
     """
     if tracker is None:
-        yield _nowhere
+        yield _ignore
     elif callable(tracker):
         yield tracker
     elif tracker == "tensorboard":
@@ -47,10 +47,11 @@ def tracking(tracker: Tracker, name: str) -> Iterator[Track]:
         raise InvalidInputError(f'`tracker` must be "tensorboard", "wandb" or a function; got {tracker!r}.')
 
 
-def _nowhere(numbers: Mapping[str, float], epoch: int) -> None:
-    """Take numbers and do nothing."""
+def _ignore(numbers: Mapping[str, float], epoch: int) -> None:
+    """Track nothing."""
 
 
 def _to_tensorboard(writer: Any, numbers: Mapping[str, float], epoch: int) -> None:
+    """Write each number as a scalar."""
     for name, value in numbers.items():
         writer.add_scalar(name, value, epoch)

@@ -33,10 +33,10 @@ class Counting(HashEncoder):
 
     def __init__(self, dim=8):
         super().__init__(dim)
-        self.asked = []
+        self.encoded = []
 
     def encode(self, values, /):
-        self.asked += values
+        self.encoded += values
         return super().encode(values)
 
 
@@ -105,7 +105,7 @@ def test_without_a_map_vectors_come_back_as_they_are():
 @of_each_kind
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_vectors_are_centred_and_moved_by_the_formula(kind, seed):
+def test_vectors_are_centred_and_mapped_by_the_formula(kind, seed):
     encoder = adapted(kind=kind, seed=seed)
     expected = [naive(vector, encoder.get_state()) for vector in HashEncoder(8).encode(TEXTS)]
     np.testing.assert_allclose(encoder.encode(TEXTS), expected, rtol=1e-3, atol=1e-4)
@@ -136,14 +136,14 @@ def test_the_same_value_has_the_same_row():
     np.testing.assert_allclose(adapted().encode(["moon"])[0], vectors[0], atol=1e-6)
 
 
-def test_queries_are_encoded_by_the_other_encoder_as_queries_and_moved():
+def test_queries_are_encoded_as_queries_and_mapped():
     encoder = adapted(Asymmetric(8))
     expected = [naive(vector, encoder.get_state()) for vector in Asymmetric(8).encode_query(TEXTS)]
     np.testing.assert_allclose(encoder.encode_query(TEXTS), expected, atol=1e-4)
     assert not np.allclose(encoder.encode_query(TEXTS), encoder.encode(TEXTS), atol=0.1)
 
 
-def test_queries_are_moved_like_items_where_the_other_encoder_knows_no_queries():
+def test_queries_are_mapped_as_items_where_the_other_encoder_has_no_encode_query():
     np.testing.assert_array_equal(adapted().encode_query(TEXTS), adapted().encode(TEXTS))
 
 
@@ -182,19 +182,19 @@ def test_the_report_is_no_part_of_the_identity():
     assert other.identity() == adapted().identity()
 
 
-def test_only_what_is_new_is_encoded_below_a_cache(tmp_path):
+def test_only_new_values_are_encoded_below_a_cache(tmp_path):
     inner = Counting()
     encoder = cs.CachedEncoder(AdaptedEncoder(inner).set_state(learned()), tmp_path)
     first = encoder.encode(["a", "b"])
-    assert inner.asked == ["a", "b"]
+    assert inner.encoded == ["a", "b"]
     again = encoder.encode(["b", "c", "a"])
-    assert inner.asked == ["a", "b", "c"]
+    assert inner.encoded == ["a", "b", "c"]
     np.testing.assert_array_equal(again[[2, 0]], first)
     np.testing.assert_allclose(again, adapted().encode(["b", "c", "a"]), atol=1e-6)
     np.testing.assert_array_equal(encoder.encode_query(["a"]), adapted().encode_query(["a"]))
 
 
-def test_another_map_has_vectors_of_its_own_in_a_cache(tmp_path):
+def test_the_cache_keeps_vectors_of_two_maps_apart(tmp_path):
     for seed in (0, 1):
         encoder = adapted(seed=seed)
         np.testing.assert_array_equal(cs.CachedEncoder(encoder, tmp_path).encode(["a"]), encoder.encode(["a"]))
@@ -276,7 +276,7 @@ def test_a_recommender_with_a_language_model_keeps_its_map(tmp_path, make_model,
     assert same_state(again.encoders_["title"], rec.encoders_["title"])
 
 
-def test_the_map_of_a_strangers_encoder_is_handed_to_load(tmp_path):
+def test_a_map_on_a_foreign_encoder_is_loaded_with_the_encoder_given_to_load(tmp_path):
     encoder = adapted(HashEncoder(8))
     rec = fitted(encoder)
     rec.save(tmp_path / "model")

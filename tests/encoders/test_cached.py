@@ -20,10 +20,10 @@ class Counting(HashEncoder):
 
     def __init__(self, dim=8):
         super().__init__(dim)
-        self.asked = []
+        self.encoded = []
 
     def encode(self, values, /):
-        self.asked += values
+        self.encoded += values
         return super().encode(values)
 
 
@@ -31,17 +31,17 @@ def test_keeps_the_contract(tmp_path):
     check_encoder(cs.CachedEncoder(HashEncoder(), tmp_path))
 
 
-def test_only_what_is_new_is_encoded(tmp_path):
+def test_only_new_values_are_encoded(tmp_path):
     inner = Counting()
     encoder = cs.CachedEncoder(inner, tmp_path)
     encoder.encode(["a", "b", "a"])
-    assert inner.asked == ["a", "b"]
+    assert inner.encoded == ["a", "b"]
     again = cs.CachedEncoder(inner, tmp_path).encode(["b", "c", "a"])
-    assert inner.asked == ["a", "b", "c"]
+    assert inner.encoded == ["a", "b", "c"]
     np.testing.assert_array_equal(again, HashEncoder(8).encode(["b", "c", "a"]))
 
 
-def test_another_encoder_has_vectors_of_its_own(tmp_path):
+def test_two_encoders_do_not_share_cached_vectors(tmp_path):
     cs.CachedEncoder(HashEncoder(8), tmp_path).encode(["a"])
     assert cs.CachedEncoder(HashEncoder(16), tmp_path).encode(["a"]).shape == (1, 16)
     assert len(list(tmp_path.glob("*.sqlite"))) == 2
@@ -50,9 +50,9 @@ def test_another_encoder_has_vectors_of_its_own(tmp_path):
 def test_refitting_a_recommender_encodes_only_changed_rows(tmp_path, catalog):
     inner = Counting()
     rec = cs.Recommender(encoder=cs.CachedEncoder(inner, tmp_path)).fit(catalog)
-    inner.asked.clear()
+    inner.encoded.clear()
     rec.fit(catalog.updated({"id": ["s0"], "title": ["space whale"]}))
-    assert inner.asked == ["space whale"]
+    assert inner.encoded == ["space whale"]
 
 
 def test_text_and_bytes_are_not_confused(tmp_path):
@@ -73,7 +73,7 @@ def test_queries_are_encoded_by_the_encoder_itself(tmp_path):
     np.testing.assert_array_equal(encoder.encode_query(["a"]), -encoder.encode(["a"]))
 
 
-def test_an_encoder_that_learns_cannot_be_cached(tmp_path):
+def test_an_encoder_with_a_fit_cannot_be_cached(tmp_path):
     with pytest.raises(InvalidInputError, match=r"must not learn from the catalogue; got TfidfEncoder\(\)"):
         cs.CachedEncoder(cs.TfidfEncoder(), tmp_path).encode(["a"])
 
@@ -125,7 +125,7 @@ def start_writer(folder, pause, count):
     return subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True)
 
 
-def test_a_kill_in_mid_write_loses_only_the_block_in_hand(tmp_path):
+def test_a_killed_process_loses_only_the_block_being_encoded(tmp_path):
     writer = start_writer(tmp_path, pause=0.05, count=10_000)
     assert writer.stdout.readline() == "ready\n"
     deadline = time.monotonic() + 30
@@ -136,7 +136,7 @@ def test_a_kill_in_mid_write_loses_only_the_block_in_hand(tmp_path):
     inner = Counting()
     texts = [f"text {at}" for at in range(200)]
     vectors = cs.CachedEncoder(inner, tmp_path).encode(texts)
-    assert len(inner.asked) < 200, "nothing had been kept"
+    assert len(inner.encoded) < 200, "nothing had been kept"
     np.testing.assert_array_equal(vectors, HashEncoder(8).encode(texts))
 
 
@@ -147,7 +147,7 @@ def test_two_processes_may_share_a_folder(tmp_path):
     inner = Counting()
     texts = [f"text {at}" for at in range(500)]
     np.testing.assert_array_equal(cs.CachedEncoder(inner, tmp_path).encode(texts), HashEncoder(8).encode(texts))
-    assert inner.asked == []
+    assert inner.encoded == []
 
 
 def test_more_values_than_a_block_come_back_in_order(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldstart.encoders.lexical import STOP_WORDS, LexicalEncoder, has_words, spelled_like
+from coldstart.encoders.lexical import STOP_WORDS, LexicalEncoder, has_words, spelling_similarity
 from coldstart.errors import InvalidInputError, NotFittedError
 from coldstart.storage import pack, unpack
 
@@ -34,25 +34,25 @@ def information(holding, n_texts):
     return np.log(1 + (n_texts - holding + 0.5) / (holding + 0.5))
 
 
-def by_the_book(asked, text, likeness=None, k1=0.05, b=0.3):
+def by_the_book(words_of_query, text, likeness=None, k1=0.05, b=0.3):
     """The formula, one word at a time; ``likeness`` are the words that stand for unknown ones, and how alike they are."""
-    stand_ins = {word: (likeness or {}).get(word, (word, 1.0)) for word in asked}
-    spelled = {*asked, *(word for word, _ in stand_ins.values())}
+    stand_ins = {word: (likeness or {}).get(word, (word, 1.0)) for word in words_of_query}
+    spelled = {*words_of_query, *(word for word, _ in stand_ins.values())}
     idf = {word: information(sum(word in one for one in SPLIT), len(SPLIT)) for word in spelled}
     mean = np.mean([len(one) for one in SPLIT])
     total = 0.0
-    for word in asked:
+    for word in words_of_query:
         stand_in, alike = stand_ins[word]
         tf = text.count(stand_in)
         saturated = tf / (tf + k1 * (1 - b + b * len(text) / mean)) if tf else 0.0
         total += alike * min(1.0, idf[stand_in] / idf[word]) ** 0.5 * idf[word] ** 2 * saturated
-    covered = total / sum(idf[word] ** 2 for word in asked)
-    return sum(idf[word] for word in asked) * covered**2
+    covered = total / sum(idf[word] ** 2 for word in words_of_query)
+    return sum(idf[word] for word in words_of_query) * covered**2
 
 
 class TestFormula:
     @pytest.mark.parametrize(
-        ("query", "asked"),
+        ("query", "words_of_query"),
         [
             ("war", ["war"]),
             ("space war", ["space", "war"]),
@@ -63,20 +63,20 @@ class TestFormula:
             ("the war and a party", ["war", "party"]),
         ],
     )
-    def test_a_squared_product_is_the_information_of_the_query_times_the_square_of_what_a_text_covers(
-        self, encoder, query, asked
+    def test_the_squared_product_is_the_information_of_the_query_times_the_squared_coverage(
+        self, encoder, query, words_of_query
     ):
-        expected = [by_the_book(asked, text) for text in SPLIT]
+        expected = [by_the_book(words_of_query, text) for text in SPLIT]
         np.testing.assert_allclose(nats(encoder, TEXTS, [query])[0], expected, rtol=1e-5, atol=1e-6)
 
     @pytest.mark.parametrize(("k1", "b"), [(0.0, 0.0), (0.0, 1.0), (1.2, 0.75), (10.0, 1.0)])
-    def test_so_it_is_with_other_parameters(self, k1, b):
+    def test_the_formula_holds_for_other_k1_and_b(self, k1, b):
         encoder = LexicalEncoder(k1=k1, b=b).fit(TEXTS)
         expected = [by_the_book(["war", "opera"], text, k1=k1, b=b) for text in SPLIT]
         np.testing.assert_allclose(nats(encoder, TEXTS, ["war opera"])[0], expected, rtol=1e-5, atol=1e-6)
 
     @pytest.mark.parametrize(
-        ("query", "asked", "likeness"),
+        ("query", "words_of_query", "likeness"),
         [
             ("gardem", ["gardem"], {"gardem": ("garden", 5 / 6)}),
             ("gardem war", ["gardem", "war"], {"gardem": ("garden", 5 / 6)}),
@@ -87,21 +87,23 @@ class TestFormula:
             ("gardem gardens", ["gardem", "gardens"], {"gardem": ("garden", 5 / 6), "gardens": ("garden", 6 / 7)}),
         ],
     )
-    def test_a_look_alike_tells_its_own_information_by_its_likeness(self, encoder, query, asked, likeness):
-        expected = [by_the_book(asked, text, likeness) for text in SPLIT]
+    def test_a_replacement_counts_its_own_information_times_the_similarity(
+        self, encoder, query, words_of_query, likeness
+    ):
+        expected = [by_the_book(words_of_query, text, likeness) for text in SPLIT]
         np.testing.assert_allclose(nats(encoder, TEXTS, [query])[0], expected, rtol=1e-5, atol=1e-6)
 
-    def test_a_look_alike_takes_nothing_from_the_other_words(self, encoder):
+    def test_a_replacement_does_not_change_the_weights_of_other_words(self, encoder):
         exact = LexicalEncoder(fuzzy=False).fit(TEXTS)
         fuzzy, plain = (one.encode_query(["gardem war"]).toarray()[0] for one in (encoder, exact))
         assert fuzzy[encoder.words_.index("garden")] > plain[encoder.words_.index("garden")] == 0
         assert fuzzy[encoder.words_.index("war")] == plain[encoder.words_.index("war")] > 0
 
-    def test_a_text_that_was_not_fitted_is_read_by_the_same_words(self, encoder):
-        found = nats(encoder, ["war and peace"], ["war peace"])[0, 0]
-        assert found == pytest.approx(by_the_book(["war", "peace"], ["war", "x", "x"]), rel=1e-5)
+    def test_a_text_outside_of_the_catalogue_is_encoded_by_the_same_words(self, encoder):
+        actual = nats(encoder, ["war and peace"], ["war peace"])[0, 0]
+        assert actual == pytest.approx(by_the_book(["war", "peace"], ["war", "x", "x"]), rel=1e-5)
 
-    def test_a_word_that_few_texts_have_tells_more(self):
+    def test_a_rare_word_counts_more(self):
         texts = ["story shark", "story war", "story war", "story love"]
         shark, war, story = nats(LexicalEncoder().fit(texts), texts, ["shark", "war", "story"])[:, [0, 1]].max(axis=1)
         assert shark > war > story > 0
@@ -110,20 +112,20 @@ class TestFormula:
         alone, beside = nats(encoder, TEXTS[:1], ["war", "war opera garden"])[:, 0]
         assert 0 < beside < alone
 
-    def test_a_word_twice_in_a_query_is_said_once(self, encoder):
+    def test_a_repeated_word_of_a_query_counts_once(self, encoder):
         np.testing.assert_array_equal(*nats(encoder, TEXTS, ["war space", "war war space war"]))
 
     words = st.lists(st.text("abc", min_size=1, max_size=5), max_size=6).map(" ".join)
 
     @settings(deadline=None, max_examples=80)
     @given(st.lists(words, min_size=1, max_size=6), words, st.floats(0, 10), st.floats(0, 1), st.booleans())
-    def test_it_lies_between_nothing_and_the_information_of_its_words(self, texts, query, k1, b, fuzzy):
+    def test_the_score_lies_between_0_and_the_information_of_the_query(self, texts, query, k1, b, fuzzy):
         encoder = LexicalEncoder(k1, b, fuzzy).fit(["aaa", *texts])
-        found = nats(encoder, ["aaa", *texts], [query])
-        assert found.min() >= 0
-        assert found.max() <= len(set(query.split())) * encoder.unknown_idf_ * (1 + 1e-5)
+        actual = nats(encoder, ["aaa", *texts], [query])
+        assert actual.min() >= 0
+        assert actual.max() <= len(set(query.split())) * encoder.unknown_idf_ * (1 + 1e-5)
 
-    def test_so_it_does_where_a_text_holds_several_look_alikes(self):
+    def test_the_score_is_bounded_where_a_text_has_several_replacements(self):
         texts = ["card care cart", "war", "moon"]
         encoder = LexicalEncoder().fit(texts)
         assert nats(encoder, texts, ["carx"]).max() <= encoder.unknown_idf_
@@ -131,35 +133,35 @@ class TestFormula:
 
 class TestStopWords:
     @pytest.mark.parametrize("query", ["a war film", "war movies", "books about war"])
-    def test_words_for_what_the_catalogue_holds_carry_nothing_though_texts_seldom_say_them(self, query):
+    def test_kinds_of_items_are_stop_words_even_where_few_texts_have_them(self, query):
         texts = ["war", "war", "saves his new film", *["party"] * 20]
         encoder = LexicalEncoder().fit(texts)
         np.testing.assert_array_equal(*nats(encoder, texts, ["war", query]))
 
-    def test_words_of_asking_carry_nothing(self, encoder):
+    def test_phrases_of_requests_are_stop_words(self, encoder):
         row = encoder.encode_query(["please could you show me something about the"])
         assert not {encoder.words_[at] for at in row.indices} & STOP_WORDS
         np.testing.assert_array_equal(*nats(encoder, TEXTS, ["war", "something about the war please"]))
 
     @pytest.mark.parametrize("query", ["the", "something with a", "don't", "The, THE"])
-    def test_a_query_of_nothing_else_is_an_empty_row(self, encoder, query):
+    def test_a_query_of_stop_words_is_an_empty_row(self, encoder, query):
         assert encoder.encode_query([query]).nnz == 0
 
-    def test_texts_keep_them(self, encoder):
+    def test_texts_keep_their_stop_words(self, encoder):
         assert {"the", "a", "in"} <= set(encoder.words_)
 
     @pytest.mark.parametrize("words", [["War", "café"], ("war cafe",), ["wär", "CAFÉ"]], ids=repr)
-    def test_those_of_the_user_take_their_place_however_they_are_written(self, words):
+    def test_given_stop_words_replace_the_english_ones_in_any_case(self, words):
         encoder = LexicalEncoder(stop_words=words).fit(TEXTS)
         assert encoder.encode_query(["war café"]).nnz == 0
         assert nats(encoder, TEXTS, ["the"])[0].argmax() == 2
 
     @pytest.mark.parametrize("words", [[], ()], ids=repr)
-    def test_none_are_left_out_where_there_are_none(self, words):
+    def test_an_empty_list_leaves_out_no_words(self, words):
         encoder = LexicalEncoder(stop_words=words).fit(TEXTS)
         assert nats(encoder, TEXTS, ["the"])[0].tolist()[2] > 0
 
-    def test_nothing_is_spelled_like_a_stop_word(self):
+    def test_a_stop_word_is_not_replaced(self):
         encoder = LexicalEncoder().fit(["some thing", "somethin", "thing", "somethings"])
         assert encoder.encode_query(["something"]).nnz == 0
 
@@ -186,8 +188,8 @@ class TestSpelling:
             ("bohrer", "bohrern"),
         ],
     )
-    def test_a_slip_of_the_pen_or_another_form_is_alike(self, word, other):
-        assert 0.4 < spelled_like(word, other) < 1
+    def test_misspelled_and_inflected_words_are_similar(self, word, other):
+        assert 0.4 < spelling_similarity(word, other) < 1
 
     @pytest.mark.parametrize(
         ("word", "other"),
@@ -209,31 +211,31 @@ class TestSpelling:
             ("1234", "5678"),
         ],
     )
-    def test_another_word_is_not(self, word, other):
-        assert spelled_like(word, other) == 0.0
+    def test_other_words_are_not_similar(self, word, other):
+        assert spelling_similarity(word, other) == 0.0
 
     @pytest.mark.parametrize(
         ("word", "other", "likeness"),
         [("drillbit", "drill", 5 / 8), ("scry", "scary", 4 / 5), ("sacry", "scary", 4 / 5), ("word", "word", 1.0)],
     )
-    def test_the_likeness_is_the_share_of_the_letters_that_are_right(self, word, other, likeness):
-        assert spelled_like(word, other) == pytest.approx(likeness)
+    def test_the_similarity_is_the_share_of_correct_letters(self, word, other, likeness):
+        assert spelling_similarity(word, other) == pytest.approx(likeness)
 
     @settings(deadline=None)
     @given(st.text("abcd", min_size=1, max_size=12), st.text("abcd", min_size=1, max_size=12))
-    def test_it_is_between_0_and_1_and_1_is_the_same_word(self, word, other):
-        found = spelled_like(word, other)
-        assert 0 <= found <= 1
-        assert (found == 1) == (word == other)
+    def test_the_similarity_is_between_0_and_1_and_1_only_for_the_same_word(self, word, other):
+        actual = spelling_similarity(word, other)
+        assert 0 <= actual <= 1
+        assert (actual == 1) == (word == other)
 
     @pytest.mark.parametrize(
         ("query", "text"),
         [("gardn", "the garden party"), ("gardens", "the garden party"), ("eclairs", "Éclair au café")],
     )
-    def test_a_word_that_no_text_has_finds_the_one_it_is_meant_for(self, encoder, query, text):
+    def test_a_misspelled_word_finds_the_correct_one(self, encoder, query, text):
         assert nats(encoder, TEXTS, [query])[0].argmax() == TEXTS.index(text)
 
-    def test_a_slip_in_a_common_word_tells_no_more_than_the_word(self):
+    def test_a_misspelled_common_word_counts_no_more_than_the_word(self):
         texts = ["stories"] * 20 + ["stories shark", "opera"]
         encoder = LexicalEncoder().fit(texts)
         right, slip = nats(encoder, texts[:1], ["stories", "storeis"])[:, 0]
@@ -262,11 +264,11 @@ class TestSpelling:
             (["card", "care", "cart", "cart"], "carx", "cart"),
         ],
     )
-    def test_one_word_stands_for_another_the_most_alike_and_of_equal_ones_the_most_common(self, texts, query, word):
+    def test_the_replacement_is_the_most_similar_word_and_of_equal_ones_the_most_common(self, texts, query, word):
         encoder = LexicalEncoder().fit(texts)
         assert [encoder.words_[at] for at in encoder.encode_query([query]).indices] == [word]
 
-    def test_it_can_be_left_out(self):
+    def test_fuzzy_matching_can_be_turned_off(self):
         encoder = LexicalEncoder(fuzzy=False).fit(TEXTS)
         assert encoder.encode_query(["gardn gardens"]).nnz == 0
 
@@ -277,12 +279,12 @@ class TestSpelling:
         assert 0 < funny_story[0] < story[0]
         assert funny_story[2] / story[2] == pytest.approx(funny_story[0] / story[0], rel=1e-4)
 
-    def test_it_does_so_with_a_look_alike_too(self):
+    def test_an_unknown_word_weakens_a_replacement_too(self):
         texts = ["story garden", "story", "war"]
-        found = nats(LexicalEncoder().fit(texts), texts, ["story gardn"])[0]
-        assert found[0] > found[1] > found[2] == 0
+        actual = nats(LexicalEncoder().fit(texts), texts, ["story gardn"])[0]
+        assert actual[0] > actual[1] > actual[2] == 0
 
-    def test_a_look_alike_far_down_the_alphabet_is_found_among_thousands(self):
+    def test_a_replacement_is_found_among_thousands_of_words(self):
         rng = np.random.default_rng(0)
         words = ["".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), 8)) for _ in range(3000)]
         encoder = LexicalEncoder().fit([*words, "schwarzenegger"])
@@ -305,7 +307,7 @@ class TestNamesAndCodes:
             ("sholai", 3),
         ],
     )
-    def test_one_is_found_first(self, query, row):
+    def test_the_text_with_a_rare_code_is_ranked_first(self, query, row):
         assert nats(LexicalEncoder().fit(self.CATALOG), self.CATALOG, [query])[0].argmax() == row
 
 
@@ -326,11 +328,11 @@ class TestLanguages:
     )
     def test_words_of_every_script_are_found(self, texts, query, row):
         encoder = LexicalEncoder(stop_words=[]).fit(texts)
-        found = nats(encoder, texts, [query])[0]
-        assert found.argmax() == row
-        assert found[row] > np.delete(found, row).max()
+        actual = nats(encoder, texts, [query])[0]
+        assert actual.argmax() == row
+        assert actual[row] > np.delete(actual, row).max()
 
-    def test_half_a_surrogate_pair_does_not_raise(self, encoder):
+    def test_a_lone_surrogate_does_not_raise(self, encoder):
         broken = ["war \ud83c space", "\udfac"]
         assert np.isfinite(nats(encoder, TEXTS, broken)).all()
         assert nats(encoder, broken, ["war"])[0, 0] > 0
@@ -359,21 +361,21 @@ class TestRows:
 
     def test_a_query_of_ten_thousand_words_works(self, encoder):
         words = [f"word{at}" for at in range(10_000)]
-        found = nats(LexicalEncoder(fuzzy=False).fit(TEXTS), TEXTS, [" ".join([*words, "war"])])
-        assert np.isfinite(found).all()
-        assert found[0, 0] > 0
+        actual = nats(LexicalEncoder(fuzzy=False).fit(TEXTS), TEXTS, [" ".join([*words, "war"])])
+        assert np.isfinite(actual).all()
+        assert actual[0, 0] > 0
         assert np.isfinite(nats(encoder, TEXTS, [" ".join(words)])).all()
 
     def test_the_information_is_that_of_bm25(self, encoder):
-        found = dict(zip(encoder.words_, encoder.idf_.tolist(), strict=True))
+        actual = dict(zip(encoder.words_, encoder.idf_.tolist(), strict=True))
         held = Counter(word for one in SPLIT for word in set(one))
-        assert found == pytest.approx({word: information(count, 4) for word, count in held.items()}, rel=1e-5)
+        assert actual == pytest.approx({word: information(count, 4) for word, count in held.items()}, rel=1e-5)
         assert encoder.unknown_idf_ == pytest.approx(information(0, 4))
         assert encoder.mean_length_ == pytest.approx(19 / 4)
 
 
 class TestFit:
-    def test_it_starts_anew(self, encoder):
+    def test_fitting_again_starts_anew(self, encoder):
         nats(encoder, TEXTS, ["gardn war"])  # fills the cached columns and spelling
         later = ["one two", "gardener", "two"]
         encoder.fit(later)
@@ -383,7 +385,7 @@ class TestFit:
         np.testing.assert_array_equal(nats(encoder, later, queries), nats(new, later, queries))
         assert nats(encoder, later, ["gardner"])[0].argmax() == 1
 
-    def test_what_it_learned_can_be_saved(self):
+    def test_the_fitted_encoder_can_be_saved(self):
         encoder = LexicalEncoder(k1=0.5, fuzzy=True, stop_words=["war"]).fit(TEXTS)
         queries = ["gardn war", "the zebra", "opera"]
         expected = nats(encoder, TEXTS, queries)
@@ -411,11 +413,11 @@ class TestFit:
             LexicalEncoder(**params).fit(texts)
 
     @pytest.mark.parametrize("bad", [None, 5, True], ids=repr)
-    def test_so_are_stop_words_that_are_no_list(self, bad):
+    def test_stop_words_that_are_no_list_are_named(self, bad):
         with pytest.raises(InvalidInputError, match=f"`stop_words` must be .*; got {bad!r}"):
             LexicalEncoder(stop_words=bad).fit(TEXTS)
 
-    def test_a_fit_that_fails_leaves_what_was_learned(self, encoder):
+    def test_a_failed_fit_leaves_the_encoder_as_it_was(self, encoder):
         before = nats(encoder, TEXTS, ["war"])
         with pytest.raises(InvalidInputError, match="at least one word"):
             encoder.fit(["", "?!"])
@@ -423,7 +425,7 @@ class TestFit:
         np.testing.assert_array_equal(nats(encoder, TEXTS, ["war"]), before)
 
     @pytest.mark.parametrize("method", ["encode", "encode_query"])
-    def test_it_must_be_fitted_first_and_get_texts(self, encoder, method):
+    def test_encoding_before_fit_and_values_that_are_no_texts_are_refused(self, encoder, method):
         with pytest.raises(NotFittedError, match="must be fitted"):
             getattr(LexicalEncoder(), method)(["a"])
         with pytest.raises(InvalidInputError, match=rf"LexicalEncoder\.{method} must be texts; got 3 in row 1"):

@@ -43,7 +43,7 @@ def test_truncation_keeps_the_first_numbers_at_length_one():
     assert np.allclose(vectors, first / np.linalg.norm(first, axis=1, keepdims=True))
 
 
-def test_nothing_known_stays_nothing():
+def test_rows_of_zeros_stay_zero():
     assert not ReducedEncoder(Flat(), 2).fit(["a", "ab"]).encode([""]).any()
 
 
@@ -52,7 +52,7 @@ def test_the_same_catalogue_gives_the_same_axes():
     assert np.array_equal(one, two)
 
 
-def test_an_encoder_that_learns_is_learned_on_a_copy():
+def test_an_encoder_with_a_fit_is_fitted_on_a_copy():
     inner = TfidfEncoder(dim=6)
     encoder = ReducedEncoder(inner, 3).fit(WORDS)
     assert encoder.encode(["space garden"]).shape == (1, 3)
@@ -94,13 +94,13 @@ def test_an_unknown_method_is_refused():
         ReducedEncoder(HashEncoder(), 2, "svd").fit(WORDS)
 
 
-def test_a_field_without_any_value_keeps_some_directions():
+def test_a_field_without_values_can_be_reduced():
     encoder = ReducedEncoder(HashEncoder(), 2).fit([])
     assert encoder.encode(WORDS).shape == (len(WORDS), 2)
     assert encoder.kept_ == 0.0
 
 
-def test_one_around_another_is_saved(tmp_path):
+def test_a_wrapper_of_a_wrapper_is_saved(tmp_path):
     twice = ReducedEncoder(ReducedEncoder(TfidfEncoder(dim=8), 6), 4)
     rec = cs.Recommender(encoder=twice, ranker=cs.CosineRanker()).fit(tiny_catalog())
     rec.save(tmp_path / "model")

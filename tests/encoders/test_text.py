@@ -59,7 +59,7 @@ def test_auto_pooling_reads_the_folder_or_the_kind_of_model(make_model, kind, fi
     np.testing.assert_array_equal(encoder.encode(TEXTS), explicit.encode(TEXTS))
 
 
-def test_texts_are_cut_at_max_length(make_model):
+def test_texts_are_truncated_at_max_length(make_model):
     encoder = cs.TextEncoder(make_model("bert"), max_length=4, dtype="float32")
     cut, same = encoder.encode(["red rose garden moon star", "red rose"])
     np.testing.assert_allclose(cut, same, atol=1e-6)
@@ -71,7 +71,7 @@ def test_the_folder_names_its_length(make_model):
     np.testing.assert_array_equal(named, cs.TextEncoder(folder, dtype="float32", max_length=4).encode(TEXTS))
 
 
-def test_prefixes_are_for_their_side(make_model):
+def test_query_and_item_prefixes_apply_to_their_side_only(make_model):
     folder = make_model("bert")
     plain = cs.TextEncoder(folder, dtype="float32")
     asymmetric = cs.TextEncoder(folder, dtype="float32", query_prefix="a film of ", item_prefix="the ")
@@ -82,15 +82,15 @@ def test_prefixes_are_for_their_side(make_model):
 def test_prefixes_default_to_the_prompts_of_the_folder(make_model):
     prompts = {"prompts": {"query": "quiet ", "document": "red "}}
     folder = make_model("bert", config_sentence_transformers=prompts)
-    told, plain = cs.TextEncoder(folder, dtype="float32"), cs.TextEncoder(make_model("bert"), dtype="float32")
-    np.testing.assert_array_equal(told.encode_query(["moon"]), plain.encode(["quiet moon"]))
-    np.testing.assert_array_equal(told.encode(["moon"]), plain.encode(["red moon"]))
+    prefixed, plain = cs.TextEncoder(folder, dtype="float32"), cs.TextEncoder(make_model("bert"), dtype="float32")
+    np.testing.assert_array_equal(prefixed.encode_query(["moon"]), plain.encode(["quiet moon"]))
+    np.testing.assert_array_equal(prefixed.encode(["moon"]), plain.encode(["red moon"]))
     np.testing.assert_array_equal(
         cs.TextEncoder(folder, dtype="float32", item_prefix="").encode(["moon"]), plain.encode(["moon"])
     )
 
 
-def test_vectors_have_length_one_unless_asked(make_model):
+def test_vectors_have_length_one_unless_normalize_is_false(make_model):
     folder = make_model("bert")
     np.testing.assert_allclose(np.linalg.norm(cs.TextEncoder(folder).encode(TEXTS), axis=1), 1, atol=1e-3)
     assert np.linalg.norm(cs.TextEncoder(folder, normalize=False).encode(TEXTS), axis=1).max() > 1.5
@@ -99,8 +99,8 @@ def test_vectors_have_length_one_unless_asked(make_model):
 def test_each_distinct_text_is_read_once(make_model, monkeypatch):
     encoder = cs.TextEncoder(make_model("bert"), dtype="float32")
     read = []
-    embed = type(encoder._loaded()).embed
-    monkeypatch.setattr(type(encoder._loaded()), "embed", lambda self, ids: read.extend(ids) or embed(self, ids))
+    embed = type(encoder._load()).embed
+    monkeypatch.setattr(type(encoder._load()), "embed", lambda self, ids: read.extend(ids) or embed(self, ids))
     encoder.encode(["moon", "star", "moon", "moon"])
     assert len(read) == 2
 
@@ -108,9 +108,9 @@ def test_each_distinct_text_is_read_once(make_model, monkeypatch):
 def test_batches_stay_within_the_token_budget(make_model, monkeypatch):
     encoder = cs.TextEncoder(make_model("bert"), dtype="float32", batch_tokens=20)
     sizes = []
-    embed = type(encoder._loaded()).embed
+    embed = type(encoder._load()).embed
     monkeypatch.setattr(
-        type(encoder._loaded()),
+        type(encoder._load()),
         "embed",
         lambda self, ids: sizes.append(len(ids) * max(map(len, ids))) or embed(self, ids),
     )
@@ -185,7 +185,7 @@ def test_auto_dtype_falls_back_when_the_probe_fails(make_model, monkeypatch):
     from coldstart.encoders.transformer import fast_loading
 
     monkeypatch.setattr(fast_loading, "has_bfloat16", lambda device: True)
-    monkeypatch.setattr(fast_loading, "FIDELITY", 2.0)
+    monkeypatch.setattr(fast_loading, "MIN_COSINE", 2.0)
     encoder = cs.TextEncoder(make_model("bert"))
     assert "float32" in encoder.identity()
     exact = cs.TextEncoder(encoder.model, dtype="float32").encode(TEXTS)
@@ -225,7 +225,7 @@ class TestMiniLM:
         exact, fast = cs.TextEncoder(dtype="float32").encode(self.TEXTS), cs.TextEncoder().encode(self.TEXTS)
         assert (exact * fast).sum(axis=1).min() >= 0.999
 
-    def test_it_knows_what_belongs_together(self):
+    def test_texts_on_one_subject_have_near_vectors(self):
         space, rocket, cake = cs.TextEncoder().encode(
             ["astronauts in orbit", "a rocket to the moon", "a recipe for cake"]
         )

@@ -28,26 +28,26 @@ def is_within(words, text):
 
 @settings(deadline=None, max_examples=100)
 @given(ANY_TEXTS, st.floats(0, 1), st.integers(0, 2**31))
-def test_words_that_stay_keep_their_order_and_one_stays(texts, share, seed):
-    found = drop_words(texts, share, np.random.default_rng(seed))
-    assert len(found) == len(texts)
-    for new, old in zip(found, texts, strict=True):
+def test_remaining_words_keep_their_order_and_at_least_one_remains(texts, share, seed):
+    actual = drop_words(texts, share, np.random.default_rng(seed))
+    assert len(actual) == len(texts)
+    for new, old in zip(actual, texts, strict=True):
         assert is_within(new.split(), old.split())
         assert bool(new.split()) == bool(old.split())
 
 
 @settings(deadline=None)
 @given(ANY_TEXTS)
-def test_without_a_share_all_words_stay(texts):
-    found = drop_words(texts, 0.0, np.random.default_rng(0))
-    assert [text.split() for text in found] == [text.split() for text in texts]
+def test_at_a_share_of_0_all_words_remain(texts):
+    actual = drop_words(texts, 0.0, np.random.default_rng(0))
+    assert [text.split() for text in actual] == [text.split() for text in texts]
 
 
 @settings(deadline=None)
 @given(ANY_TEXTS, st.integers(0, 2**31))
-def test_at_a_share_of_1_one_word_of_each_text_stays(texts, seed):
-    found = drop_words(texts, 1.0, np.random.default_rng(seed))
-    assert [len(text.split()) for text in found] == [min(1, len(text.split())) for text in texts]
+def test_at_a_share_of_1_one_word_of_each_text_remains(texts, seed):
+    actual = drop_words(texts, 1.0, np.random.default_rng(seed))
+    assert [len(text.split()) for text in actual] == [min(1, len(text.split())) for text in texts]
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n"])
@@ -55,7 +55,7 @@ def test_a_text_without_words_stays_as_it_is(text):
     assert drop_words([text], 0.5, np.random.default_rng(0)) == [text]
 
 
-def test_of_many_words_the_share_told_is_left_out():
+def test_of_many_words_the_given_share_is_dropped():
     words = [str(at) for at in range(10_000)]
     assert len(drop_words([" ".join(words)], 0.3, np.random.default_rng(0))[0].split()) == pytest.approx(7_000, abs=200)
 
@@ -94,7 +94,7 @@ def test_no_texts_are_no_texts(masked):
 
 
 @pytest.mark.parametrize("top", [0, 1001, 2.5])
-def test_there_is_one_word_or_more_to_choose_from(masked, top):
+def test_top_is_at_least_1(masked, top):
     with pytest.raises(InvalidInputError, match="`top` must be"):
         replace_words(TEXTS, 0.5, np.random.default_rng(0), *masked, top=top)
 
@@ -123,19 +123,19 @@ class Translator:
         self.options.append(options)
         return [text[::-1] + self.mark for text in input_ids]
 
-    def batch_decode(self, said, skip_special_tokens):
+    def batch_decode(self, ids, skip_special_tokens):
         assert skip_special_tokens
-        return said
+        return ids
 
 
-def test_what_is_translated_is_translated_back():
+def test_texts_are_translated_and_translated_back():
     there, back = Translator("!"), Translator("?")
-    found = translate_back(("abc", ""), (there, there), (back, back), num_beams=4, do_sample=True)
-    assert found == ["!abc?", "!?"]
+    actual = translate_back(("abc", ""), (there, there), (back, back), num_beams=4, do_sample=True)
+    assert actual == ["!abc?", "!?"]
     assert there.options == back.options == [{"num_beams": 4, "do_sample": True}]
 
 
-def test_nothing_is_translated_to_nothing():
+def test_no_texts_are_translated_to_no_texts():
     there = Translator("!")
     assert translate_back([], (there, there), (there, there)) == []
     assert there.options == []
@@ -159,25 +159,25 @@ def test_a_model_of_transformers_translates(masked):
     assert set(" ".join(one).split()) <= set(WORDS[5:])
 
 
-def test_without_a_share_no_word_is_replaced(masked):
+def test_at_a_share_of_0_no_word_is_replaced(masked):
     texts = [*TEXTS, "", "A  text, as it was"]
     assert replace_words(texts, 0.0, np.random.default_rng(0), *masked) == texts
 
 
-def test_a_text_of_which_no_word_was_drawn_is_returned_letter_by_letter(masked):
+def test_a_text_without_a_masked_word_is_returned_unchanged(masked):
     texts = ["a  red   rose", "unheard of?"] * 20
-    found = replace_words(texts, 0.1, np.random.default_rng(0), *masked)
-    touched = [new != old for new, old in zip(found, texts, strict=True)]
+    actual = replace_words(texts, 0.1, np.random.default_rng(0), *masked)
+    touched = [new != old for new, old in zip(actual, texts, strict=True)]
     assert 0 < sum(touched) < len(texts)
-    for new, old in zip(found, texts, strict=True):
+    for new, old in zip(actual, texts, strict=True):
         assert new == old or "  " not in new
 
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 2**31), st.sampled_from([1, 3, 10]))
-def test_each_word_drawn_becomes_another_known_word(masked, seed, top):
-    found = replace_words(TEXTS, 1.0, np.random.default_rng(seed), *masked, top=top)
-    for new, old in zip(found, TEXTS, strict=True):
+def test_each_masked_word_becomes_another_word_of_the_vocabulary(masked, seed, top):
+    actual = replace_words(TEXTS, 1.0, np.random.default_rng(seed), *masked, top=top)
+    for new, old in zip(actual, TEXTS, strict=True):
         assert len(new.split()) == len(old.split())  # where texts begin and end is never masked
         assert all(a != b for a, b in zip(new.split(), old.split(), strict=True))
         assert set(new.split()) <= set(WORDS[5:])  # and never put in
@@ -195,7 +195,7 @@ def best_instead(masked, text, at):
     return WORDS[int(logits.argmax())]
 
 
-def test_with_one_to_choose_from_it_is_the_best_other_word(masked):
+def test_at_a_top_of_1_the_most_likely_other_word_is_taken(masked):
     assert replace_words(["film"], 1.0, np.random.default_rng(0), *masked, top=1) == [best_instead(masked, "film", 0)]
     text = "the moon and the star"
     seen = 0

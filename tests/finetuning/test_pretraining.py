@@ -51,7 +51,7 @@ def share_found(encoder, catalog):
     return np.mean((titles @ plots.T).argmax(axis=1) == np.arange(len(catalog)))
 
 
-def test_fields_of_an_item_become_alike(encoder, tmp_path):
+def test_fields_of_an_item_get_near_vectors(encoder, tmp_path):
     catalog, noted = two_fields(), []
     settings = {"method": "full", "epochs": 16, "learning_rate": 5e-3, "anchor": 0.0, "temperature": 0.1}
     tuned = cs.pretrain(
@@ -66,7 +66,7 @@ def test_fields_of_an_item_become_alike(encoder, tmp_path):
     assert share_found(tuned, catalog) > share_found(encoder, catalog) + 0.2
 
 
-def test_one_text_read_twice_is_alike_from_the_start(encoder, tmp_path):
+def test_two_readings_of_one_text_are_near_from_the_start(encoder, tmp_path):
     """Under other dropout it is nearer to itself than to other texts; two fields are not."""
     alike = losses_of(encoder, two_fields(), tmp_path / "a", positives="dropout")[0]["views"]
     fields = losses_of(encoder, two_fields(), tmp_path / "b", positives="fields")[0]["views"]
@@ -94,12 +94,12 @@ def test_the_second_view_goes_through_augment(encoder, tmp_path, positives):
     assert set(seen) <= {*catalog.columns["title"], *catalog.columns["plot"]}
 
 
-def test_what_augment_returns_is_read(encoder, tmp_path):
+def test_the_texts_that_augment_returns_are_encoded(encoder, tmp_path):
     """When the second views are all one text nobody can tell the items apart: the loss is that of a guess."""
-    told = losses_of(encoder, two_fields(), tmp_path / "a", positives="dropout")[0]["views"]
+    with_views = losses_of(encoder, two_fields(), tmp_path / "a", positives="dropout")[0]["views"]
     same = {"augment": lambda texts, _: ["moon"] * len(texts), "temperature": 10.0}
     lost = losses_of(encoder, two_fields(), tmp_path / "b", positives="dropout", **same)[0]["views"]
-    assert told < lost
+    assert with_views < lost
     assert lost == pytest.approx(np.log(8), abs=0.02)
 
 
@@ -129,7 +129,7 @@ def test_a_large_anchor_keeps_vectors_near_those_from_before(encoder, tmp_path):
     assert np.square(held - before).sum() < 0.5 * np.square(free - before).sum()
 
 
-def test_the_loss_of_the_anchor_is_told_where_there_is_one(encoder, tmp_path):
+def test_the_loss_of_the_anchor_is_reported_where_there_is_one(encoder, tmp_path):
     assert set(losses_of(encoder, two_fields(), tmp_path / "a")[0]) == {"views", "anchor", "loss"}
     assert set(losses_of(encoder, two_fields(), tmp_path / "b", anchor=0.0)[0]) == {"views", "loss"}
 
@@ -199,8 +199,8 @@ def test_training_that_fails_writes_no_folder(encoder, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("titles", [["moon", None], [None, None]], ids=["one", "none"])
 def test_there_must_be_two_items_with_text(encoder, tmp_path, titles):
-    found = sum(title is not None for title in titles)
-    with pytest.raises(InvalidInputError, match=f"must hold at least 2 items with text; got {found}"):
+    actual = sum(title is not None for title in titles)
+    with pytest.raises(InvalidInputError, match=f"must hold at least 2 items with text; got {actual}"):
         cs.pretrain(encoder, catalog_of(titles, [None, None]), tmp_path / "new", **QUICK)
     assert not (tmp_path / "new").exists()
 

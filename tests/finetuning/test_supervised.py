@@ -80,14 +80,14 @@ def best(encoder, method="adapter"):
 
 
 @pytest.mark.parametrize("kind", ["linear", "low-rank", "mlp"])
-def test_the_adapter_finds_hidden_items_better(kind):
+def test_the_adapter_ranks_held_out_items_higher(kind):
     tuned = cs.finetune(TableEncoder(), catalog_of(), clicks_of(), kind=kind, **ADAPTER)
     after, before = best(tuned)
     assert after > before + 0.1
     assert purity(tuned) > purity(TableEncoder())
 
 
-def test_who_is_known_by_old_items_is_shown_more_of_their_group_among_new_ones():
+def test_users_with_a_history_are_recommended_more_new_items_of_their_group():
     """Clicks are on the first two thirds; the rest is new."""
     old, rng = 160, np.random.default_rng(0)
     liked = [rng.choice(np.flatnonzero(GROUP[:old] == who % GROUPS), 20, replace=False) for who in range(N_USERS)]
@@ -105,13 +105,13 @@ def test_who_is_known_by_old_items_is_shown_more_of_their_group_among_new_ones()
     assert share_of_group(tuned) > share_of_group(TableEncoder()) + 0.2
 
 
-def test_co_liked_items_teach_the_same():
+def test_co_liked_items_train_as_well_as_histories():
     tuned = cs.finetune(TableEncoder(), catalog_of(), clicks_of(), positives="co-liked", **ADAPTER)
     after, before = best(tuned)
     assert after > before + 0.1
 
 
-def test_queries_teach_where_what_they_ask_for_is():
+def test_queries_get_near_to_the_items_found_with_them():
     """Queries of which the encoder knows nothing to do with the groups that they find."""
 
     class Turned(TableEncoder):
@@ -124,8 +124,8 @@ def test_queries_teach_where_what_they_ask_for_is():
     tuned = cs.finetune(Turned(), catalog_of(), pairs=pairs, epochs=40, learning_rate=1e-2, progress=False)
 
     def share_found(encoder):
-        asked = encoder.encode_query([f"group {at}" for at in range(GROUPS)])
-        top = np.argsort(-(asked @ encoder.encode(TITLES).T), axis=1)[:, :10]
+        vectors = encoder.encode_query([f"group {at}" for at in range(GROUPS)])
+        top = np.argsort(-(vectors @ encoder.encode(TITLES).T), axis=1)[:, :10]
         return np.mean(GROUP[top] == np.arange(GROUPS)[:, None])
 
     assert isinstance(tuned, AdaptedEncoder)
@@ -181,7 +181,7 @@ def test_without_epochs_vectors_are_only_centred():
     assert list(tuned.report_["adapter"]) == [0]
 
 
-def test_where_training_makes_nothing_better_vectors_are_only_centred():
+def test_where_training_does_not_improve_ndcg_vectors_are_only_centred():
     rng = np.random.default_rng(0)
     rows = [{"user": who, "item": int(item)} for who in range(60) for item in rng.choice(N_ITEMS, 6, replace=False)]
     clicks = cs.Interactions.from_frame(rows, user="user", item="item")
@@ -189,7 +189,7 @@ def test_where_training_makes_nothing_better_vectors_are_only_centred():
     assert not tuned.map_["up"].any()
 
 
-def test_training_stops_when_it_finds_no_more():
+def test_training_stops_early_when_ndcg_does_not_improve():
     stuck = ADAPTER | {"learning_rate": 0.0}
     tired = cs.finetune(TableEncoder(), catalog_of(), clicks_of(), patience=2, epochs=9, **stuck)
     assert list(tired.report_["adapter"]) == [0, 1, 2]
@@ -197,7 +197,7 @@ def test_training_stops_when_it_finds_no_more():
     assert list(never.report_["adapter"]) == list(range(10))
 
 
-def test_too_few_clicks_to_measure_are_learned_from_all_the_same():
+def test_too_few_clicks_to_measure_are_still_trained_on():
     tuned = cs.finetune(HashEncoder(), tiny_catalog(), tiny_clicks(), progress=False)
     assert tuned.report_ == {"adapter": {}}
     assert tuned.map_["up"].any()
@@ -218,7 +218,7 @@ def test_a_column_that_is_predicted_adds_a_loss():
         assert numbers["loss"] == pytest.approx(numbers["clicks"] + 0.1 * numbers["predict"], rel=1e-3)
 
 
-def test_shares_weigh_the_losses():
+def test_shares_are_the_weights_of_the_losses():
     noted = []
     settings = {"predict": "group", "shares": {"predict": 2.0, "clicks": 0.0}, **ADAPTER}
     cs.finetune(TableEncoder(), catalog_of(), clicks_of(), epochs=1, tracker=lambda n, _: noted.append(n), **settings)
@@ -288,7 +288,7 @@ def test_an_adapter_cannot_classify_pairs_of_texts():
         cs.finetune(HashEncoder(), tiny_catalog(), tiny_clicks(), objective="classification")
 
 
-def test_a_checkpoint_goes_on_to_the_same_vectors(tmp_path, monkeypatch):
+def test_a_resumed_training_ends_with_the_same_vectors(tmp_path, monkeypatch):
     whole = cs.finetune(TableEncoder(), catalog_of(), clicks_of(), epochs=4, **ADAPTER)
     settings = {"epochs": 4, "checkpoint": tmp_path / "kept.pt", **ADAPTER}
 
@@ -355,7 +355,7 @@ def test_the_language_model_starts_where_the_adapter_ended(encoder, tmp_path):
     assert tuned.report_["full"][0] == pytest.approx(best(tuned)[0], abs=1e-3)
 
 
-def test_a_model_that_finds_no_more_is_written_as_it_was(encoder, tmp_path):
+def test_a_model_whose_ndcg_does_not_improve_is_saved_as_it_was(encoder, tmp_path):
     tuned = cs.finetune(encoder, *worded(), "full", folder=tmp_path / "new", **TUNE | {"epochs": 0})
     np.testing.assert_allclose(tuned.encoder.encode(WORDS), encoder.encode(WORDS), atol=1e-6)
 
@@ -392,7 +392,7 @@ def test_adversarial_steps_change_what_is_learned(encoder, tmp_path):
     assert not np.array_equal(plain, tried)
 
 
-def test_pairs_of_texts_read_as_one_can_be_told_apart(encoder, tmp_path):
+def test_the_classification_objective_learns_pairs_of_texts(encoder, tmp_path):
     noted = []
     settings = {"objective": "classification", "tracker": lambda numbers, _: noted.append(numbers), "epochs": 2}
     tuned, moved = moved_by(encoder, tmp_path / "new", **settings)
@@ -469,7 +469,7 @@ def test_a_recommender_with_a_trained_language_model_saves_and_loads(encoder, tm
     assert again.recommend_many(requests, k=5) == rec.recommend_many(requests, k=5)
 
 
-def test_what_was_measured_is_saved_with_a_recommender(encoder, tmp_path):
+def test_the_report_is_saved_with_a_recommender(encoder, tmp_path):
     catalog, clicks = worded()
     tuned = cs.finetune(encoder, catalog, clicks, "last-layers", folder=tmp_path / "new", **TUNE)
     cs.Recommender(encoder=tuned).fit(catalog, clicks, check=False).save(tmp_path / "model")

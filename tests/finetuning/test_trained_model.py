@@ -91,33 +91,33 @@ def tiny_bert(make_model):
 def test_each_row_is_of_its_text_whatever_the_lengths_and_the_chunks(tiny_bert, texts, tokens):
     before, trained_model.CHUNK_TOKENS = trained_model.CHUNK_TOKENS, tokens
     try:
-        found = vectors_of(tiny_bert, texts)
+        actual = vectors_of(tiny_bert, texts)
     finally:
         trained_model.CHUNK_TOKENS = before
     alone = np.vstack([vectors_of(tiny_bert, [text]) for text in texts])
-    np.testing.assert_allclose(found, alone, atol=1e-5)
+    np.testing.assert_allclose(actual, alone, atol=1e-5)
 
 
-def test_last_layers_moves_them_and_nothing_else(make_model):
+def test_last_layers_trains_them_and_nothing_else(make_model):
     names = trained_names(TrainedModel(encoder_of(make_model), "last-layers", layers=1))
     assert names
     assert all("layer.1." in name for name in names)
 
 
-def test_more_layers_than_there_are_moves_all_of_them(make_model):
+def test_more_layers_than_there_are_train_all_of_them(make_model):
     names = trained_names(TrainedModel(encoder_of(make_model), "last-layers", layers=9))
     assert any("layer.0." in name for name in names)
     assert not any("embeddings" in name for name in names)
 
 
-def test_full_moves_everything(make_model):
+def test_full_trains_everything(make_model):
     model = TrainedModel(encoder_of(make_model), "full")
     assert trained_names(model) == {name for name, _ in model.network.named_parameters()}
     assert model.embeddings().requires_grad
 
 
 @pytest.mark.parametrize("kind", ["bert", "qwen2"])
-def test_lora_moves_a_map_beside_queries_and_values_of_each_layer(make_model, kind):
+def test_lora_trains_a_map_beside_queries_and_values_of_each_layer(make_model, kind):
     model = TrainedModel(encoder_of(make_model, kind), "lora", rank=3)
     names = trained_names(model)
     assert len(names) == 2 * 2 * 2  # up and down, of queries and values, in two layers
@@ -127,7 +127,7 @@ def test_lora_moves_a_map_beside_queries_and_values_of_each_layer(make_model, ki
     assert not model.embeddings().requires_grad
 
 
-def test_a_map_of_low_rank_starts_as_it_was_and_merged_does_the_same():
+def test_a_low_rank_map_starts_as_the_plain_layer_and_merges_into_one():
     torch.manual_seed(0)
     with torch.random.fork_rng():
         linear, values = torch.nn.Linear(6, 4), torch.randn(5, 6)
@@ -142,25 +142,25 @@ def test_a_map_of_low_rank_starts_as_it_was_and_merged_does_the_same():
 
 
 @pytest.mark.parametrize(("kind", "moving"), MOVING)
-def test_a_folder_that_was_written_gives_the_trained_vectors(make_model, tmp_path, kind, moving):
+def test_a_saved_folder_gives_the_trained_vectors(make_model, tmp_path, kind, moving):
     encoder = encoder_of(make_model, kind)
     model = shaken(TrainedModel(encoder, moving, 1, 2))
     trained = vectors_of(model)
-    written = model.written(tmp_path / "a" / "b")
+    written = model.save(tmp_path / "a" / "b")
     assert np.abs(trained - encoder.encode(TEXTS)).max() > 0.01
     np.testing.assert_allclose(written.encode(TEXTS), trained, atol=1e-5)
     again = cs.TextEncoder(tmp_path / "a" / "b", dtype="float32", device="cpu")
     np.testing.assert_allclose(again.encode(TEXTS), trained, atol=1e-5)
 
 
-def test_what_is_written_keeps_settings_and_files_of_the_model(make_model, tmp_path):
+def test_a_saved_model_keeps_settings_and_files(make_model, tmp_path):
     pooling = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
     prompts = {"prompts": {"query": "quiet ", "document": "red "}}
     folder = make_model("bert", **{"1_Pooling__config": pooling, "config_sentence_transformers": prompts})
     encoder = cs.TextEncoder(folder, dtype="float32", device="cpu", max_length=5)
     encoder = cs.TextEncoder(**{**encoder.get_params(), "sha256": encoder._weights_sha256()})
     model = shaken(TrainedModel(encoder, "full"))
-    written = model.written(tmp_path / "new")
+    written = model.save(tmp_path / "new")
     np.testing.assert_allclose(written.encode(TEXTS), vectors_of(model), atol=1e-5)
     assert written.max_length == 5
     assert written.sha256 is None
@@ -172,7 +172,7 @@ def test_what_is_written_keeps_settings_and_files_of_the_model(make_model, tmp_p
 def test_the_encoder_given_and_its_folder_stay_as_they_are(make_model, tmp_path, moving):
     encoder = encoder_of(make_model)
     before, folder = encoder.encode(TEXTS), sorted(path.name for path in make_model("bert").iterdir())
-    shaken(TrainedModel(encoder, moving), 1.0).written(tmp_path / "new")
+    shaken(TrainedModel(encoder, moving), 1.0).save(tmp_path / "new")
     np.testing.assert_array_equal(encoder.encode(TEXTS), before)
     np.testing.assert_array_equal(cs.TextEncoder(**encoder.get_params()).encode(TEXTS), before)
     assert sorted(path.name for path in find_weights(encoder.model).iterdir()) == folder
@@ -197,13 +197,13 @@ def test_gradients_of_many_chunks_are_those_of_one(make_model, monkeypatch, movi
 def test_chunks_stay_within_the_budget_of_tokens(make_model, monkeypatch):
     monkeypatch.setattr(trained_model, "CHUNK_TOKENS", 20)
     model, sizes = TrainedModel(encoder_of(make_model), "full"), []
-    through = TrainedModel._through
+    through = TrainedModel._embed
 
     def watched(self, ids):
         sizes.append(len(ids) * max(map(len, ids)))
         return through(self, ids)
 
-    monkeypatch.setattr(TrainedModel, "_through", watched)
+    monkeypatch.setattr(TrainedModel, "_embed", watched)
     vectors_of(model, [" ".join(["moon"] * n) for n in range(1, 12)])
     assert len(sizes) > 1
     assert max(sizes) <= 20
@@ -230,7 +230,7 @@ def test_an_encoder_that_is_no_language_model_cannot_be_trained(encoder):
 
 
 @pytest.mark.parametrize("moving", ["last-layers", "lora", "full"])
-def test_half_of_a_model_that_translates_cannot_be_trained(make_model, moving):
+def test_the_encoder_of_a_translation_model_cannot_be_trained(make_model, moving):
     with pytest.raises(InvalidInputError, match='`encoder` must be a model that only encodes; .*Use method="adapter"'):
         TrainedModel(encoder_of(make_model, "t5"), moving)
 

@@ -24,14 +24,14 @@ def test_attention_is_the_softmax_of_the_cosines_to_the_query():
     assert weights.dtype == np.float32
 
 
-def test_without_a_query_the_fields_attend_to_the_middle_of_their_item():
+def test_without_a_query_attention_is_to_the_centre_of_the_item():
     same, other = np.array([[1.0, 0.0]], dtype=np.float32), np.array([[0.0, 3.0]], dtype=np.float32)
     weights = AttentionFuser(2.0).attention({"a": same, "b": same, "c": other}, np.zeros((1, 3), dtype=bool))
     likeness = np.exp(2.0 * np.array([2, 2, 1]) / np.sqrt(5))
     assert np.allclose(weights, likeness / likeness.sum())
 
 
-def test_items_seen_from_a_query_are_the_fields_that_answer_it():
+def test_items_by_attention_to_a_query_are_the_fields_that_match_it():
     seen = fitted(100.0).attend(QUERY, FIELDS, NOTHING_MISSING)
     assert np.allclose(seen, np.array([[1.0, 0.0], [1.0, 0.0]]) - MEAN)
 
@@ -45,7 +45,7 @@ def test_each_field_is_centred_on_its_mean_over_the_items_that_have_it():
     assert np.allclose(fuser.fuse(fields, missing), [[1, 0] - mean, [0, 1] - mean, [0, 0]])
 
 
-def test_a_text_is_placed_as_it_is():
+def test_the_vector_of_a_query_is_unchanged():
     placed = fitted().fuse_query({"title": TITLE * 4, "plot": TITLE * 4})
     assert placed.tolist() == TITLE.tolist()
 
@@ -55,7 +55,7 @@ def test_a_temperature_of_0_is_the_plain_mean():
     assert np.allclose(fitted(0.0).fuse(FIELDS, NOTHING_MISSING), 0.5 - MEAN)
 
 
-def test_a_field_that_has_nothing_to_do_with_the_others_is_quieted():
+def test_a_field_that_has_nothing_to_do_with_the_others_gets_little_attention():
     same = np.array([[1.0, 0.0]], dtype=np.float32)
     fields = {"title": same, "plot": same, "boilerplate": np.array([[0.0, 1.0]], dtype=np.float32)}
     fuser = AttentionFuser().fit(fields, np.zeros((1, 3), dtype=bool))
@@ -63,7 +63,7 @@ def test_a_field_that_has_nothing_to_do_with_the_others_is_quieted():
     assert fuser.weights_["boilerplate"] < 0.05
 
 
-def test_a_missing_field_gets_no_attention_however_well_it_answers():
+def test_a_missing_field_gets_no_attention_however_well_it_matches():
     missing = np.array([[True, False], [False, True]])
     assert fitted().attention(FIELDS, missing, QUERY).tolist() == [[0.0, 1.0], [1.0, 0.0]]
     assert np.allclose(fitted().attend(QUERY, FIELDS, missing), np.array([[0.0, 1.0], [0.0, 1.0]]) - MEAN)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from coldstart.fusers._attention import FEWEST, learn_attention
+from coldstart.fusers._attention import MIN_PAIRS, learn_attention
 from coldstart.fusers.attention import AttentionFuser
 
 N_ITEMS = 60
@@ -24,7 +24,7 @@ def nothing_missing():
     return np.zeros((N_ITEMS, 2), dtype=bool)
 
 
-def test_users_are_found_to_attend_to_the_field_that_tells_what_they_like():
+def test_users_attend_to_the_field_that_explains_their_clicks():
     fields, clicks = world()
     fuser = AttentionFuser().fit(fields, nothing_missing(), clicks)
     assert fuser.biases_["signal"] > fuser.biases_["noise"] + 1.0
@@ -39,22 +39,22 @@ def test_the_order_of_fields_does_not_matter():
     assert other.biases_ == pytest.approx(one.biases_, abs=0.3)  # other fields are left out at random
 
 
-def test_few_clicks_teach_nothing():
+def test_from_few_clicks_nothing_is_learned():
     fields, clicks = world(n_users=30)
-    assert clicks.nnz < FEWEST
+    assert clicks.nnz < MIN_PAIRS
     assert learn_attention(fields, nothing_missing(), clicks) is None
     assert AttentionFuser().fit(fields, nothing_missing(), clicks).biases_ == {}
 
 
-def test_what_people_type_is_attended_to_as_without_clicks():
+def test_attention_to_queries_is_as_without_clicks():
     fields, clicks = world()
     query = fields["noise"][0]
-    untaught = AttentionFuser().fit(fields, nothing_missing()).attention(fields, nothing_missing(), query)
-    taught = AttentionFuser().fit(fields, nothing_missing(), clicks).attention(fields, nothing_missing(), query)
-    assert np.array_equal(taught, untaught)
+    without_clicks = AttentionFuser().fit(fields, nothing_missing()).attention(fields, nothing_missing(), query)
+    with_clicks = AttentionFuser().fit(fields, nothing_missing(), clicks).attention(fields, nothing_missing(), query)
+    assert np.array_equal(with_clicks, without_clicks)
 
 
-def test_a_field_that_is_missing_has_no_attention_and_the_other_all():
+def test_a_missing_field_has_no_attention_and_the_other_all():
     fields, clicks = world()
     missing = nothing_missing()
     missing[:5, 1] = True

@@ -32,7 +32,7 @@ def test_a_missing_field_leaves_its_block_empty_and_its_weight_to_the_others():
     assert fused.tolist() == [[1, 0, 0, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 0]]
 
 
-def test_a_text_scores_by_the_mean_of_field_cosines_whatever_clicks_taught():
+def test_a_query_scores_by_the_mean_of_field_cosines_whatever_was_learned_from_clicks():
     fuser = ConcatFuser().fit(FIELDS, NOTHING_MISSING)
     fuser.weights_ = {"title": 0.9, "plot": 0.1}
     query = fuser.fuse_query({"title": TITLE[:1], "plot": PLOT[:1]})
@@ -42,13 +42,13 @@ def test_a_text_scores_by_the_mean_of_field_cosines_whatever_clicks_taught():
     assert np.allclose(longer, query)
 
 
-def test_weights_that_were_given_hold_for_items_and_texts_and_nothing_is_learned():
+def test_given_weights_hold_for_items_and_queries_and_nothing_is_learned():
     clicks = csr_array(np.ones((4, 3), dtype=np.float32))
     fuser = ConcatFuser({"plot": 1, "title": 3}).fit(FIELDS, NOTHING_MISSING, clicks)
     assert fuser.weights_ == fuser.query_weights_ == {"title": 0.75, "plot": 0.25}
 
 
-def test_weights_are_learned_from_clicks_but_texts_keep_equal_ones():
+def test_weights_are_learned_from_clicks_but_queries_keep_equal_ones():
     fields = {"same": np.ones((4, 2), dtype=np.float32), "group": np.eye(2, dtype=np.float32)[[0, 0, 1, 1]]}
     clicks = csr_array(np.kron(np.eye(2), np.ones((3, 2))).astype(np.float32))
     fuser = ConcatFuser().fit(fields, np.zeros((4, 2), dtype=bool), clicks)

@@ -13,9 +13,9 @@ from coldstart.fusers._fields import (
     _margins,
     check_fields,
     check_one_space,
-    given_weights,
+    item_weights,
     learn_weights,
-    shares,
+    normalised_weights,
     sum_weighted,
 )
 from coldstart.fusers.attention import AttentionFuser
@@ -66,7 +66,7 @@ def test_an_items_row_does_not_depend_on_the_other_items(fuser_class, catalogue)
 @every_fuser
 @settings(deadline=None, max_examples=50)
 @given(catalogue=catalogues())
-def test_what_stands_in_a_missing_cell_has_no_effect(fuser_class, catalogue):
+def test_the_vector_of_a_missing_cell_has_no_effect(fuser_class, catalogue):
     fields, missing, rng = catalogue
     fuser = fuser_class().fit(fields, missing)
     other = {n: v.copy() for n, v in fields.items()}
@@ -193,30 +193,30 @@ def test_fields_of_different_width_cannot_be_averaged():
 
 
 def test_given_weights_are_scaled_to_1_in_the_order_of_the_fields():
-    weights = given_weights({"plot": 1, "title": 3}, ("title", "plot"))
+    weights = normalised_weights({"plot": 1, "title": 3}, ("title", "plot"))
     assert weights == {"title": 0.75, "plot": 0.25}
     assert list(weights) == ["title", "plot"]
-    assert given_weights(None, ("a", "b", "c", "d")) == dict.fromkeys("abcd", 0.25)
-    assert given_weights({"a": 0, "b": 2}, ("a", "b")) == {"a": 0.0, "b": 1.0}
-    assert given_weights({"a": 0.2, "b": 0.3}, ("a", "b")) == pytest.approx({"a": 0.4, "b": 0.6})
+    assert normalised_weights(None, ("a", "b", "c", "d")) == dict.fromkeys("abcd", 0.25)
+    assert normalised_weights({"a": 0, "b": 2}, ("a", "b")) == {"a": 0.0, "b": 1.0}
+    assert normalised_weights({"a": 0.2, "b": 0.3}, ("a", "b")) == pytest.approx({"a": 0.4, "b": 0.6})
 
 
 @pytest.mark.parametrize("names", [["title"], ["title", "plot", "cast"], ["title", "Plot"], []], ids=repr)
 def test_weights_of_other_fields_are_refused(names):
     with pytest.raises(InvalidInputError, match=r"`weights` must name the fields \['title', 'plot'\]; got \["):
-        given_weights(dict.fromkeys(names, 1), ("title", "plot"))
+        normalised_weights(dict.fromkeys(names, 1), ("title", "plot"))
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), 0.0])
 def test_weights_below_0_not_finite_or_all_0_are_refused(value):
     with pytest.raises(InvalidInputError, match=r"`weights` must be finite, at least 0 and not all 0; got \{'title': "):
-        given_weights({"title": value, "plot": 0.0}, ("title", "plot"))
+        normalised_weights({"title": value, "plot": 0.0}, ("title", "plot"))
 
 
 def test_shares_are_split_among_the_fields_an_item_has():
     missing = np.array([[False, False, False], [True, False, False], [True, True, True], [False, True, True]])
-    found = shares({"a": 0.5, "b": 0.25, "c": 0.25}, missing)
-    assert found.tolist() == [[0.5, 0.25, 0.25], [0.0, 0.5, 0.5], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
+    actual = item_weights({"a": 0.5, "b": 0.25, "c": 0.25}, missing)
+    assert actual.tolist() == [[0.5, 0.25, 0.25], [0.0, 0.5, 0.5], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
 
 
 def test_field_vectors_are_summed_by_the_weights_of_each_item():
@@ -236,7 +236,7 @@ def test_a_field_that_explains_the_clicks_gets_more_weight_than_noise(seed):
     assert min(weights.values()) >= 0
 
 
-def test_a_field_that_says_the_opposite_gets_no_weight():
+def test_a_field_whose_cosines_are_reversed_gets_no_weight():
     fields, missing, clicks = checkerboard(signal_noise=0.0)
     mixed = np.tile(np.eye(6, dtype=np.float32)[[0, 1]], (10, 1))
     weights = learn_weights({"signal": fields["signal"], "mixed": mixed}, missing, clicks)
@@ -247,7 +247,7 @@ def test_learning_is_the_same_every_time():
     assert learn_weights(*checkerboard()) == learn_weights(*checkerboard())
 
 
-def test_a_missing_cell_teaches_nothing():
+def test_nothing_is_learned_from_a_missing_cell():
     fields, missing, clicks = checkerboard()
     missing[::3, 0] = True
     other = fields | {"noise": np.where(missing[:, :1], 7.0, fields["noise"]).astype(np.float32)}
@@ -287,7 +287,7 @@ def test_a_margin_does_not_count_what_is_missing():
     assert not _margins({"field": vectors}, ~missing, clicks).any()
 
 
-def test_a_large_catalogue_is_learned_from_a_part_of_its_clicks():
+def test_weights_are_learned_from_a_sample_of_many_clicks():
     vectors, missing, clicks = three_groups()
     with mock.patch.object(_fields, "MAX_PAIRS", 5):
         assert _margins({"field": vectors}, missing, clicks).shape == (5, 1)
@@ -310,7 +310,7 @@ def test_nothing_to_learn_from_means_equal_weights(clicks):
 
 
 @pytest.mark.parametrize("fuser_class", [ConcatFuser, WeightedFuser])
-def test_equal_weights_stay_equal_whatever_the_clicks_teach(fuser_class):
+def test_equal_weights_stay_equal_whatever_the_clicks(fuser_class):
     fields, missing, clicks = checkerboard()
     assert fuser_class().fit(fields, missing, clicks).weights_["signal"] > 0.8
     assert fuser_class("equal").fit(fields, missing, clicks).weights_ == {"noise": 0.5, "signal": 0.5}
@@ -320,7 +320,7 @@ def test_equal_weights_stay_equal_whatever_the_clicks_teach(fuser_class):
 def test_weights_are_a_mapping_or_the_word_equal(weights):
     expected = re.escape(f'`weights` must be a mapping of field to number, "equal" or None; got {weights!r}.')
     with pytest.raises(InvalidInputError, match=expected):
-        given_weights(weights, ("title", "plot"))
+        normalised_weights(weights, ("title", "plot"))
 
 
 def test_users_with_one_click_beside_others_do_no_harm():
@@ -330,7 +330,7 @@ def test_users_with_one_click_beside_others_do_no_harm():
 
 
 @pytest.mark.parametrize("fuser_class", [ConcatFuser, WeightedFuser])
-def test_a_mask_of_zeros_and_ones_is_no_silent_loss(fuser_class):
+def test_a_mask_that_is_not_bool_is_refused(fuser_class):
     missing = np.zeros((2, 1), dtype=np.int64)
     with pytest.raises(InvalidInputError, match="`missing` must"):
         fuser_class().fit({"title": EYE}, missing).fuse({"title": EYE}, missing)

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldstart.encoders.adapted import moved
+from coldstart.encoders.adapted import apply_map
 from coldstart.training.adapters import ResidualMap
 
 KINDS = ["linear", "low-rank", "mlp"]
@@ -53,7 +53,7 @@ def naive(kind, x, weights):
 
 
 @of_each_kind
-def test_an_untrained_map_moves_nothing(kind):
+def test_an_untrained_map_is_the_identity(kind):
     for seed in range(3):
         assert torch.equal(fresh(kind, seed)(vectors(seed)), vectors(seed))
 
@@ -69,7 +69,7 @@ def test_an_untrained_map_can_learn(kind):
 
 
 @of_each_kind
-def test_all_weights_learn_once_it_moves(kind):
+def test_all_weights_have_a_gradient_once_the_last_matrix_is_not_zero(kind):
     residual = learned(kind)
     residual(vectors(n=20)).square().sum().backward()
     assert all(weight.grad.abs().sum() > 0 for weight in residual.parameters())
@@ -78,7 +78,7 @@ def test_all_weights_learn_once_it_moves(kind):
 @of_each_kind
 @quickly
 @given(seed=seeds)
-def test_vectors_are_moved_by_the_formula(kind, seed):
+def test_vectors_are_mapped_by_the_formula(kind, seed):
     residual = learned(kind, seed)
     weights = {name: weight.astype(np.float64) for name, weight in residual.arrays().items()}
     expected = [naive(kind, x.astype(np.float64), weights) for x in vectors(seed).numpy()]
@@ -88,22 +88,22 @@ def test_vectors_are_moved_by_the_formula(kind, seed):
 @of_each_kind
 @quickly
 @given(seed=seeds)
-def test_an_encoder_with_the_weights_moves_vectors_to_the_same_place(kind, seed):
+def test_an_adapted_encoder_with_the_weights_gives_the_same_vectors(kind, seed):
     residual = learned(kind, seed)
-    there = moved(vectors(seed).numpy(), residual.arrays())
+    there = apply_map(vectors(seed).numpy(), residual.arrays())
     assert there.dtype == np.float32
     np.testing.assert_allclose(there, residual(vectors(seed)).detach().numpy(), rtol=1e-4, atol=1e-4)
 
 
 @of_each_kind
-def test_weights_have_the_names_and_shapes_that_are_told(kind):
+def test_weights_have_the_documented_names_and_shapes(kind):
     arrays = fresh(kind).arrays()
     assert {name: value.shape for name, value in arrays.items()} == SHAPES[kind]
     assert {value.dtype for value in arrays.values()} == {np.dtype(np.float32)}
 
 
 @of_each_kind
-def test_only_a_map_that_says_it_is_linear_moves_a_sum_to_the_sum(kind):
+def test_only_a_linear_map_maps_a_sum_to_the_sum(kind):
     residual, one, other = learned(kind), vectors(1), vectors(2)
     assert residual.is_linear == (kind != "mlp")
     together, apart = residual(one + other), residual(one) + residual(other)
@@ -134,5 +134,5 @@ def test_global_seeds_are_left_alone():
 
 
 @of_each_kind
-def test_no_vectors_stay_no_vectors(kind):
+def test_no_vectors_are_mapped_to_no_vectors(kind):
     assert learned(kind)(vectors(n=0)).shape == (0, 6)

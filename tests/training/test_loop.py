@@ -215,7 +215,7 @@ def test_a_short_gradient_is_left_as_it_is_by_clip(steps_seen):
     assert [gradient.item() for _, gradient in steps_seen] == [0.25, 0.5]
 
 
-def test_two_halves_of_a_batch_make_the_step_of_the_whole(steps_seen):
+def test_two_accumulated_halves_make_the_step_of_the_whole_batch(steps_seen):
     def halves(rng):
         return [half for rows in shuffled(rng) for half in rows.reshape(2, -1)]
 
@@ -230,7 +230,7 @@ def test_two_halves_of_a_batch_make_the_step_of_the_whole(steps_seen):
     torch.testing.assert_close(gradients[5 * STEPS :], gradients[: 5 * STEPS], atol=1e-4, rtol=1e-4)
 
 
-def test_batches_that_are_left_over_make_a_step_too(steps_seen):
+def test_the_last_batches_make_a_step_even_when_fewer_than_accumulate(steps_seen):
     train(line(), Loop(**QUICK, accumulate=3))
     assert len(steps_seen) == 3 * 2
 
@@ -267,7 +267,7 @@ def test_measurements_below_0_are_compared_like_others():
     assert train(line(), measure=scripted(-1, -3, -5, -2)).best == 0
 
 
-def test_training_that_makes_it_worse_leaves_everything_as_before():
+def test_training_that_worsens_the_measurement_keeps_the_initial_weights():
     network = line()
     network.weight.data.copy_(TRUE[None])
     network.bias.data.fill_(OFFSET)
@@ -310,7 +310,7 @@ def test_measuring_is_done_without_dropout_and_without_gradients():
 
 @pytest.mark.parametrize("measured", [True, False])
 @pytest.mark.parametrize("after", [1, 2, 4])
-def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, measured, after):
+def test_a_resumed_run_ends_with_the_same_bytes(tmp_path, measured, after):
     loop = Loop(**{**QUICK, "epochs": 5}, accumulate=3, adversarial=0.1)
     straight, killed, resumed = forgetful(), forgetful(), forgetful(seed=9)
 
@@ -329,7 +329,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, measured, after):
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
-def test_a_run_killed_in_mid_epoch_begins_that_epoch_anew(tmp_path, epoch):
+def test_a_run_killed_in_mid_epoch_resumes_at_the_start_of_the_epoch(tmp_path, epoch):
     straight, killed, resumed = forgetful(), forgetful(), forgetful()
     expected = train(straight, measure=scripted(1, 2, 3, 4))
     calls = []
@@ -390,7 +390,7 @@ def test_a_run_that_stopped_early_is_not_run_again(tmp_path):
     assert weights(other) == weights(one)
 
 
-def test_the_bar_may_be_turned_off_when_a_run_goes_on(tmp_path):
+def test_the_bar_may_be_turned_off_when_a_run_is_resumed(tmp_path):
     with pytest.raises(Killed):
         train(line(), Loop(**QUICK, progress=True), checkpoint=tmp_path / "kept", callbacks=[kill_at(1)])
     history = train(line(), Loop(**QUICK, progress=False), checkpoint=tmp_path / "kept")
@@ -403,7 +403,7 @@ def test_a_checkpoint_is_one_file_and_its_folder_is_made(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_kill_in_mid_write_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+def test_a_kill_while_writing_leaves_the_previous_checkpoint(tmp_path, monkeypatch):
     straight, resumed = forgetful(), forgetful()
     expected = train(straight)
     save = torch.save
@@ -506,7 +506,7 @@ def probed(adversarial, learning_rate=0.01, accumulate=1):
 
 
 @pytest.mark.parametrize("length", [0.01, 0.5])
-def test_the_adversarial_step_has_the_length_asked_for(length):
+def test_the_adversarial_step_has_the_given_norm(length):
     _, seen = probed(length)
     assert len(seen) == 2 * 12
     moved = [(there - here).norm().item() for here, there in zip(seen[::2], seen[1::2], strict=True)]
@@ -517,15 +517,15 @@ def test_the_adversarial_step_makes_the_loss_larger():
     network, losses = line(), []
 
     def loss(rows):
-        found = squared(network)(rows)
-        losses.append(found.item())
-        return found
+        actual = squared(network)(rows)
+        losses.append(actual.item())
+        return actual
 
     train(network, Loop(**QUICK, adversarial=0.1), loss=loss, perturbed=[network.weight])
     assert all(there > here for here, there in zip(losses[::2], losses[1::2], strict=True))
 
 
-def test_after_the_adversarial_step_the_weights_are_back():
+def test_weights_are_restored_after_the_adversarial_step():
     network, seen = probed(0.5, learning_rate=0.0)
     assert weights(network) == weights(line())
     assert all(torch.equal(here, line().weight) for here in seen[::2])
@@ -544,7 +544,7 @@ def test_the_gradient_of_the_adversarial_step_is_added(steps_seen):
     assert network.seen == [0.0, 0.5]
 
 
-def test_what_is_not_told_to_be_perturbed_stays_in_place():
+def test_only_the_given_weights_are_perturbed():
     network, seen = line(), []
 
     def loss(rows):
@@ -558,7 +558,7 @@ def test_what_is_not_told_to_be_perturbed_stays_in_place():
     assert len(calls) == 12
 
 
-def test_losses_by_name_are_added_by_their_shares():
+def test_losses_by_name_are_summed_by_their_weights():
     def two(network):
         return lambda rows: {"fit": squared(network)(rows), "size": network.weight.square().sum()}
 
@@ -573,7 +573,7 @@ def test_losses_by_name_are_added_by_their_shares():
         assert epoch.loss == pytest.approx(epoch.parts["fit"] + 0.25 * epoch.parts["size"], rel=1e-5)
 
 
-def test_a_loss_with_share_0_teaches_nothing():
+def test_a_loss_with_weight_0_changes_nothing():
     network, same = line(), line()
     loop = Loop(**QUICK, shares={"size": 0.0})
     train(network, loop, loss=lambda rows: {"a": squared(network)(rows), "size": network.weight.square().sum()})
@@ -603,7 +603,7 @@ def test_weight_decay_pulls_towards_0():
     assert pulled.weight.norm() < loose.weight.norm()
 
 
-def test_no_epochs_leave_everything():
+def test_no_epochs_leave_the_network_as_it_was():
     network = forgetful()
     assert train(network, Loop(epochs=0), loss=lambda rows: 1 / 0) == History()
     history = train(network, Loop(epochs=0), loss=lambda rows: 1 / 0, measure=scripted(0.5))
@@ -673,7 +673,7 @@ def test_short_training_shows_no_bar(progress, capfd):
     ("precision", "of_products"),
     [("auto", torch.float32), ("float32", torch.float32), ("bfloat16", torch.bfloat16)],
 )
-def test_products_have_the_precision_asked_for_and_weights_stay_float32(precision, of_products):
+def test_products_have_the_given_precision_and_weights_stay_float32(precision, of_products):
     network, seen = line(), set()
 
     def loss(rows):

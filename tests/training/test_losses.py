@@ -46,7 +46,7 @@ def naive_cosine(one, other):
 
 @quickly
 @given(seeds, sizes)
-def test_bce_is_the_mean_logarithm_of_the_chance_of_each_label(seed, n):
+def test_bce_is_the_mean_negative_log_likelihood_of_the_labels(seed, n):
     (scores,) = drawn(seed, n)
     labels = np.random.default_rng(seed).integers(0, 2, n)
     chances = [sigmoid(x) if y else 1 - sigmoid(x) for x, y in zip(scores.numpy(), labels, strict=True)]
@@ -55,7 +55,7 @@ def test_bce_is_the_mean_logarithm_of_the_chance_of_each_label(seed, n):
 
 @quickly
 @given(seeds, sizes, sizes)
-def test_bpr_is_the_mean_logarithm_of_the_chance_of_each_pair(seed, b, k):
+def test_bpr_is_the_mean_negative_log_likelihood_of_the_pairs(seed, b, k):
     positive, negative = drawn(seed, b, (b, k))
     pairs = [np.log(sigmoid(positive[i].item() - negative[i, j].item())) for i in range(b) for j in range(k)]
     assert bpr(positive, negative).item() == pytest.approx(-np.mean(pairs))
@@ -63,7 +63,7 @@ def test_bpr_is_the_mean_logarithm_of_the_chance_of_each_pair(seed, b, k):
 
 @quickly
 @given(seeds, sizes, sizes, st.booleans(), st.booleans())
-def test_sampled_softmax_is_the_mean_logarithm_of_the_chance_of_each_target(seed, b, c, corrected, masks):
+def test_sampled_softmax_is_the_mean_negative_log_likelihood_of_the_targets(seed, b, c, corrected, masks):
     scores, log_q = drawn(seed, (b, c), c)
     rng = np.random.default_rng(seed)
     target, masked = rng.integers(0, c, b), rng.random((b, c)) < 0.5
@@ -85,7 +85,7 @@ def test_info_nce_is_the_softmax_loss_of_cosines(seed, b, extra, corrected, mask
     assert mine.item() == pytest.approx(naive)
 
 
-def test_even_scores_cost_the_logarithm_of_the_number_of_candidates():
+def test_equal_scores_have_a_loss_of_the_logarithm_of_the_number_of_candidates():
     target = torch.tensor([0, 6])
     assert sampled_softmax(torch.zeros(2, 7), target).item() == pytest.approx(np.log(7))
     assert bpr(torch.zeros(3), torch.zeros(3, 5)).item() == pytest.approx(np.log(2))
@@ -93,7 +93,7 @@ def test_even_scores_cost_the_logarithm_of_the_number_of_candidates():
 
 
 @pytest.mark.parametrize("score", [300.0, -300.0])
-def test_large_scores_cost_what_they_should_and_not_infinity(score):
+def test_large_scores_do_not_overflow(score):
     assert bpr(torch.tensor([score]), torch.tensor([[0.0]])).item() == max(0.0, -score)
     assert bce(torch.tensor([score]), torch.tensor([1.0])).item() == max(0.0, -score)
     assert sampled_softmax(torch.tensor([[score, 0.0]]), torch.tensor([0])).item() == max(0.0, -score)
@@ -142,7 +142,7 @@ def test_a_sample_by_popularity_estimates_the_loss_over_all_items():
 
 @quickly
 @given(seeds)
-def test_masked_negatives_might_as_well_not_be_there(seed):
+def test_masked_negatives_do_not_change_the_loss(seed):
     scores, log_q = drawn(seed, (3, 6), 6)
     target = torch.tensor([1, 0, 1])
     masked = torch.zeros(3, 6, dtype=torch.bool)
@@ -179,25 +179,25 @@ def test_info_nce_does_not_depend_on_the_length_of_vectors(seed, of_queries, of_
 
 @quickly
 @given(seeds)
-def test_more_keys_that_all_share_make_the_right_one_less_likely(seed):
+def test_more_shared_negatives_make_the_loss_larger(seed):
     queries, keys, shared = drawn(seed, (4, 3), (4, 3), (5, 3))
     losses = [info_nce(queries, torch.cat([keys, shared[:more]]), 0.5).item() for more in range(6)]
     assert all(more > fewer for fewer, more in zip(losses, losses[1:], strict=False))
 
 
-def test_the_temperature_is_a_twentieth_when_none_is_told():
+def test_the_default_temperature_is_a_twentieth():
     queries, keys = drawn(0, (4, 3), (6, 3))
     assert info_nce(queries, keys).item() == info_nce(queries, keys, 0.05).item()
 
 
-def test_a_lower_temperature_is_surer_of_what_is_nearest():
+def test_a_lower_temperature_makes_the_softmax_sharper():
     queries = torch.eye(4)
     losses = [info_nce(queries, queries, temperature).item() for temperature in (1.0, 0.5, 0.1)]
     assert losses == sorted(losses, reverse=True)
     assert losses[0] == pytest.approx(np.log(np.e + 3) - 1, abs=1e-6)
 
 
-def test_the_gradient_raises_what_was_liked_and_lowers_what_was_not():
+def test_the_gradient_raises_scores_of_liked_items_and_lowers_those_of_negatives():
     positive, negative = torch.zeros(2, requires_grad=True), torch.zeros(2, 3, requires_grad=True)
     bpr(positive, negative).backward()
     assert (positive.grad < 0).all()

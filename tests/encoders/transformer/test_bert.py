@@ -48,8 +48,8 @@ def folder(tmp_path_factory):
     (folder / "vocab.txt").write_text("\n".join(PIECES), encoding="utf-8")
     vocab = {piece: at for at, piece in enumerate(PIECES)}
     transformers.BertTokenizer(vocab=vocab, model_max_length=20).save_pretrained(folder)
-    told = json.loads((folder / "tokenizer_config.json").read_text())
-    (folder / "tokenizer_config.json").write_text(json.dumps({**told, "tokenizer_class": "BertTokenizer"}))
+    limit = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**limit, "tokenizer_class": "BertTokenizer"}))
     torch.manual_seed(0)
     network = transformers.BertModel(transformers.BertConfig(**SIZE, initializer_range=0.5))
     for parameter in network.parameters():
@@ -99,8 +99,8 @@ def test_the_packaged_model_gives_the_vectors_of_transformers():
 
     encoder = cs.TextEncoder(dtype="float32", device="cpu", normalize=False)
     ids, vectors = of_transformers(find_weights(None), TEXTS)
-    assert isinstance(encoder._loaded().network, Bert)
-    assert encoder._loaded().tokenize(TEXTS) == ids
+    assert isinstance(encoder._load().network, Bert)
+    assert encoder._load().tokenize(TEXTS) == ids
     np.testing.assert_allclose(encoder.encode(TEXTS), vectors, atol=1e-5)
 
 
@@ -114,7 +114,7 @@ def test_weights_that_were_saved_with_a_head_are_read(copied):
     )
 
 
-def test_what_a_folder_says_of_lengths_pooling_and_prompts_is_heard(copied):
+def test_length_pooling_and_prompts_are_those_of_the_folder(copied):
     (copied / "1_Pooling").mkdir()
     (copied / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True}))
     (copied / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 6}))
@@ -148,7 +148,7 @@ def test_another_network_is_left_to_transformers(copied, values):
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64, torch.int8])
-def test_weights_in_two_bytes_are_read_and_codes_of_other_kinds_are_not(copied, kind):
+def test_half_precision_weights_are_read_and_quantised_ones_are_not(copied, kind):
     weights = {name: weight.to(kind) for name, weight in load_file(copied / "model.safetensors").items()}
     save_file(weights, copied / "model.safetensors", {"format": "pt"})
     model = load_bert(copied, pooling="mean", max_length=None)
@@ -160,7 +160,7 @@ def test_weights_in_two_bytes_are_read_and_codes_of_other_kinds_are_not(copied, 
         np.testing.assert_allclose(model.embed(ids), vectors, atol=1e-5)
 
 
-def test_loading_draws_no_random_numbers_and_minds_no_usual_kind(folder):
+def test_loading_draws_no_random_numbers_and_ignores_the_default_dtype(folder):
     state = torch.random.get_rng_state()
     torch.set_default_dtype(torch.float64)
     try:
@@ -178,9 +178,9 @@ def test_a_broken_file_is_left_to_transformers_which_names_it(copied, name):
         cs.TextEncoder(copied, device="cpu").encode(["a"])
 
 
-@pytest.mark.parametrize(("position", "told"), [(20, 7), (7, 20)])
-def test_the_lesser_of_two_limits_is_that_of_a_text(copied, position, told):
-    changed(copied, "tokenizer_config.json", model_max_length=told)
+@pytest.mark.parametrize(("position", "limit"), [(20, 7), (7, 20)])
+def test_the_smaller_of_two_limits_is_the_length_of_a_text(copied, position, limit):
+    changed(copied, "tokenizer_config.json", model_max_length=limit)
     torch.manual_seed(0)
     size = {**SIZE, "max_position_embeddings": position}
     transformers.BertModel(transformers.BertConfig(**size)).save_pretrained(copied)
@@ -195,7 +195,7 @@ def test_a_folder_without_one_of_the_files_is_left_to_transformers(copied, name)
     assert load_bert(copied, pooling="mean", max_length=None) is None
 
 
-def test_a_text_is_answered_without_large_imports(folder):
+def test_encoding_imports_no_transformers(folder):
     code = (
         "import sys, coldstart as cs\n"
         f"cs.TextEncoder({str(folder)!r}, device='cpu').encode_query(['a film'])\n"

@@ -16,14 +16,14 @@ TEXTS = ["a quiet film", "the red rose of the garden", "moon", "", "moon " * 100
 
 def test_texts_are_padded_where_packing_changes_the_vectors(make_model, monkeypatch):
     folder = make_model("bert")
-    attend = packed._attend
+    attend = packed._attend_block
 
     def wrong(block, query, key, value, out):
         attend(block, query, key, value * 1.5, out)
 
-    monkeypatch.setattr(packed, "_attend", wrong)
+    monkeypatch.setattr(packed, "_attend_block", wrong)
     encoder = cs.TextEncoder(folder, dtype="float32", device="cpu")
-    assert encoder._loaded().first_position is None
+    assert encoder._load().first_position is None
     monkeypatch.undo()
     np.testing.assert_allclose(
         encoder.encode(TEXTS), cs.TextEncoder(folder, dtype="float32", device="cpu").encode(TEXTS), atol=1e-5
@@ -31,15 +31,15 @@ def test_texts_are_padded_where_packing_changes_the_vectors(make_model, monkeypa
 
 
 def test_a_failing_probe_leaves_the_attention_of_the_model(make_model, monkeypatch):
-    monkeypatch.setattr(fast_loading, "SAME", -1.0)
-    model = cs.TextEncoder(make_model("bert"), dtype="float32", device="cpu")._loaded()
-    assert model.network.config._attn_implementation != packed.NAME
+    monkeypatch.setattr(fast_loading, "MAX_DIFFERENCE", -1.0)
+    model = cs.TextEncoder(make_model("bert"), dtype="float32", device="cpu")._load()
+    assert model.network.config._attn_implementation != packed.ATTENTION_NAME
 
 
-def test_bfloat16_is_named_with_the_way_of_the_texts(make_model, monkeypatch):
+def test_the_identity_names_packing_in_bfloat16(make_model, monkeypatch):
     folder = make_model("bert")
     assert "bfloat16 packed" in cs.TextEncoder(folder, dtype="bfloat16", device="cpu").identity()
-    monkeypatch.setattr(fast_loading, "SAME", -1.0)
+    monkeypatch.setattr(fast_loading, "MAX_DIFFERENCE", -1.0)
     assert "packed" not in cs.TextEncoder(folder, dtype="bfloat16", device="cpu").identity()
 
 

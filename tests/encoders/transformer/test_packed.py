@@ -22,7 +22,7 @@ def both(request, make_model):
     folder = make_model("bert")
     plain = load_language_model(folder, pooling=request.param, max_length=None, dtype="float32", device="cpu")
     encoder = cs.TextEncoder(folder, pooling=request.param, dtype="float32", device="cpu", normalize=False)
-    assert encoder._loaded().first_position == 0
+    assert encoder._load().first_position == 0
     return encoder, plain
 
 
@@ -38,11 +38,11 @@ def test_texts_of_any_lengths_give_what_each_gives_alone(both, texts):
 def test_the_order_of_lengths_does_not_matter(both, order):
     encoder, plain = both
     ids = [[2, 5, 3], [2, 5, 6, 7, 3], [2, *[8] * 20, 3], [2, 9, 3]]
-    model, rows = encoder._loaded(), [ids[row] for row in order]
+    model, rows = encoder._load(), [ids[row] for row in order]
     np.testing.assert_allclose(model.embed(rows), plain.embed(rows), atol=1e-5)
 
 
-def test_neighbours_of_equal_length_are_a_run_and_those_that_fill_up_to_the_same_a_block():
+def test_neighbours_of_equal_length_are_a_run_and_runs_of_equal_padded_length_a_block():
     runs = runs_of([[1] * 20, [1] * 20, [1] * 18, [1] * 3, [1] * 20])
     assert runs == [Run(0, 2, 20), Run(40, 1, 18), Run(58, 1, 3), Run(61, 1, 20)]
     assert [(block.texts, block.length) for block in blocks_of(runs)] == [(3, 32), (1, 16), (1, 32)]
@@ -50,7 +50,7 @@ def test_neighbours_of_equal_length_are_a_run_and_those_that_fill_up_to_the_same
 
 @pytest.mark.parametrize("kind", ["gpt2", "qwen2", "t5"])
 def test_models_with_other_attention_are_padded(make_model, kind):
-    assert cs.TextEncoder(make_model(kind), device="cpu", dtype="float32")._loaded().first_position is None
+    assert cs.TextEncoder(make_model(kind), device="cpu", dtype="float32")._load().first_position is None
 
 
 def test_positions_that_start_after_the_padding_are_found(make_model, tmp_path):
@@ -66,15 +66,15 @@ def test_positions_that_start_after_the_padding_are_found(make_model, tmp_path):
     transformers.RobertaModel(config).save_pretrained(folder)
     plain = load_language_model(folder, pooling="mean", max_length=None, dtype="float32", device="cpu")
     encoder = cs.TextEncoder(folder, dtype="float32", device="cpu", normalize=False)
-    assert encoder._loaded().first_position == 1
+    assert encoder._load().first_position == 1
     lines = ["moon", "the red rose of the garden", "a film"]
     np.testing.assert_allclose(encoder.encode(lines), plain.embed(plain.tokenize(lines)), atol=1e-5)
 
 
-def test_attention_that_is_told_more_than_a_scale_is_refused(both):
-    model = both[0]._loaded()
+def test_attention_with_other_arguments_than_a_scale_is_refused(both):
+    model = both[0]._load()
     row, blocks = torch.tensor([[2, 5, 3]]), blocks_of([Run(0, 1, 3)])
-    with pytest.raises(NotImplementedError, match=r"told \['sliding_window'\] is not packed"):
+    with pytest.raises(NotImplementedError, match=r"with \['sliding_window'\] cannot be packed"):
         model.network(input_ids=row, packed_blocks=blocks, sliding_window=4)
 
 
@@ -82,4 +82,4 @@ def test_padded_batches_of_a_packed_model_are_as_before(both):
     encoder, plain = both
     ids = plain.tokenize(["moon", "the red rose of the garden"])
     with torch.inference_mode():
-        np.testing.assert_array_equal(encoder._loaded().pooled(ids), plain.pooled(ids))
+        np.testing.assert_array_equal(encoder._load().embed_padded(ids), plain.embed_padded(ids))

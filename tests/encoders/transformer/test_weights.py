@@ -47,17 +47,17 @@ def test_without_package_cache_or_network_there_are_three_ways(no_package):
 def test_the_default_is_never_downloaded(no_package, monkeypatch):
     import huggingface_hub
 
-    asked = []
+    local_only = []
     download = huggingface_hub.snapshot_download
 
     def spy(name, **options):
-        asked.append(options.get("local_files_only", False))
+        local_only.append(options.get("local_files_only", False))
         return download(name, **options)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", spy)
     with pytest.raises(WeightsNotFoundError, match="Three ways"):
         find_weights(None)
-    assert asked == [True]
+    assert local_only == [True]
 
 
 def test_a_named_model_in_the_hub_cache_needs_no_network(no_package, make_model, tmp_path):

@@ -18,7 +18,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pieces")
     vocab = {piece: at for at, piece in enumerate(PIECES)}
     transformers.BertTokenizer(vocab=vocab, model_max_length=20).save_pretrained(folder)
-    changed(folder, "tokenizer_config", lambda told: told.update(tokenizer_class="BertTokenizer"))
+    changed(folder, "tokenizer_config", lambda settings: settings.update(tokenizer_class="BertTokenizer"))
     return folder
 
 
@@ -41,15 +41,15 @@ def agrees(folder):
     return WordPieces(folder, 12, 0)(TEXTS)["input_ids"] == ids
 
 
-def test_the_usual_folder_is_taken(folder):
+def test_the_folder_of_a_plain_bert_is_accepted(folder):
     assert has_word_pieces(folder)
     assert agrees(folder)
 
 
 SAID = [
-    ("tokenizer_config", lambda told: told.update(tokenizer_class="BertTokenizerFast")),
-    ("tokenizer_config", lambda told: told.update(model_max_length=10**30)),
-    ("tokenizer_config", lambda told: [told.pop(name, None) for name in ("do_lower_case", "strip_accents")]),
+    ("tokenizer_config", lambda settings: settings.update(tokenizer_class="BertTokenizerFast")),
+    ("tokenizer_config", lambda settings: settings.update(model_max_length=10**30)),
+    ("tokenizer_config", lambda settings: [settings.pop(name, None) for name in ("do_lower_case", "strip_accents")]),
     (
         "tokenizer",
         lambda file: file.update(
@@ -74,7 +74,7 @@ SAID = [
 
 
 @pytest.mark.parametrize(("name", "change"), SAID)
-def test_what_changes_no_token_is_taken(folder, name, change):
+def test_settings_that_change_no_token_are_accepted(folder, name, change):
     changed(folder, name, change)
     assert has_word_pieces(folder)
     assert agrees(folder)
@@ -83,26 +83,26 @@ def test_what_changes_no_token_is_taken(folder, name, change):
 @pytest.mark.parametrize("lower", [True, False])
 @pytest.mark.parametrize("strip", [True, False, None])
 @pytest.mark.parametrize("split", [True, False])
-def test_settings_told_twice_alike_are_taken(folder, lower, strip, split):
-    told = {"do_lower_case": lower, "strip_accents": strip, "tokenize_chinese_chars": split}
+def test_settings_that_agree_in_two_files_are_accepted(folder, lower, strip, split):
+    settings = {"do_lower_case": lower, "strip_accents": strip, "tokenize_chinese_chars": split}
     normalizer = {"lowercase": lower, "strip_accents": strip, "handle_chinese_chars": split}
-    changed(folder, "tokenizer_config", lambda config: config.update(told))
+    changed(folder, "tokenizer_config", lambda config: config.update(settings))
     changed(folder, "tokenizer", lambda file: file["normalizer"].update(normalizer))
     assert has_word_pieces(folder)
     assert agrees(folder)
 
 
 OTHER = [
-    ("tokenizer_config", lambda told: told.update(tokenizer_class="MPNetTokenizer")),
-    ("tokenizer_config", lambda told: told.pop("tokenizer_class")),
-    ("tokenizer_config", lambda told: told.update(do_lower_case=False)),
-    ("tokenizer_config", lambda told: told.update(strip_accents=False)),
-    ("tokenizer_config", lambda told: told.update(tokenize_chinese_chars=False)),
-    ("tokenizer_config", lambda told: told.update(truncation_side="left")),
-    ("tokenizer_config", lambda told: told.update(split_special_tokens=True)),
-    ("tokenizer_config", lambda told: told.update(cls_token="film")),
-    ("tokenizer_config", lambda told: told.update(additional_special_tokens=["<extra>"])),
-    ("tokenizer_config", lambda told: told.update(added_tokens_decoder={"13": {"content": "<extra>"}})),
+    ("tokenizer_config", lambda settings: settings.update(tokenizer_class="MPNetTokenizer")),
+    ("tokenizer_config", lambda settings: settings.pop("tokenizer_class")),
+    ("tokenizer_config", lambda settings: settings.update(do_lower_case=False)),
+    ("tokenizer_config", lambda settings: settings.update(strip_accents=False)),
+    ("tokenizer_config", lambda settings: settings.update(tokenize_chinese_chars=False)),
+    ("tokenizer_config", lambda settings: settings.update(truncation_side="left")),
+    ("tokenizer_config", lambda settings: settings.update(split_special_tokens=True)),
+    ("tokenizer_config", lambda settings: settings.update(cls_token="film")),
+    ("tokenizer_config", lambda settings: settings.update(additional_special_tokens=["<extra>"])),
+    ("tokenizer_config", lambda settings: settings.update(added_tokens_decoder={"13": {"content": "<extra>"}})),
     ("tokenizer", lambda file: file.update(normalizer=None)),
     ("tokenizer", lambda file: file["normalizer"].update(clean_text=False)),
     ("tokenizer", lambda file: file["normalizer"].update(lowercase=False)),
@@ -123,6 +123,6 @@ OTHER = [
 
 
 @pytest.mark.parametrize(("name", "change"), OTHER)
-def test_what_may_change_a_token_is_left_to_transformers(folder, name, change):
+def test_settings_that_may_change_a_token_are_left_to_transformers(folder, name, change):
     changed(folder, name, change)
     assert not has_word_pieces(folder)

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from coldstart.rankers.mlp.pairs import CLICKS, Lists, PairNetwork, known_of, train
+from coldstart.rankers.mlp.pairs import CandidateLists, PairNetwork, train
+from coldstart.rankers.mlp.scoring import LOG_CLICKS_SCALE
 from coldstart.training.loop import Loop
 
 N_USERS, N_ITEMS, DIM = 12, 15, 4
@@ -20,7 +21,7 @@ def _one_thread():
 
 
 def drawn(seed=0, n_users=N_USERS, n_items=N_ITEMS, share=0.2):
-    """Vectors of users and items, what is told of the users and what is held out of it."""
+    """Vectors of users and items, given clicks of the users and held-out ones."""
     rng = np.random.default_rng(seed)
     users, items = (rng.standard_normal((n, DIM)).astype(np.float32) for n in (n_users, n_items))
     liked, more = (rng.random((2, n_users, n_items)) < share).astype(np.float32)
@@ -29,7 +30,7 @@ def drawn(seed=0, n_users=N_USERS, n_items=N_ITEMS, share=0.2):
 
 def lists_of(count=6, **more):
     users, items, liked, held = drawn(**more)
-    return Lists.of(users, items, liked, held, clicks_of(liked), count)
+    return CandidateLists.of(users, items, liked, held, clicks_of(liked), count)
 
 
 def clicks_of(liked):
@@ -62,73 +63,69 @@ def test_the_score_is_that_of_an_mlp_on_the_pair():
     network = network_of(items, trained=True)
     weights = {name: array(weight) for name, weight in network.named_parameters()}
     layer = np.vstack([weights[name] for name in ("user", "item", "product", "distance", "known")])
-    found = array(network(lists))
+    actual = array(network(lists))
     for row, user in enumerate(lists.users):
-        for column, at in enumerate(lists.best[row]):
+        for column, at in enumerate(lists.items[row]):
             item = items[at]
-            pair = np.concatenate([user, item, user * item, np.abs(user - item), lists.known[row, column]])
+            pair = np.concatenate([user, item, user * item, np.abs(user - item), lists.clicks[row, column]])
             hidden = np.maximum(pair @ layer + weights["bias"], 0)
             expected = hidden @ weights["out"] + weights["skip"] * lists.scores[row, column]
-            assert found[row, column] == pytest.approx(expected, abs=1e-4)
+            assert actual[row, column] == pytest.approx(expected, abs=1e-4)
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**31), st.integers(1, 20))
-def test_lists_are_the_best_items_that_are_not_known_already(seed, count):
+def test_candidates_are_the_best_unseen_items(seed, count):
     users, items, liked, held = drawn(seed)
-    lists = Lists.of(users, items, liked, held, clicks_of(liked), count)
-    assert lists.best.shape == (N_USERS, min(count, N_ITEMS))
-    scores, known, wanted = users @ items.T, liked.toarray() > 0, held.toarray() > 0
+    lists = CandidateLists.of(users, items, liked, held, clicks_of(liked), count)
+    assert lists.items.shape == (N_USERS, min(count, N_ITEMS))
+    scores, known, is_held_out = users @ items.T, liked.toarray() > 0, held.toarray() > 0
     for row in range(N_USERS):
         unseen = [at for at in np.argsort(-scores[row], kind="stable") if not known[row, at]]
         there = min(len(unseen), count)
-        assert lists.best[row, :there].tolist() == unseen[:there]
+        assert lists.items[row, :there].tolist() == unseen[:there]
         np.testing.assert_allclose(lists.scores[row, :there], scores[row, unseen[:there]], rtol=1e-5, atol=1e-5)
-        assert known[row, lists.best[row, there:]].all()  # what is known already comes last, far below
+        assert known[row, lists.items[row, there:]].all()  # what is known already comes last, far below
         assert (lists.scores[row, there:] < -1e30).all()
-        assert lists.clicked[row].tolist() == wanted[row, lists.best[row]].tolist()
+        assert lists.relevant[row].tolist() == is_held_out[row, lists.items[row]].tolist()
     assert np.isfinite(lists.scores).all()
 
 
-def test_what_is_known_is_counted():
+def test_click_features_count_clicks_of_items_and_users():
     users, items, liked, held = drawn()
-    lists = Lists.of(users, items, liked, held, clicks_of(liked), 6)
-    clicks, told = liked.toarray().sum(axis=0), liked.toarray().sum(axis=1)
+    lists = CandidateLists.of(users, items, liked, held, clicks_of(liked), 6)
+    clicks, n_given = liked.toarray().sum(axis=0), liked.toarray().sum(axis=1)
     for row in range(N_USERS):
-        np.testing.assert_allclose(lists.known[row, :, 0], np.log1p(clicks[lists.best[row]]) / CLICKS, rtol=1e-6)
-        assert lists.known[row, :, 1].tolist() == (clicks[lists.best[row]] == 0).tolist()
-        np.testing.assert_allclose(lists.known[row, :, 2], np.log1p(told[row]) / CLICKS, rtol=1e-6)
-
-
-def test_of_an_item_without_clicks_it_is_known_that_it_has_none():
-    known = known_of(np.array([[0.0, 1.0, 147.0]]), np.array([0.0]))
-    assert known.dtype == np.float32
-    np.testing.assert_allclose(known[0], [[0, 1, 0], [np.log(2) / 5, 0, 0], [np.log(148) / 5, 0, 0]], atol=1e-6)
+        np.testing.assert_allclose(
+            lists.clicks[row, :, 0], np.log1p(clicks[lists.items[row]]) / LOG_CLICKS_SCALE, rtol=1e-6
+        )
+        assert lists.clicks[row, :, 1].tolist() == (clicks[lists.items[row]] == 0).tolist()
+        np.testing.assert_allclose(lists.clicks[row, :, 2], np.log1p(n_given[row]) / LOG_CLICKS_SCALE, rtol=1e-6)
 
 
 def test_lists_do_not_depend_on_how_many_users_there_are():
-    """Users are taken in blocks of 256."""
+    """Users are processed in blocks of 256."""
     users, items, liked, held = drawn(n_users=300)
-    whole = Lists.of(users, items, liked, held, clicks_of(liked), 5)
-    last = Lists.of(users[290:], items, csr_array(liked[290:]), csr_array(held[290:]), clicks_of(liked), 5)
-    np.testing.assert_array_equal(whole.best[290:], last.best)
+    whole = CandidateLists.of(users, items, liked, held, clicks_of(liked), 5)
+    last = CandidateLists.of(users[290:], items, csr_array(liked[290:]), csr_array(held[290:]), clicks_of(liked), 5)
+    np.testing.assert_array_equal(whole.items[290:], last.items)
     np.testing.assert_allclose(whole.scores[290:], last.scores, atol=1e-5)
-    assert whole.best.shape == (300, 5)
+    assert whole.items.shape == (300, 5)
 
 
-def test_some_users_of_lists_are_the_same_users():
+def test_selected_lists_are_those_of_the_same_users():
     lists, at = lists_of(), np.array([4, 1])
-    some = lists.taken(at)
+    some = lists.select(at)
     for part, whole in zip(some, lists, strict=True):
         np.testing.assert_array_equal(part, whole[at])
 
 
-def test_the_loss_is_that_of_telling_each_click_from_what_was_not_clicked():
+def test_the_loss_is_the_softmax_of_each_held_out_click_against_items_without_a_click():
     lists = lists_of(count=8)
     network = network_of(drawn()[1])
     expected = []
-    for row, column in zip(*np.nonzero(lists.clicked), strict=True):
-        left = [at for at in range(8) if at == column or not lists.clicked[row, at]]
+    for row, column in zip(*np.nonzero(lists.relevant), strict=True):
+        left = [at for at in range(8) if at == column or not lists.relevant[row, at]]
         scores = lists.scores[row, left].astype(np.float64)
         expected.append(np.log(np.exp(scores).sum()) - lists.scores[row, column])
     assert len(expected) > 5
@@ -146,20 +143,20 @@ def popular(n_users=160, seed=0):
 
 def trained(data, rng=0, **more):
     users, items, liked, held = data
-    lists = Lists.of(users, items, liked, held, clicks_of(liked), N_ITEMS)
+    lists = CandidateLists.of(users, items, liked, held, clicks_of(liked), N_ITEMS)
     network = PairNetwork(items, 8, 0.0, np.random.default_rng(rng))
     loop = Loop(**{"epochs": 8, "learning_rate": 0.05, "warmup": 0, "seed": rng, "progress": False, **more})
     return network, train(network, lists, liked, held, loop)
 
 
-def test_a_network_learns_what_vectors_do_not_tell():
+def test_a_network_learns_from_numbers_of_clicks():
     _, history = trained(popular())
     measured = [epoch.measured for epoch in history.epochs]
     assert max(measured) > measured[0] + 0.1
     assert history.best > 0
 
 
-def test_a_network_that_finds_no_more_stays_as_it_was():
+def test_a_network_that_does_not_improve_ndcg_stays_as_it_was():
     network, history = trained(popular(), learning_rate=0.0, weight_decay=0.0)
     assert history.best == 0
     assert not array(network.out).any()

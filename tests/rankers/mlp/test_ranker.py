@@ -11,8 +11,9 @@ from coldstart.base import Features, Users
 from coldstart.data.holdout import mean_ndcg
 from coldstart.errors import InvalidInputError, NotFittedError
 from coldstart.rankers.cosine import CosineRanker
-from coldstart.rankers.mlp.pairs import Lists, PairNetwork, known_of
+from coldstart.rankers.mlp.pairs import CandidateLists, PairNetwork
 from coldstart.rankers.mlp.ranker import SCALE, MLPRanker
+from coldstart.rankers.mlp.scoring import click_features
 from coldstart.testing import HashEncoder, check_ranker
 
 N_ITEMS = 24
@@ -35,8 +36,8 @@ def users(history, dim=N_ITEMS, query=None):
     history = csr_array(np.atleast_2d(history).astype(np.float32))
     m = history.shape[0]
     nothing = Features(np.zeros((m, dim), dtype=np.float32))
-    said = nothing if query is None else Features(query)
-    return Users(history, csr_array(history.shape, dtype=np.float32), said, nothing)
+    requests = nothing if query is None else Features(query)
+    return Users(history, csr_array(history.shape, dtype=np.float32), requests, nothing)
 
 
 def checkerboard(n_users=40, share=0.5, seed=0):
@@ -54,8 +55,8 @@ def new_users(dim=N_ITEMS):
 
 def share_in_order(ranker, features=ALIKE):
     """How often an unseen item of the own group is above one of the other: 1 is perfect, 0.5 a coin (AUC)."""
-    said, unseen = new_users(features.dense.shape[1])
-    lines = ranker.score(said, features)[:, unseen]
+    requests, unseen = new_users(features.dense.shape[1])
+    lines = ranker.score(requests, features)[:, unseen]
     own = [line[GROUP[unseen] == at] for at, line in enumerate(lines)]
     other = [line[GROUP[unseen] != at] for at, line in enumerate(lines)]
     return np.mean([(o[:, None] > x) + 0.5 * (o[:, None] == x) for o, x in zip(own, other, strict=True)])
@@ -74,7 +75,7 @@ def test_the_contract_of_a_ranker_holds():
 
 
 @pytest.mark.parametrize("loss", ["softmax", "bpr", "bce"])
-def test_clicks_teach_what_vectors_do_not_tell(loss):
+def test_clicks_train_preferences_that_vectors_do_not_show(loss):
     ranker = MLPRanker(loss=loss, **PATIENT).fit(ALIKE, checkerboard())
     assert share_in_order(CosineRanker().fit(ALIKE)) < 0.6
     assert share_in_order(ranker) > 0.95
@@ -98,10 +99,10 @@ def test_the_loss_of_each_epoch_is_kept_and_falls():
     ids=["None", "no users", "no clicks", "one click each"],
 )
 def test_without_clicks_to_learn_from_the_ranking_is_the_cosine(clicks):
-    features, said = random_features(), users(2 * np.eye(N_ITEMS)[:3] + np.eye(N_ITEMS)[3:6], dim=8)
+    features, requests = random_features(), users(2 * np.eye(N_ITEMS)[:3] + np.eye(N_ITEMS)[3:6], dim=8)
     ranker = MLPRanker(**QUICK).fit(features, None if clicks is None else csr_array(clicks.astype(np.float32)))
-    cosine = CosineRanker().fit(features).score(said, features)
-    scores = ranker.score(said, features)
+    cosine = CosineRanker().fit(features).score(requests, features)
+    scores = ranker.score(requests, features)
     assert ranker.losses_ == []
     assert np.allclose(scores, SCALE * cosine, atol=1e-4)
     assert np.array_equal(np.argsort(-scores, axis=1), np.argsort(-cosine, axis=1))
@@ -110,8 +111,8 @@ def test_without_clicks_to_learn_from_the_ranking_is_the_cosine(clicks):
 def test_queries_count_like_histories():
     features = random_features()
     ranker = MLPRanker(**QUICK).fit(features)
-    said = users(np.zeros((1, N_ITEMS)), dim=8, query=features.dense[[4]])
-    assert ranker.score(said, features).argmax() == 4
+    requests = users(np.zeros((1, N_ITEMS)), dim=8, query=features.dense[[4]])
+    assert ranker.score(requests, features).argmax() == 4
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others():
@@ -271,11 +272,11 @@ def some_users(count=6):
     return users(many_clicks(count, seed=1).toarray(), dim=12)
 
 
-def first_stage(ranker, said, features):
+def first_stage(ranker, requests, features):
     """What the ranker says without its second stage."""
     alone = copy.copy(ranker)
     alone.weights_ = {name: ranker.weights_[name] for name in ("map", "own", "scale")}
-    return alone.score(said, features)
+    return alone.score(requests, features)
 
 
 def with_candidates(ranker, count):
@@ -316,7 +317,7 @@ def test_without_candidates_there_is_no_second_stage(two_stages):
     np.testing.assert_array_equal(ranker.score(some_users(), many_features()), expected)
 
 
-def test_training_that_finds_no_more_stops_and_leaves_the_cosine():
+def test_training_that_does_not_improve_ndcg_stops_early_and_leaves_the_cosine():
     ranker = MLPRanker(**MANY | {"learning_rate": 0.0, "epochs": 9}).fit(many_features(), many_clicks())
     assert list(ranker.report_["first stage"]) == list(ranker.report_["second stage"]) == [0, 1, 2]
     cosine = CosineRanker().fit(many_features()).score(some_users(), many_features())
@@ -324,8 +325,8 @@ def test_training_that_finds_no_more_stops_and_leaves_the_cosine():
 
 
 @pytest.mark.parametrize("count", [5, 1_000])
-def test_candidates_have_the_score_of_the_network_on_pairs(two_stages, count):
-    said, features = some_users(), many_features()
+def test_numpy_scores_of_candidates_agree_with_the_torch_network(two_stages, count):
+    requests, features = some_users(), many_features()
     ranker = with_candidates(two_stages, count)
     items = ranker._items(features)
     scale = ranker.weights_["scale"]
@@ -333,22 +334,25 @@ def test_candidates_have_the_score_of_the_network_on_pairs(two_stages, count):
     network.load_state_dict(
         {n: torch.from_numpy(np.asarray(ranker.weights_[n])) for n, _ in network.named_parameters()}
     )
-    found = ranker.score(said, features)
-    for row in range(len(said)):
-        user = scale * ranker.space_.user_vectors(said, items)[[row]]
-        history = csr_array(said.history[[row]])
+    found = ranker.score(requests, features)
+    for row in range(len(requests)):
+        user = scale * ranker.space_.user_vectors(requests, items)[[row]]
+        history = csr_array(requests.history[[row]])
         count_now = min(count, N_MANY - history.nnz)
-        lists = Lists.of(user, items, history, csr_array(history.shape), ranker.counts_, count_now)
-        known = known_of(ranker.counts_[lists.best], np.array([history.nnz]))
+        lists = CandidateLists.of(user, items, history, csr_array(history.shape), ranker.counts_, count_now)
+        clicks = click_features(ranker.counts_[lists.items], np.array([history.nnz]))
         with torch.no_grad():
-            expected = network(lists._replace(known=known)).numpy()
-        np.testing.assert_allclose(found[row, lists.best[0]], expected[0], atol=1e-3)
+            expected = network(lists._replace(clicks=clicks)).numpy()
+        np.testing.assert_allclose(found[row, lists.items[0]], expected[0], atol=1e-3)
 
 
 def test_items_beyond_the_candidates_keep_their_order_below_them(two_stages):
-    said, features = some_users(), many_features()
-    before, after = first_stage(two_stages, said, features), with_candidates(two_stages, 7).score(said, features)
-    for row, seen in enumerate(said.history.toarray() > 0):
+    requests, features = some_users(), many_features()
+    before, after = (
+        first_stage(two_stages, requests, features),
+        with_candidates(two_stages, 7).score(requests, features),
+    )
+    for row, seen in enumerate(requests.history.toarray() > 0):
         order = [at for at in np.argsort(-before[row], kind="stable") if not seen[at]]
         best, rest = order[:7], order[7:]
         assert after[row, rest].max() <= after[row, best].min()
@@ -356,42 +360,45 @@ def test_items_beyond_the_candidates_keep_their_order_below_them(two_stages):
     assert not np.allclose(after, before, atol=0.1)
 
 
-def test_what_a_user_knows_already_takes_no_place_among_the_candidates(two_stages):
+def test_seen_items_are_no_candidates(two_stages):
     """With one candidate it is the best item that is not in the history; all keep their order."""
-    said, features = some_users(), many_features()
-    before, after = first_stage(two_stages, said, features), with_candidates(two_stages, 1).score(said, features)
-    for row in range(len(said)):
+    requests, features = some_users(), many_features()
+    before, after = (
+        first_stage(two_stages, requests, features),
+        with_candidates(two_stages, 1).score(requests, features),
+    )
+    for row in range(len(requests)):
         assert np.array_equal(np.argsort(-after[row], kind="stable"), np.argsort(-before[row], kind="stable"))
-    seen = said.history.toarray() > 0
-    assert any(before[row].argmax() in np.flatnonzero(seen[row]) for row in range(len(said)))
+    seen = requests.history.toarray() > 0
+    assert any(before[row].argmax() in np.flatnonzero(seen[row]) for row in range(len(requests)))
 
 
-def test_a_user_who_knows_all_items_gets_the_first_stage(two_stages):
-    said, features = users(np.ones((1, N_MANY)), dim=12), many_features()
-    np.testing.assert_array_equal(two_stages.score(said, features), first_stage(two_stages, said, features))
+def test_a_user_who_has_seen_all_items_gets_the_first_stage(two_stages):
+    requests, features = users(np.ones((1, N_MANY)), dim=12), many_features()
+    np.testing.assert_array_equal(two_stages.score(requests, features), first_stage(two_stages, requests, features))
 
 
 def test_a_query_without_a_history_gets_the_first_stage(two_stages):
     features = many_features()
-    said = users(np.zeros((1, N_MANY)), dim=12, query=features.dense[[4]])
-    np.testing.assert_array_equal(two_stages.score(said, features), first_stage(two_stages, said, features))
+    requests = users(np.zeros((1, N_MANY)), dim=12, query=features.dense[[4]])
+    np.testing.assert_array_equal(two_stages.score(requests, features), first_stage(two_stages, requests, features))
 
 
 def test_scores_of_two_stages_do_not_depend_on_the_other_users(two_stages):
-    said, features = some_users(), many_features()
-    together = two_stages.score(said, features)
-    for row in range(len(said)):
-        alone = users(said.history.toarray()[row], dim=12)
+    requests, features = some_users(), many_features()
+    together = two_stages.score(requests, features)
+    for row in range(len(requests)):
+        alone = users(requests.history.toarray()[row], dim=12)
         np.testing.assert_allclose(two_stages.score(alone, features)[0], together[row], atol=1e-3)
 
 
-def test_two_stages_find_more_than_the_cosine(two_stages):
-    """Of what new users like, half is told."""
+def test_two_stages_have_a_higher_ndcg_than_the_cosine(two_stages):
+    """Of the likes of new users, half are given."""
     whole = many_clicks(100, seed=2).toarray()
-    told = whole * (np.random.default_rng(0).random(whole.shape) < 0.5)
-    said, wanted, features = users(told, dim=12), csr_array(whole - told), many_features()
+    given = whole * (np.random.default_rng(0).random(whole.shape) < 0.5)
+    requests, relevant, features = users(given, dim=12), csr_array(whole - given), many_features()
     measured = [
-        mean_ndcg(ranker.score(said, features), said.history, wanted)
+        mean_ndcg(ranker.score(requests, features), requests.history, relevant)
         for ranker in (CosineRanker().fit(features), two_stages)
     ]
     assert measured[1] > measured[0] + 0.1
@@ -405,7 +412,7 @@ def share_of_cold_in_order(ranker, features):
     return np.mean(pairs)
 
 
-def test_items_without_a_click_are_ranked_by_what_clicks_taught_of_texts(two_stages):
+def test_items_without_clicks_are_ranked_by_the_learned_map_of_texts(two_stages):
     assert share_of_cold_in_order(two_stages, many_features()) > 0.85
     assert not two_stages.weights_["own"][COLD].any()
     assert not two_stages.counts_[COLD].any()
@@ -501,7 +508,7 @@ def test_settings_of_two_stages_out_of_range_are_refused(name, value):
         MLPRanker(**{name: value}).fit(ALIKE, checkerboard())
 
 
-def test_two_stages_and_what_was_measured_are_saved_with_a_recommender(tmp_path):
+def test_two_stages_and_their_report_are_saved_with_a_recommender(tmp_path):
     rows = {"id": list(range(N_MANY)), "title": [f"group{at % 2} style{at % 7}" for at in range(N_MANY)]}
     pairs = many_clicks().tocoo()
     clicks = cs.Interactions.from_frame({"u": pairs.row.tolist(), "i": pairs.col.tolist()}, user="u", item="i")

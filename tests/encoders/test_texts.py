@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldstart.encoders._texts import checked_texts, folded, whole, words_of
+from coldstart.encoders._texts import checked_texts, folded, without_lone_surrogates, words_of
 from coldstart.errors import InvalidInputError
 
 
 class TestCheckedTexts:
     @pytest.mark.parametrize("make", [list, tuple, np.array], ids=["list", "tuple", "array"])
     def test_texts_come_back_as_a_list(self, make):
-        found = checked_texts(make(["a", "", "Été 日本 🎬"]), "X.fit")
-        assert type(found) is list
-        assert found == ["a", "", "Été 日本 🎬"]
+        actual = checked_texts(make(["a", "", "Été 日本 🎬"]), "X.fit")
+        assert type(actual) is list
+        assert actual == ["a", "", "Été 日本 🎬"]
 
     def test_no_texts_are_fine(self):
         assert checked_texts([], "X.fit") == []
@@ -31,7 +31,7 @@ class TestCheckedTexts:
         with pytest.raises(InvalidInputError, match=r"must be a list of texts; got 'a war'\. Pass \['a war'\]\.$"):
             checked_texts("a war", "X.fit")
 
-    def test_half_a_surrogate_pair_of_a_broken_file_becomes_a_question_mark(self):
+    def test_a_lone_surrogate_becomes_a_question_mark(self):
         given = ["fine", "broken \ud83c film"]
         assert checked_texts(given, "X.fit") == ["fine", "broken ? film"]
         assert given == ["fine", "broken \ud83c film"]
@@ -40,11 +40,11 @@ class TestCheckedTexts:
 class TestWhole:
     @pytest.mark.parametrize("text", ["", "plain", "Amélie", "恐怖", "🎬", "e\u0301", "\x00"])
     def test_a_text_without_a_lone_surrogate_stays_as_it_is(self, text):
-        assert whole(text) == text
+        assert without_lone_surrogates(text) == text
 
     @given(st.text(st.characters(exclude_categories=())))
     def test_whatever_the_text_it_can_be_encoded_and_keeps_its_length(self, text):
-        assert len(whole(text).encode("utf-8").decode("utf-8")) == len(text)
+        assert len(without_lone_surrogates(text).encode("utf-8").decode("utf-8")) == len(text)
 
 
 class TestFolded:
@@ -116,7 +116,7 @@ class TestWordsOf:
             ("iPhone手机壳", ["iphone", "手机", "机壳"]),
         ],
     )
-    def test_without_spaces_each_two_neighbours_are_a_word(self, text, words):
+    def test_scripts_without_spaces_are_split_into_bigrams(self, text, words):
         assert words_of(text) == words
 
     @pytest.mark.parametrize(("text", "word"), [("LEGO™ castle", "lego"), ("Windows℠ castle", "windows")])
@@ -140,6 +140,6 @@ class TestWordsOf:
     @settings(deadline=None)
     @given(st.text(st.characters(exclude_categories=())))
     def test_any_text_has_words_without_spaces_and_none_is_empty(self, text):
-        words = words_of(whole(text))
+        words = words_of(without_lone_surrogates(text))
         assert all(words)
         assert not any(any(letter.isspace() for letter in word) for word in words)
