@@ -14,9 +14,9 @@ from coldstart.rankers.hybrid.prior import TastePrior
 from coldstart.rankers.hybrid.tuning import (
     FEWEST,
     LEAST_OFFSET,
+    _as_good_as_the_best,
     _given,
     _lexical_weights,
-    _means,
     auto_cold_share,
     cold_offset,
     tune,
@@ -38,11 +38,11 @@ def tuned(world, method="exact", config=CONFIG, fold=None, exposure=None, seed=0
     return tune(fold, placed, world.texts, exposure, start, config, np.random.default_rng(seed))
 
 
-class TestMeans:
+class TestAsGoodAsTheBest:
     """Which strengths of the prior are not surely worse than the best; the values are of one share of taste."""
 
     def means(self, *groups):
-        mean, proven = _means(group[None] for group in groups)
+        mean, proven = _as_good_as_the_best([group[None] for group in groups])
         return mean[0], np.flatnonzero(proven[0]).tolist()
 
     def test_values_that_differ_from_the_best_by_less_than_two_errors_are_as_good(self):
