@@ -141,7 +141,10 @@ def answered(ranker: Any, features: Features, history: Csr, without: IntArray = 
 
 def rung(ranker: Any) -> str:
     """Return how the collaborative part was learned."""
-    return str(ranker.blend_.collaborative.method) if isinstance(ranker, HybridRanker) else ""
+    if not isinstance(ranker, HybridRanker):
+        return ""
+    collaborative = ranker.blend_.collaborative
+    return "prior alone" if collaborative is None else str(collaborative.method)
 
 
 def _ndcg(answers: list[IntArray], wanted: Csr) -> float:
