@@ -13,7 +13,7 @@ from coldstart.rankers._prior_als import PriorALS
 from coldstart.rankers.hybrid import scorers as scorers_module
 from coldstart.rankers.hybrid.config import HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, Experts, FactorFoldIn, FittedExperts, ItemFoldIn
-from coldstart.rankers.hybrid.kernel import density, nearest, neighbours
+from coldstart.rankers.hybrid.kernel import density, nearest, neighbour_weights
 from coldstart.rankers.hybrid.scorers import BlockScorer, FactorScorer
 from coldstart.storage import pack, unpack
 
@@ -39,7 +39,7 @@ def fitted(world, method="exact", config=CONFIG, by_text=None, clicks=None):
 
 
 def averaging(vectors, others):
-    return neighbours(*nearest(vectors, others), len(vectors))
+    return neighbour_weights(*nearest(vectors, others), len(vectors))
 
 
 def compiled(*args, **kwargs):

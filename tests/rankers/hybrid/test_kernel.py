@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldstart.rankers.hybrid.kernel import NEAREST, KernelRidge, density, kernel, nearest, neighbours
+from coldstart.rankers.hybrid.kernel import NEAREST, KernelRidge, density, kernel, nearest, neighbour_weights
 
 WIDTH, L2 = 3.0, 0.5
 
@@ -81,7 +81,7 @@ def test_items_without_text_are_far_from_all():
 
 
 def averaging(vectors, others, count=NEAREST):
-    return neighbours(*nearest(vectors, others, count), len(vectors))
+    return neighbour_weights(*nearest(vectors, others, count), len(vectors))
 
 
 @settings(deadline=None, max_examples=40)
@@ -127,7 +127,7 @@ def test_neighbours_count_by_the_third_power_of_their_cosine():
 
 def test_the_weights_are_in_the_rows_that_are_named_of_as_many_as_there_are():
     rows, cosines = np.array([[1, 4], [0, 4]]), np.array([[0.5, 0.5], [0.8, 0.0]], dtype=np.float32)
-    found = neighbours(rows, cosines, 6).toarray()
+    found = neighbour_weights(rows, cosines, 6).toarray()
     expected = np.zeros((6, 2))
     expected[[1, 4], 0], expected[0, 1] = 0.5, 1.0
     np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -142,12 +142,12 @@ def test_a_text_that_is_like_none_has_no_neighbours():
 def test_items_of_more_than_one_block_have_the_neighbours_they_have_alone():
     vectors, others, some = texts(40), texts(1030, 1), [0, 1023, 1024, 1029]
     rows, cosines = nearest(vectors, others, 5)
-    assert neighbours(rows, cosines, 40).nnz == 5 * 1030
+    assert neighbour_weights(rows, cosines, 40).nnz == 5 * 1030
     of_some = nearest(vectors, others[some], 5)
     np.testing.assert_array_equal(rows[some], of_some[0])
     np.testing.assert_allclose(cosines[some], of_some[1], atol=1e-6)
-    found = neighbours(rows, cosines, 40).toarray()[:, some]
-    np.testing.assert_allclose(found, neighbours(*of_some, 40).toarray(), atol=1e-6)
+    found = neighbour_weights(rows, cosines, 40).toarray()[:, some]
+    np.testing.assert_allclose(found, neighbour_weights(*of_some, 40).toarray(), atol=1e-6)
 
 
 def test_by_default_the_nearest_50_are_averaged():
@@ -196,7 +196,7 @@ def test_the_items_are_left_as_they_were():
     regression.leave_one_out(np.arange(3))
     rows, cosines = nearest(vectors, others)
     before = cosines.copy()
-    neighbours(rows, cosines, 6)
+    neighbour_weights(rows, cosines, 6)
     density(cosines)
     np.testing.assert_array_equal(cosines, before)
     np.testing.assert_array_equal(vectors, texts(6))

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from coldstart.rankers.hybrid import prior as module
 from coldstart.rankers.hybrid.config import HybridConfig
-from coldstart.rankers.hybrid.prior import TastePrior, clicks_of, cosines, log_base_rates, mean_clicks
+from coldstart.rankers.hybrid.prior import TastePrior, cosines, log_base_rates, mean_clicks, n_likes
 from coldstart.storage import pack, unpack
 
 CONFIG = HybridConfig()
@@ -152,7 +152,7 @@ class TestCosines:
         assert not cosines(history, vectors, half=2.0).any()
 
     def test_users_have_at_least_one_click(self):
-        assert clicks_of(csr_array(np.array([[1, 1, 0], [0, 0, 0]]))).tolist() == [[2.0], [1.0]]
+        assert n_likes(csr_array(np.array([[1, 1, 0], [0, 0, 0]]))).tolist() == [[2.0], [1.0]]
 
 
 class TestLogOdds:
@@ -270,7 +270,7 @@ class TestLearn:
         vectors, popular = unit(1_000), np.random.default_rng(0).normal(0, 1.5, 1_000)
         clicks = choices(popular + by_taste(vectors, 8.0, n_users=1_500), 6)
         whole = learned(clicks, vectors, config=config)
-        monkeypatch.setattr(module, "CANDIDATES", 200)
+        monkeypatch.setattr(module, "MAX_CANDIDATES", 200)
         sample = learned(clicks, vectors, config=config)
         assert sample != whole
         assert sample.taste == pytest.approx(whole.taste, rel=0.1)
@@ -306,7 +306,7 @@ class TestLearn:
 
 class TestHeldOut:
     def drawn(self, clicks, seed=0):
-        return module._held_out(csr_array(clicks), np.random.default_rng(seed))
+        return module._hold_out_one(csr_array(clicks), np.random.default_rng(seed))
 
     @settings(deadline=None, max_examples=40)
     @given(st.integers(0, 2**32 - 1), st.floats(0.01, 0.5))
@@ -320,7 +320,7 @@ class TestHeldOut:
         given, rows = history.toarray(), np.arange(len(target))
         assert len(given) == len(target) == many.sum()
         assert (given.sum(axis=1) >= 1).all()
-        assert (given.sum(axis=1) <= module.LIKES).all()
+        assert (given.sum(axis=1) <= module.MAX_LIKES).all()
         assert not given[rows, target].any()
         both = given.copy()
         both[rows, target] = 1.0
@@ -335,7 +335,7 @@ class TestHeldOut:
         assert likes[1] > 2 * likes[4] > 0
 
     def test_no_more_users_than_are_needed(self, monkeypatch):
-        monkeypatch.setattr(module, "PAIRS", 7)
+        monkeypatch.setattr(module, "MAX_USERS", 7)
         assert len(self.drawn(np.ones((20, 5), dtype=np.float32))[1]) == 7
 
 

@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 
 from coldstart.rankers._prior_als import PriorALS
 from coldstart.rankers.hybrid import scorers as module
-from coldstart.rankers.hybrid.kernel import nearest, neighbours
+from coldstart.rankers.hybrid.kernel import nearest, neighbour_weights
 from coldstart.rankers.hybrid.scorers import FEW_ROWS, BlockScorer, FactorScorer, dense_scorer
 from coldstart.storage import pack, unpack
 
@@ -36,7 +36,7 @@ def scorer(form, n_columns=N, seed=0):
 
 def averaging(vectors, others):
     """Weights of the five nearest."""
-    return neighbours(*nearest(vectors, others, 5), len(vectors))
+    return neighbour_weights(*nearest(vectors, others, 5), len(vectors))
 
 
 def saved(scorer):

@@ -12,11 +12,11 @@ from coldstart.rankers.hybrid.config import PRIOR_ALONE, HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, FittedExperts
 from coldstart.rankers.hybrid.prior import TastePrior
 from coldstart.rankers.hybrid.tuning import (
-    FEWEST,
-    LEAST_OFFSET,
-    _given,
-    _lexical_weights,
-    _means,
+    MIN_CLICKS,
+    MIN_OFFSET,
+    _compare,
+    _give,
+    _lexical_weight_ndcgs,
     auto_cold_share,
     cold_offset,
     tune,
@@ -42,7 +42,7 @@ class TestMeans:
     """Which strengths of the prior are not surely worse than the best; the values are of one share of taste."""
 
     def means(self, *groups):
-        mean, proven = _means(group[None] for group in groups)
+        mean, proven = _compare(group[None] for group in groups)
         return mean[0], np.flatnonzero(proven[0]).tolist()
 
     def test_values_that_differ_from_the_best_by_less_than_two_errors_are_as_good(self):
@@ -88,7 +88,7 @@ class TestLexicalWeights:
         warm = np.unique(fold.train.indices).astype(np.int64)
         placed = self.spaces(world) if placed is None else placed
         model = Collaborative(method).fit(csr_array(fold.train[:, warm]), world.texts[warm], CONFIG)
-        return _lexical_weights(fold, model, warm, placed, CONFIG)
+        return _lexical_weight_ndcgs(fold, model, warm, placed, CONFIG)
 
     @pytest.mark.parametrize("method", ["exact", "als"])
     def test_the_placing_that_tells_kinds_apart_does_best(self, halves, method):
@@ -118,7 +118,7 @@ class TestLexicalWeights:
         warm = np.unique(fold.train.indices).astype(np.int64)
         model = Collaborative().fit(csr_array(fold.train[:, warm]), halves.texts[warm], CONFIG)
         with_them, without = (
-            _lexical_weights(fold, model, warm, self.spaces(halves), replace(CONFIG, cf_target_weight=weight))
+            _lexical_weight_ndcgs(fold, model, warm, self.spaces(halves), replace(CONFIG, cf_target_weight=weight))
             for weight in (5.0, 0.0)
         )
         assert with_them != without
@@ -134,8 +134,8 @@ class TestLexicalWeights:
             less.eliminate_zeros()
             return self.weights(halves, replace(fold, held=less))
 
-        assert of(FEWEST - 1) == {}
-        assert set(of(FEWEST)) == {0.0, 0.3}
+        assert of(MIN_CLICKS - 1) == {}
+        assert set(of(MIN_CLICKS)) == {0.0, 0.3}
         nobody = csr_array(fold.held.shape, dtype=np.float32)
         assert self.weights(halves, replace(fold, held=nobody)) == {}
 
@@ -159,7 +159,7 @@ class TestColdOffset:
         offset, before, after = cold_offset(blend, halves.clicks, halves.texts, share)
         assert before == pytest.approx(self.share_of(halves, blend))
         assert before > share
-        assert LEAST_OFFSET < offset < 0.0
+        assert MIN_OFFSET < offset < 0.0
         assert after == pytest.approx(self.share_of(halves, replace(blend, cold_offset=offset)))
         assert share - 0.02 < after <= share
 
@@ -192,7 +192,7 @@ class TestColdOffset:
         """The offset is on what texts say beside the clicks of others: it ends at its least."""
         prior = replace(blend, prior=TastePrior(weight=0.0, strength=100.0))
         offset, before, after = cold_offset(prior, halves.clicks, halves.texts, 0.0)
-        assert offset == LEAST_OFFSET
+        assert offset == MIN_OFFSET
         assert before >= after > 0.2
         assert after == pytest.approx(self.share_of(halves, replace(prior, cold_offset=offset)))
 
@@ -221,14 +221,14 @@ class TestAutoColdShare:
 class TestGiven:
     def test_so_many_likes_are_given_of_those_who_have_more(self, halves):
         some = csr_array(halves.clicks[:, :40])
-        history, rest = _given(some, 2, np.random.default_rng(0))
+        history, rest = _give(some, 2, np.random.default_rng(0))
         more = np.diff(some.indptr) > 2
         assert 0 < more.sum() < len(more)
         assert np.diff(history.indptr).tolist() == [2] * more.sum()
         np.testing.assert_array_equal((history + rest).toarray(), some[np.flatnonzero(more)].toarray())
 
     def test_they_are_drawn_at_random(self, halves):
-        first, other = (_given(halves.clicks, 2, np.random.default_rng(seed))[0].toarray() for seed in (0, 1))
+        first, other = (_give(halves.clicks, 2, np.random.default_rng(seed))[0].toarray() for seed in (0, 1))
         assert (first != other).any()
         assert np.flatnonzero(first.sum(axis=0)).max() > 60
 
@@ -333,7 +333,7 @@ class TestTune:
         of_cold = csr_array(fold.held * fold.cold)
         pairs = csr_array(fold.held - of_cold)
         row, column = of_cold.nonzero()
-        few = csr_array((np.ones(FEWEST - 1), (row[: FEWEST - 1], column[: FEWEST - 1])), shape=pairs.shape)
+        few = csr_array((np.ones(MIN_CLICKS - 1), (row[: MIN_CLICKS - 1], column[: MIN_CLICKS - 1])), shape=pairs.shape)
         chosen, _ = tuned(halves, fold=replace(fold, held=csr_array(pairs + few, dtype=np.float32)))
         assert chosen.calibration == Calibration()
 
