@@ -6,7 +6,7 @@ from scipy.sparse import csr_array
 
 from coldstart.base import Features, Users
 from coldstart.errors import InvalidInputError
-from coldstart.rankers._als import solved_rows
+from coldstart.rankers._als import solve_rows
 from coldstart.rankers.als import ALSRanker
 
 REGULARIZATION, UNOBSERVED = 0.05, 0.2
@@ -147,7 +147,7 @@ def test_every_row_is_the_best_fit_that_stays_near_its_prior(seed, factors, held
     clicks, other = drawn(seed), rng.standard_normal((12, factors)).astype(np.float32)
     prior = rng.standard_normal((30, factors)).astype(np.float32) if held else None
     ridge = rng.uniform(1.0, 9.0, 30)
-    found = solved_rows(csr_array(clicks), other, other.T @ other, UNOBSERVED, ridge, prior)
+    found = solve_rows(csr_array(clicks), other, other.T @ other, UNOBSERVED, ridge, prior)
     for line, row, firm, mean in zip(
         clicks.astype(float), found, ridge, np.zeros(30) if prior is None else prior, strict=True
     ):
@@ -161,7 +161,7 @@ def test_rows_of_all_lengths_are_solved_in_their_places():
     clicks = (np.arange(300) < counts[:, None])[:, rng.permutation(300)].astype(np.float32)
     other = rng.standard_normal((300, 16)).astype(np.float32)
     ridge = REGULARIZATION * (counts + UNOBSERVED * 300)
-    found = solved_rows(csr_array(clicks), other, other.T @ other, UNOBSERVED, ridge)
+    found = solve_rows(csr_array(clicks), other, other.T @ other, UNOBSERVED, ridge)
     np.testing.assert_allclose(found, best(clicks, other.astype(float)), atol=1e-4)
 
 

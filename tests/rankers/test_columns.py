@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 
 from coldstart.base import Features, Users
 from coldstart.errors import InvalidInputError, NotFittedError
-from coldstart.rankers._columns import moved, moved_columns
+from coldstart.rankers._columns import move_columns, move_rows
 from coldstart.rankers.als import ALSRanker
 from coldstart.rankers.ease import EASERanker
 from coldstart.rankers.itemknn import ItemKNNRanker
@@ -250,8 +250,8 @@ class TestRefreshed:
 
 def test_rows_and_columns_are_put_where_the_items_are_now():
     origin = np.array([2, -1, 0])
-    assert moved(np.array([1.0, 2.0, 3.0], dtype=np.float32), origin).tolist() == [3.0, 0.0, 1.0]
-    assert moved(np.array([[1, 4], [2, 5], [3, 6]]), origin).tolist() == [[3, 6], [0, 0], [1, 4]]
-    columns = moved_columns(csr_array(np.array([[1.0, 2.0, 3.0]], dtype=np.float32)), origin)
+    assert move_rows(np.array([1.0, 2.0, 3.0], dtype=np.float32), origin).tolist() == [3.0, 0.0, 1.0]
+    assert move_rows(np.array([[1, 4], [2, 5], [3, 6]]), origin).tolist() == [[3, 6], [0, 0], [1, 4]]
+    columns = move_columns(csr_array(np.array([[1.0, 2.0, 3.0]], dtype=np.float32)), origin)
     assert columns.toarray().tolist() == [[3.0, 0.0, 1.0]]
     assert columns.dtype == np.float32

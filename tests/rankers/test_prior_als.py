@@ -76,9 +76,9 @@ def test_a_history_is_folded_in_by_the_normal_equations():
     histories[0] = False
     expected = best(histories.astype(np.float32), model.items.astype(float), np.zeros((8, FACTORS)))
     rows = csr_array(histories.astype(np.float32))
-    np.testing.assert_allclose(model.code(rows), expected, atol=1e-5)
+    np.testing.assert_allclose(model.fold_in(rows), expected, atol=1e-5)
     np.testing.assert_allclose(model.scores(rows), expected @ model.items.T, atol=1e-5)
-    assert not model.code(rows)[0].any()
+    assert not model.fold_in(rows)[0].any()
 
 
 def test_without_texts_it_is_als():
@@ -130,7 +130,7 @@ def test_texts_of_other_items_do_not_help(planted):
 def test_an_item_without_clicks_is_placed_by_its_text(planted):
     clicks, vectors, few, liked = planted
     model = learned(clicks[:, ~few], vectors[~few], 8)
-    scores = model.code(csr_array(clicks[:, ~few])) @ (vectors[few] @ model.text).T
+    scores = model.fold_in(csr_array(clicks[:, ~few])) @ (vectors[few] @ model.text).T
     assert well_ordered(scores, liked) > 0.95
 
 
@@ -152,7 +152,7 @@ def test_who_is_folded_in_does_not_depend_on_items_that_came_later():
     model = learned(clicks, vectors)
     grown = replace(model, items=np.vstack([model.items, np.ones((7, FACTORS), np.float32)]))
     wide = np.hstack([clicks, np.zeros((30, 7), np.float32)])
-    np.testing.assert_allclose(grown.code(csr_array(wide)), model.code(csr_array(clicks)), atol=1e-6)
+    np.testing.assert_allclose(grown.fold_in(csr_array(wide)), model.fold_in(csr_array(clicks)), atol=1e-6)
 
 
 def test_a_click_dealt_out_among_two_items_alike_is_a_click_on_either():
@@ -161,7 +161,7 @@ def test_a_click_dealt_out_among_two_items_alike_is_a_click_on_either():
     whole, dealt = np.zeros((2, 1, 13), dtype=np.float32)
     whole[0, [0, 3]] = 1.0
     dealt[0, [0, 3, 12]] = 0.5, 1.0, 0.5
-    np.testing.assert_allclose(doubled.code(csr_array(dealt)), doubled.code(csr_array(whole)), atol=1e-6)
+    np.testing.assert_allclose(doubled.fold_in(csr_array(dealt)), doubled.fold_in(csr_array(whole)), atol=1e-6)
 
 
 def test_the_same_rng_learns_the_same_and_another_begins_elsewhere():
@@ -188,7 +188,7 @@ def test_the_smallest_sizes_have_an_answer(shape, factors):
     model = learned(clicks, vectors, factors)
     assert model.items.shape == (shape[1], factors)
     assert model.text.shape == (DIM, factors)
-    assert {part.dtype for part in (model.items, model.text, model.gram, model.code(csr_array(clicks)))} == {
+    assert {part.dtype for part in (model.items, model.text, model.gram, model.fold_in(csr_array(clicks)))} == {
         np.dtype(np.float32)
     }
     scores = model.scores(csr_array(clicks))
@@ -201,7 +201,7 @@ def test_the_smallest_sizes_have_an_answer(shape, factors):
 def test_more_firmly_held_items_count_more_for_the_map():
     vectors, items = np.ones((2, 1), np.float32), np.array([[0.0], [1.0]], np.float32)
     even, uneven = (
-        TextMap.of(vectors, np.array(held, np.float32), l2=1e-6).fitted(items)[0, 0] for held in ([1, 1], [1, 3])
+        TextMap.of(vectors, np.array(held, np.float32), l2=1e-6).fit(items)[0, 0] for held in ([1, 1], [1, 3])
     )
     assert even == pytest.approx(0.5, abs=1e-4)
     assert uneven == pytest.approx(0.75, abs=1e-4)
@@ -211,8 +211,8 @@ def test_an_item_of_later_clicks_has_the_factors_it_would_have_learned():
     """At convergence the items are what their users and texts say; so is one that is solved for again."""
     clicks, vectors = drawn()
     model = learned(clicks, vectors, sweeps=300)
-    users = model.code(csr_array(clicks))
-    found = model.new_items(csr_array(clicks[:, :3].T), users, vectors[:3])
+    users = model.fold_in(csr_array(clicks))
+    found = model.fold_in_items(csr_array(clicks[:, :3].T), users, vectors[:3])
     np.testing.assert_allclose(found, model.items[:3], atol=1e-4)
 
 
@@ -220,7 +220,7 @@ def test_an_item_that_nobody_clicked_is_where_its_text_belongs_but_for_the_weigh
     clicks, vectors = drawn()
     model = learned(clicks, vectors)
     none = csr_array((1, 30), dtype=np.float32)
-    found = model.new_items(none, model.code(csr_array(clicks)), vectors[:1])
+    found = model.fold_in_items(none, model.fold_in(csr_array(clicks)), vectors[:1])
     held, users = REGULARIZATION * UNOBSERVED * 30, model.user_gram.astype(float)
     expected = np.linalg.solve(UNOBSERVED * users + held * np.eye(FACTORS), held * model.text.T @ vectors[0])
     np.testing.assert_allclose(found[0], expected, atol=1e-5)
@@ -229,9 +229,9 @@ def test_an_item_that_nobody_clicked_is_where_its_text_belongs_but_for_the_weigh
 def test_clicks_of_a_few_users_move_an_item_towards_them(planted):
     clicks, vectors, few, _ = planted
     model = learned(clicks[:, ~few], vectors[~few], 8)
-    users = model.code(csr_array(clicks[:, ~few]))
+    users = model.fold_in(csr_array(clicks[:, ~few]))
     of_first = np.arange(90) % 3 == 0
     given = csr_array(of_first[of_first][None].astype(np.float32))
-    found = model.new_items(given, users[of_first], np.zeros((1, 8), np.float32))
+    found = model.fold_in_items(given, users[of_first], np.zeros((1, 8), np.float32))
     scores = users @ found[0]
     assert np.quantile(scores[of_first], 0.1) > np.quantile(scores[~of_first], 0.9)

@@ -136,7 +136,7 @@ def test_the_ridge_is_the_same_from_either_side(n_users):
     assert ridge.inverse.shape == (min(n_users, N_ITEMS),) * 2
     columns = np.random.default_rng(0).standard_normal((N_ITEMS, 4)).astype(np.float32)
     np.testing.assert_allclose(ridge.diagonal, np.diag(p), atol=1e-6)
-    np.testing.assert_allclose(ridge.applied(csr_array(clicks[:3])), clicks[:3] @ p, atol=1e-5)
+    np.testing.assert_allclose(ridge.rows_times(csr_array(clicks[:3])), clicks[:3] @ p, atol=1e-5)
     np.testing.assert_allclose(ridge.times(columns), p @ columns, atol=1e-5)
 
 

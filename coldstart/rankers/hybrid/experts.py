@@ -223,7 +223,7 @@ class FactorFoldIn(Component, saved=True):
 
     def columns(self, scorer: Any, clicks: Csr, new: Csr, vectors: FloatArray) -> FactorScorer:
         """Return columns of q items from their clicks; arguments as of ``ItemFoldIn``, the scorer of factors."""
-        factors = scorer.als.new_items(csr_array(new.T), scorer.als.code(clicks), vectors).T
+        factors = scorer.als.fold_in_items(csr_array(new.T), scorer.als.fold_in(clicks), vectors).T
         return FactorScorer(scorer.als, factors, csr_array((clicks.shape[1], new.shape[1]), dtype=np.float32))
 
 

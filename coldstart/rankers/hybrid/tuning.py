@@ -273,7 +273,7 @@ def _learn_calibration(
         return Calibration()
     base = np.take_along_axis(odds[:, experts.by_text], cold.items, axis=1)
     some = warm.clicked.any(axis=1) | cold.clicked.any(axis=1)
-    warm, cold = (Candidates(*(part[some] for part in candidates)) for candidates in (warm, cold))
+    warm, cold = (Candidates(c.scores[some], c.clicked[some], c.items[some]) for c in (warm, cold))
     density, likes = experts.density[cold.items], n_likes(history)
     return Calibration.learn(warm, cold, base[some], density, scale[some], text_scale[some], likes[some])
 

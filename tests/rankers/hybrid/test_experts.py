@@ -287,7 +287,7 @@ def test_factors_of_a_later_item_are_those_of_als(world):
     als, rows = experts.collaborative.als, csr_array(world.clicks[:, experts.warm])
     new, texts = csr_array(world.clicks[:, [0, 4]]), world.texts[[0, 4]]
     found = experts.fold_in.columns(experts.collaborative, rows, new, texts)
-    expected = als.code(rows) @ als.new_items(csr_array(new.T), als.code(rows), texts).T
+    expected = als.fold_in(rows) @ als.fold_in_items(csr_array(new.T), als.fold_in(rows), texts).T
     assert_same(found.scores(rows), expected, 1e-5)
 
 

@@ -176,7 +176,7 @@ class TestBlockScorer:
 class TestFactorScorer:
     def test_scores_are_those_of_the_factors_and_of_what_the_likes_count(self):
         found, rows = scorer("factors", 12), histories()
-        expected = found.als.code(rows) @ found.factors + rows.toarray() @ found.weights.toarray()
+        expected = found.als.fold_in(rows) @ found.factors + rows.toarray() @ found.weights.toarray()
         np.testing.assert_allclose(found.scores(rows), expected, atol=1e-5)
 
     def test_with_the_factors_of_the_items_and_no_weights_they_are_those_of_als(self):
