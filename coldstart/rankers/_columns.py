@@ -57,7 +57,7 @@ class ClickRanker(BaseRanker):
     def refreshed(self, features: Features, clicks: Csr, origin: IntArray) -> Self:
         """Return a copy for a changed catalogue: item j was item ``origin[j]`` before, or is new where that is -1."""
         self.check_fitted("n_items_")
-        fresh = copy.copy(self)
+        fresh = copy.copy(self)  # shallow: requests in other threads are still answered from this ranker
         fresh.n_items_ = len(features)
         fresh._move(clicks, origin)
         return fresh

@@ -183,6 +183,7 @@ class PriorEASE(Component):
 
     def scores(self, history: Csr) -> FloatArray:
         """Return history B, shape (q, n), of histories (q, n)."""
+        # Without forming B (n, n): while settings are searched, only some histories are scored with each fit.
         applied = self.ridge.rows_times(history)
         scores = history.toarray() - applied * self.scale
         if self.prior:

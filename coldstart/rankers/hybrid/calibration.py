@@ -27,8 +27,8 @@ FLOOR = np.float32(1e-3)
 DEVIATION = 1.0
 """Standard deviation of the Gaussian prior on each coefficient, around what leaves scores as they are."""
 
-START = np.eye(7)[:2].sum(axis=0)
-"""Leaves scores as they are: slopes of 1, and 0 for density, log scales (2), log clicks and intercept."""
+START = np.array([1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+"""Slopes of warm and of cold items, density, both log scales, log likes, intercept: leaves scores as they are."""
 
 BOUNDS = [(0.05, None), (0.05, None), (None, 0.0), *[(None, None)] * 4]
 """A higher score never lowers the odds, and a denser neighbourhood never raises them."""
@@ -147,10 +147,8 @@ class Calibration(Component, saved=True):
         ----------
         warm, cold : Candidates
             Items with clicks, scored by clicks, and pseudo-cold items, scored by text. Each user has clicked some.
-        base : ndarray of shape (m, c)
-            Odds of the cold candidates without their text, as shares of ``scale``.
-        density : ndarray of shape (m, c)
-            Mean cosine of the cold candidates to their nearest items with clicks.
+        base, density : ndarray of shape (m, c)
+            Of the cold candidates: odds without their text, as shares of ``scale``, and mean cosine to neighbours.
         scale, text_scale, likes : ndarray of shape (m, 1)
             User scales of the scores by clicks and by text, and numbers of likes.
         """

@@ -59,16 +59,8 @@ class TastePrior(Component, saved=True):
     ) -> tuple[FloatArray, FloatArray]:
         """Return the two terms of the log-odds: by taste (m, n) and by base rate (n,).
 
-        Parameters
-        ----------
-        history : csr_array of shape (m, n)
-            Likes, 0 or 1.
-        vectors : ndarray of shape (n, dim)
-            Texts of the items, rows of length one or zero.
-        log_rates : ndarray of shape (n,)
-            See ``log_base_rates``.
-        popularity : float
-            Factor on the weight of the base rate.
+        ``history`` (m, n) holds likes of 0 or 1, ``vectors`` (n, dim) texts of length one or zero, ``log_rates`` (n,)
+        those of ``log_base_rates``; ``popularity`` multiplies b.
         """
         by_rate = np.float32(popularity * self.weight) * log_rates
         return np.float32(self.taste) * cosines(history, vectors, self.half), by_rate
@@ -163,18 +155,8 @@ def log_base_rates(
     Analysis, 2.6), given c clicks in exposure e, where a mean item gets m clicks in all the time. A new item counts as
     a mean one; old stock without clicks has a / (m + a). Clicks are taken to come at a constant rate.
 
-    Parameters
-    ----------
-    counts : ndarray of shape (n,)
-        c.
-    exposure : ndarray of shape (n,) or None
-        e, from 0 to 1; None: 1 for all.
-    prior_clicks : float
-        a, above 0.
-    mean : float, optional
-        m; by default ``mean_clicks`` of these items.
-    less : float
-        Clicks that are taken off every item, which keeps at least 0.
+    ``counts`` are c, ``exposure`` e (None: 1 for all), ``prior_clicks`` a, and ``mean`` m, by default the
+    ``mean_clicks`` of these items. ``less`` clicks are taken off every item, down to 0.
     """
     if exposure is None:
         exposure = np.ones(len(counts), dtype=np.float32)

@@ -30,10 +30,8 @@ MIN_CLICKS = 20
 """Held-out clicks, or users, below which a setting is not learned."""
 
 STANDARD_ERRORS = 2.0
-"""A weaker prior must be better by so many standard errors.
-
-With 1, new users of films lost three quarters of NDCG@20 after 1,000 clicks, in one of five random draws.
-"""
+"""A weaker prior must be better by so many standard errors. With 1, new users of films lost three quarters of NDCG@20
+after 1,000 clicks, in one of five random draws."""
 
 GIVEN_LIKES = (1, 2, 3, 5, 10)
 """Likes that new users are given, one group of evaluation users each."""
@@ -81,19 +79,11 @@ def tune(
 ) -> tuple[Tuned, Report]:
     """Return the best settings, and the NDCG@20 of every value that was tried.
 
-    Parameters
-    ----------
-    fold : Fold
-    item_vectors : mapping of float to ndarray of shape (n, dim)
-        For each lexical weight the vectors whose cosine is the likeness of two items.
-    tastes : ndarray of shape (n, dim)
-        Vectors of the items that a user's taste is compared with.
-    exposure : ndarray of shape (n,) or None
-    start : Collaborative
-    config : HybridConfig
-    rng : Generator
+    ``item_vectors`` has for each lexical weight the vectors (n, dim) by whose cosine two items are alike; users' tastes
+    are compared with ``tastes`` (n, dim). ``start`` is the collaborative expert before tuning.
     """
     warm = np.unique(fold.train.indices).astype(np.int64)
+    # Pseudo-cold items stand for new ones: to old stock without clicks the base rate would give hardly a chance.
     exposure = np.where(fold.cold, np.float32(0.0), np.float32(1.0) if exposure is None else exposure)
     prior = TastePrior.learn(fold.train, tastes, exposure, config, rng)
     lexical_weight = next(iter(item_vectors))
@@ -202,6 +192,7 @@ def _tune_prior(
         if draws[0][0].shape[0] >= MIN_CLICKS:
             history, relevant = (csr_array(vstack(part, format="csr")) for part in zip(*draws, strict=True))
             groups.append((history, relevant))
+    # Negative scores would make odds negative; an item cannot be less likely than by the prior.
     scores = [np.maximum(model.scores(history), 0.0) for history, _ in groups]
     shares, strengths = sorted(config.taste_share), sorted(config.prior_strength)
 
@@ -231,17 +222,17 @@ def _compare(groups: Iterable[AnyArray]) -> tuple[AnyArray, BoolArray]:
 
     ``groups`` have the NDCG of each pair and user, (n_shares, n_strengths, m), NaN where nothing is relevant.
     """
-    of_groups = [group[:, :, ~np.isnan(group[0, 0])] for group in groups]
-    means = [np.maximum(group.mean(axis=2), 1e-6) for group in of_groups]
+    ndcgs = [group[:, :, ~np.isnan(group[0, 0])] for group in groups]
+    means = [np.maximum(group.mean(axis=2), 1e-6) for group in ndcgs]
     # NDCG differs by group. In the geometric mean a loss of 1 % weighs the same in each of them.
     mean = np.asarray(gmean(means, axis=0))
     best = np.unravel_index(mean.argmax(), mean.shape)
-    # Of paired differences, as the same users are ranked by both; relative to the mean of their group.
+    # Paired differences, as both rank the same users. The error of a mean of logarithms is relative (delta method).
     errors = [
-        (group - group[best]).std(axis=2) / np.sqrt(group.shape[2]) / of_group[best]
-        for group, of_group in zip(of_groups, means, strict=True)
+        (group - group[best]).std(axis=2) / np.sqrt(group.shape[2]) / group_mean[best]
+        for group, group_mean in zip(ndcgs, means, strict=True)
     ]
-    error = np.sqrt(np.square(errors).sum(axis=0)) / len(of_groups)
+    error = np.sqrt(np.square(errors).sum(axis=0)) / len(ndcgs)
     return mean, mean >= (1.0 - STANDARD_ERRORS * error) * mean[best]
 
 

@@ -76,11 +76,11 @@ def scale_of(scores):
 
 class TestUserScale:
     @pytest.mark.parametrize(("n", "expected"), [(100, 90.5), (21, 11.5), (20, 10.5), (3, 2.0), (1, 1.0)])
-    def test_it_is_the_median_of_the_20_best_or_of_all_when_there_are_fewer(self, n, expected):
+    def test_it_is_the_median_of_the_20_best_scores_or_of_all_when_there_are_fewer(self, n, expected):
         rows = np.stack([np.random.default_rng(at).permutation(np.arange(1.0, n + 1)) for at in range(3)])
         assert scale_of(rows.astype(np.float32)).tolist() == [[expected]] * 3
 
-    def test_where_few_items_have_a_score_it_is_a_tenth_of_the_best(self):
+    def test_it_is_at_least_a_tenth_of_the_best_score(self):
         scores = np.zeros((2, 50), dtype=np.float32)
         scores[0, 7], scores[1, :10] = 3.0, 5.0
         np.testing.assert_allclose(scale_of(scores), [[0.3], [2.5]], rtol=1e-6)
@@ -89,29 +89,29 @@ class TestUserScale:
         assert scale_of(np.empty((2, 0), dtype=np.float32)).tolist() == [[1.0], [1.0]]
 
     @pytest.mark.parametrize("score", [0.0, -5.0])
-    def test_it_is_above_0_whatever_the_scores(self, score):
+    def test_it_is_positive_for_any_scores(self, score):
         found = scale_of(np.full((2, 30), score, dtype=np.float32))
         assert found.dtype == np.float32
         assert (found > 0).all()
 
     @settings(deadline=None, max_examples=50)
     @given(st.lists(st.floats(0.125, 100, width=32), min_size=1, max_size=40), st.sampled_from([0.25, 4.0, 64.0]))
-    def test_it_grows_with_the_scores(self, scores, times):
+    def test_it_is_proportional_to_the_scores(self, scores, times):
         scores = np.array([scores], dtype=np.float32)
         np.testing.assert_allclose(scale_of(scores * np.float32(times)), times * scale_of(scores), rtol=1e-6)
 
-    def test_items_of_the_history_are_no_measure(self):
+    def test_items_of_the_history_are_left_out(self):
         scores = np.array([[9.0, 2.0, 3.0, 4.0]], dtype=np.float32)
         before = scores.copy()
         assert user_scale(scores, csr_array([[1.0, 0, 0, 0]])).tolist() == [[2.5]]  # of 4, 3, 2 and 2 again
         assert (scores == before).all()
 
-    def test_who_knows_all_has_the_least_scale(self):
+    def test_it_is_the_minimum_when_all_items_are_in_the_history(self):
         assert user_scale(np.ones((1, 2), dtype=np.float32), csr_array([[1.0, 1.0]])).tolist() == [[np.float32(1e-12)]]
 
 
 class TestOdds:
-    def test_they_are_those_of_the_formula_row_by_row(self):
+    def test_log_odds_are_those_of_the_formula(self):
         calibration = Calibration(3.0, -2.0, 0.5, -0.5, 0.25, -1.0)
         scores = np.array([[1.0, 4.0], [0.5, -3.0]], dtype=np.float32)
         found = log_odds(
@@ -121,20 +121,20 @@ class TestOdds:
         expected = [[-1.0, 3 * np.log(4) - 1.0], [3 * np.log(0.5) + of_second, 3 * np.log(FLOOR) + of_second]]
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
-    def test_by_default_they_are_the_share_of_the_scale(self):
+    def test_by_default_odds_are_shares_of_the_user_scale(self):
         scores = np.array([[1.0, 0.5, 0.0]], dtype=np.float32)
         of_users = Calibration().user_terms(7 * ONE, 5 * ONE, 3 * ONE)
         np.testing.assert_allclose(Calibration().odds(scores.copy(), of_users), [[1.0, 0.5, FLOOR]], rtol=1e-6)
 
     @settings(deadline=None, max_examples=50)
     @given(st.lists(st.floats(-10, 100, width=32), min_size=2, max_size=30), st.floats(0.05, 5), st.floats(-3, 3))
-    def test_a_higher_score_never_has_lower_odds(self, scores, slope, intercept):
+    def test_odds_never_fall_with_the_score(self, scores, slope, intercept):
         scores = np.sort(np.array([scores], dtype=np.float32))
         odds = log_odds(Calibration(slope, -1.0, 0.3, 0.3, 0.2, intercept), scores, 0.1 * ONE, ONE, ONE)
         assert (np.diff(odds[0]) >= -1e-6).all()
         assert np.isfinite(odds).all()
 
-    def test_users_with_fewer_clicks_than_those_learned_from_have_the_usual_terms(self):
+    def test_users_with_fewer_likes_than_those_learned_from_have_the_usual_terms(self):
         calibration = Calibration(by_clicks=2.0, count=-1.0, least=3.0, usual=-0.7)
         counts, scales = np.array([[2.0], [3.0]], dtype=np.float32), np.full((2, 1), 5.0, dtype=np.float32)
         found = calibration.user_terms(scales, np.ones_like(scales), counts)
@@ -162,7 +162,9 @@ def losses(monkeypatch):
 class TestLearn:
     @pytest.mark.parametrize("true", [FLAT, STEEP], ids=["flat", "steep"])
     @pytest.mark.parametrize(("warm_slope", "base"), [(1.0, 0.0), (1.7, 0.0), (1.7, 0.3)])
-    def test_the_coefficients_that_made_the_clicks_are_found_whatever_known_items_count(self, true, warm_slope, base):
+    def test_the_coefficients_that_generated_the_clicks_are_recovered_for_any_slope_of_warm_items(
+        self, true, warm_slope, base
+    ):
         """Only ratios decide an order: those of new items are to be compared with the scores of known ones."""
         found = learn(simulated(true, warm_slope=warm_slope, base=base))
         for name in NAMES:
@@ -170,20 +172,20 @@ class TestLearn:
             assert type(getattr(found, name)) is float
 
     @pytest.mark.parametrize("base", [0.0, 0.5])
-    def test_new_items_are_shown_as_often_as_they_are_clicked(self, base):
+    def test_the_expected_share_of_cold_items_is_that_of_the_clicks(self, base):
         data = simulated(Calibration(intercept=1.0), 5_000, base=base)
         of_new = (text_odds(learn(data), data) + data["base"]).sum(axis=1)
         share = of_new / (of_new + data["warm"].scores.sum(axis=1))
         assert share.mean() == pytest.approx(data["cold"].clicked.any(axis=1).mean(), abs=0.02)
 
-    def test_where_the_odds_without_text_are_large_the_text_adds_little(self):
+    def test_where_odds_without_text_explain_the_clicks_the_text_adds_little(self):
         """Half of the clicks go to new items, and what is known of these without their text says so."""
         data = simulated(Calibration(intercept=-6.0), 5_000, base=0.5)
         assert data["cold"].clicked.any(axis=1).mean() > 0.4
         added = [text_odds(learn(data, base=base), data).mean() for base in (data["base"], 0 * data["base"])]
         assert added[0] < 0.1 * data["base"].mean() < 0.5 * added[1]
 
-    def test_the_slope_of_the_loss_is_that_of_its_values(self, losses):
+    def test_the_gradient_of_the_loss_is_right(self, losses):
         data = simulated(FLAT, 300, base=0.3)
         data["warm"].scores[:, -1], data["warm"].clicked[:, -1] = -np.inf, False
         data["cold"].scores[:, -1], data["cold"].clicked[:, -1] = -np.inf, False
@@ -197,7 +199,7 @@ class TestLearn:
             assert np.abs(slope).max() > 0.01
             assert check_grad(lambda x: losses[0](x)[0], lambda x: losses[0](x)[1], at, epsilon=1e-6) < 1e-5
 
-    def test_candidates_that_do_not_count_change_nothing(self):
+    def test_masked_candidates_change_nothing(self):
         data = simulated(Calibration(1.3), 300, base=0.2)
         sides = {}
         for side in ("warm", "cold"):
@@ -208,7 +210,7 @@ class TestLearn:
         found, expected = learn(data, **sides, **wider), learn(data)
         assert coefficients(found) == pytest.approx(coefficients(expected), abs=1e-3)
 
-    def test_a_user_with_many_clicks_counts_as_much_as_one_with_one(self):
+    def test_users_count_alike_however_many_clicks_they_have(self):
         data = simulated(Calibration(), 2)
         scores = np.ones((2, N_ITEMS))  # scores and users are alike, so that only the intercept is to be learned
         clicked = np.zeros((2, 2, N_ITEMS), dtype=bool)
@@ -222,7 +224,7 @@ class TestLearn:
         assert terms.item() == pytest.approx(0.0, abs=0.05)  # as many odds for new items as for known ones
 
     @pytest.mark.parametrize("base", [0.0, 0.5])
-    def test_where_all_or_none_are_new_the_odds_are_finite(self, base):
+    def test_coefficients_are_finite_when_all_clicks_are_on_warm_or_all_on_cold_items(self, base):
         data = simulated(Calibration(), 200, base=base)
         for side in ("warm", "cold"):
             for part in (data["warm"], data["cold"]):
@@ -231,7 +233,7 @@ class TestLearn:
             found = learn(data)
             assert np.isfinite([*coefficients(found), found.least, found.usual]).all()
 
-    def test_scores_that_mislead_are_never_turned_around(self):
+    def test_slopes_stay_positive_when_low_scores_are_clicked(self):
         """The items with the lowest scores were clicked, of one kind: a higher score still has higher odds."""
         for side in ("warm", "cold"):
             data = simulated(Calibration(), 300)
@@ -239,7 +241,7 @@ class TestLearn:
             clicked[:] = scores == scores.min(axis=1, keepdims=True)
             assert learn(data).slope > 0.0
 
-    def test_of_users_with_the_fewest_clicks_it_learns_what_is_usual(self):
+    def test_least_is_a_quantile_of_likes_and_usual_the_median_of_user_terms(self):
         """``least``: one in twenty has fewer clicks; ``usual``: the median of what users have."""
         data = simulated(Calibration(by_clicks=0.5, by_text=0.5, count=1.0), 3_000)
         likes = data["likes"] + 9
@@ -252,7 +254,7 @@ class TestLearn:
         np.testing.assert_allclose(few, found.usual, rtol=1e-6)
         assert (np.diff(many[:, 0]) > 1.0).all()
 
-    def test_what_it_learns_from_stays_as_it_was(self):
+    def test_arguments_are_not_changed(self):
         given, again = (simulated(FLAT, 300, base=0.2) for _ in range(2))
         learn(given)
         for name, part in given.items():
@@ -261,28 +263,28 @@ class TestLearn:
 
 
 class TestDensity:
-    def test_where_many_are_alike_an_item_never_has_the_better_odds_for_it(self, losses, monkeypatch):
+    def test_a_positive_effect_of_density_is_never_learned(self, losses, monkeypatch):
         assert learn(simulated(Calibration(density=2.0), 5_000)).density == 0.0
         assert len(losses) == 1
         monkeypatch.setattr(module, "MIN_Z", -np.inf)  # not even if it were taken for proven
         assert learn(simulated(Calibration(density=2.0), 5_000)).density == 0.0
         assert len(losses) == 3
 
-    def test_without_proof_it_does_not_count(self):
+    def test_density_without_an_effect_gets_the_coefficient_0(self):
         """By chance half of all samples have the sign of an effect, and about one in 700 proves it."""
         assert [learn(simulated(Calibration(), 300, seed=seed)).density for seed in range(12)] == [0.0] * 12
 
-    def test_a_few_items_that_are_popular_and_alone_prove_nothing(self):
+    def test_clicks_on_two_items_prove_no_effect_of_density(self):
         data = simulated(Calibration(density=-1.0), 2_000)
         of_two = np.where(data["density"] < 0.5, 0, 1)  # all candidates are one of two items
         assert learn(data, cold=data["cold"]._replace(items=of_two)).density == 0.0
         assert learn(data).density < -0.5
 
-    def test_what_all_items_have_in_common_is_no_doubt(self):
+    def test_adding_a_constant_to_all_densities_keeps_the_effect_significant(self):
         """All are dense, some more so: the effect of the difference is as certain as it is among others."""
         assert learn(simulated(Calibration(density=-1.0, intercept=2.0), 2_000, shift=2.0)).density < -0.5
 
-    def test_only_what_the_text_adds_tells(self, losses):
+    def test_density_is_judged_only_where_the_text_adds_to_the_odds(self, losses):
         """Dense items are clicked less than their odds without text say, where the text adds nothing to these."""
         data = simulated(Calibration(), 4_000)
         known, new = data["warm"], data["cold"]
@@ -298,7 +300,7 @@ class TestDensity:
         assert len(losses) == 1
 
 
-def test_it_comes_back_from_a_saved_folder_as_it_was():
+def test_a_calibration_survives_saving():
     calibration, tensors = Calibration(1.2, -0.6, 0.1, -0.3, 0.4, 0.5, 2.0, 0.7), {}
     packed = json.loads(json.dumps(pack(calibration, tensors, "calibration")))
     assert unpack(packed, tensors, {"Calibration": Calibration}) == calibration
