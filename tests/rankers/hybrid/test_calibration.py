@@ -70,7 +70,7 @@ def text_odds(calibration, data):
 
 
 def scale_of(scores):
-    """The scale of users who know nothing yet."""
+    """The scale of users without a history."""
     return user_scale(scores, csr_array(scores.shape, dtype=np.float32))
 
 
@@ -147,7 +147,7 @@ FLAT, STEEP = Calibration(0.8, -1.0, -0.4, 0.2, 0.1, 0.5), Calibration(2.0, -0.7
 
 @pytest.fixture
 def losses(monkeypatch):
-    """The functions that are minimized: one, or where the density has been proven two."""
+    """The functions that are minimized: one, and a second one where the density is significant."""
     losses = []
 
     def seen(loss, start, **how):
@@ -165,7 +165,7 @@ class TestLearn:
     def test_the_coefficients_that_generated_the_clicks_are_recovered_for_any_slope_of_warm_items(
         self, true, warm_slope, base
     ):
-        """Only ratios decide an order: those of new items are to be compared with the scores of known ones."""
+        """Only ratios decide an order: coefficients of cold items are relative to the slope of warm ones."""
         found = learn(simulated(true, warm_slope=warm_slope, base=base))
         for name in NAMES:
             assert getattr(found, name) == pytest.approx(getattr(true, name), abs=0.25)
@@ -174,12 +174,12 @@ class TestLearn:
     @pytest.mark.parametrize("base", [0.0, 0.5])
     def test_the_expected_share_of_cold_items_is_that_of_the_clicks(self, base):
         data = simulated(Calibration(intercept=1.0), 5_000, base=base)
-        of_new = (text_odds(learn(data), data) + data["base"]).sum(axis=1)
-        share = of_new / (of_new + data["warm"].scores.sum(axis=1))
+        of_cold = (text_odds(learn(data), data) + data["base"]).sum(axis=1)
+        share = of_cold / (of_cold + data["warm"].scores.sum(axis=1))
         assert share.mean() == pytest.approx(data["cold"].clicked.any(axis=1).mean(), abs=0.02)
 
     def test_where_odds_without_text_explain_the_clicks_the_text_adds_little(self):
-        """Half of the clicks go to new items, and what is known of these without their text says so."""
+        """Half of the clicks go to cold items, as their odds without text say."""
         data = simulated(Calibration(intercept=-6.0), 5_000, base=0.5)
         assert data["cold"].clicked.any(axis=1).mean() > 0.4
         added = [text_odds(learn(data, base=base), data).mean() for base in (data["base"], 0 * data["base"])]
@@ -189,7 +189,7 @@ class TestLearn:
         data = simulated(FLAT, 300, base=0.3)
         data["warm"].scores[:, -1], data["warm"].clicked[:, -1] = -np.inf, False
         data["cold"].scores[:, -1], data["cold"].clicked[:, -1] = -np.inf, False
-        data["warm"].clicked[:, 0] = True  # of every user something counts
+        data["warm"].clicked[:, 0] = True  # each user has clicked something
         learn(data)
         rng = np.random.default_rng(0)
         for _ in range(5):
@@ -214,14 +214,14 @@ class TestLearn:
         data = simulated(Calibration(), 2)
         scores = np.ones((2, N_ITEMS))  # scores and users are alike, so that only the intercept is to be learned
         clicked = np.zeros((2, 2, N_ITEMS), dtype=bool)
-        clicked[1, 0], clicked[0, 1, 0] = True, True  # one clicked twenty new items, the other a single known one
+        clicked[1, 0], clicked[0, 1, 0] = True, True  # one clicked 20 cold items, the other a single warm one
         alike = dict(zip(("scale", "text_scale", "likes"), np.ones((3, 2, 1)), strict=True))
         items = data["cold"].items
         found = learn(
             data, warm=Candidates(scores, clicked[0], items), cold=Candidates(scores, clicked[1], items), **alike
         )
         terms = found.user_terms(*np.ones((3, 1, 1)))
-        assert terms.item() == pytest.approx(0.0, abs=0.05)  # as many odds for new items as for known ones
+        assert terms.item() == pytest.approx(0.0, abs=0.05)  # the same odds for cold items as for warm ones
 
     @pytest.mark.parametrize("base", [0.0, 0.5])
     def test_coefficients_are_finite_when_all_clicks_are_on_warm_or_all_on_cold_items(self, base):
@@ -229,12 +229,12 @@ class TestLearn:
         for side in ("warm", "cold"):
             for part in (data["warm"], data["cold"]):
                 part.clicked[:] = False
-            data[side][1][:, 0] = True
+            data[side].clicked[:, 0] = True
             found = learn(data)
             assert np.isfinite([*coefficients(found), found.least, found.usual]).all()
 
     def test_slopes_stay_positive_when_low_scores_are_clicked(self):
-        """The items with the lowest scores were clicked, of one kind: a higher score still has higher odds."""
+        """Where the items with the lowest scores were clicked, a higher score still has higher odds."""
         for side in ("warm", "cold"):
             data = simulated(Calibration(), 300)
             scores, clicked, _ = data[side]
@@ -242,15 +242,15 @@ class TestLearn:
             assert learn(data).slope > 0.0
 
     def test_least_is_a_quantile_of_likes_and_usual_the_median_of_user_terms(self):
-        """``least``: one in twenty has fewer clicks; ``usual``: the median of what users have."""
+        """One user in twenty has fewer likes than ``least``."""
         data = simulated(Calibration(by_clicks=0.5, by_text=0.5, count=1.0), 3_000)
         likes = data["likes"] + 9
         found = learn(data, likes=likes)
         assert found.least == np.quantile(likes, FEW_CLICKS)
         terms = replace(found, least=0.0).user_terms(data["scale"], data["text_scale"], likes)
         assert found.usual == pytest.approx(np.median(terms), rel=1e-5)
-        strangers = np.array([[1e-3], [1.0], [1e3]])
-        few, many = (found.user_terms(strangers, np.ones((3, 1)), np.full((3, 1), n)) for n in (2.0, 30.0))
+        scales = np.array([[1e-3], [1.0], [1e3]])
+        few, many = (found.user_terms(scales, np.ones((3, 1)), np.full((3, 1), n)) for n in (2.0, 30.0))
         np.testing.assert_allclose(few, found.usual, rtol=1e-6)
         assert (np.diff(many[:, 0]) > 1.0).all()
 
@@ -266,7 +266,7 @@ class TestDensity:
     def test_a_positive_effect_of_density_is_never_learned(self, losses, monkeypatch):
         assert learn(simulated(Calibration(density=2.0), 5_000)).density == 0.0
         assert len(losses) == 1
-        monkeypatch.setattr(module, "MIN_Z", -np.inf)  # not even if it were taken for proven
+        monkeypatch.setattr(module, "MIN_Z", -np.inf)  # not even if it were significant
         assert learn(simulated(Calibration(density=2.0), 5_000)).density == 0.0
         assert len(losses) == 3
 
@@ -281,21 +281,21 @@ class TestDensity:
         assert learn(data).density < -0.5
 
     def test_adding_a_constant_to_all_densities_keeps_the_effect_significant(self):
-        """All are dense, some more so: the effect of the difference is as certain as it is among others."""
+        """Only differences of density can change an order."""
         assert learn(simulated(Calibration(density=-1.0, intercept=2.0), 2_000, shift=2.0)).density < -0.5
 
     def test_density_is_judged_only_where_the_text_adds_to_the_odds(self, losses):
         """Dense items are clicked less than their odds without text say, where the text adds nothing to these."""
         data = simulated(Calibration(), 4_000)
-        known, new = data["warm"], data["cold"]
+        warm, cold = data["warm"], data["cold"]
         base = np.zeros_like(data["base"])
         base[:2_000] = 1.0
-        new[0][:2_000] = FLOOR
+        cold.scores[:2_000] = FLOOR
         rng = np.random.default_rng(1)
-        odds = np.log(np.hstack([known[0], new[0] + base]))[:2_000]
+        odds = np.log(np.hstack([warm.scores, cold.scores + base]))[:2_000]
         odds[:, N_ITEMS:] -= 2.0 * data["density"][:2_000]
         clicked = np.argmax(odds + rng.gumbel(size=odds.shape), axis=1)[:, None] == np.arange(2 * N_ITEMS)
-        known[1][:2_000], new[1][:2_000] = clicked[:, :N_ITEMS], clicked[:, N_ITEMS:]
+        warm.clicked[:2_000], cold.clicked[:2_000] = clicked[:, :N_ITEMS], clicked[:, N_ITEMS:]
         assert learn(data, base=base).density == 0.0
         assert len(losses) == 1
 

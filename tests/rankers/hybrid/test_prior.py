@@ -302,7 +302,7 @@ class TestLearn:
         assert np.isfinite([found.taste, found.weight]).all()
 
 
-class TestHeldOut:
+class TestHoldOutOne:
     def drawn(self, clicks, seed=0):
         return module._hold_out_one(csr_array(clicks), np.random.default_rng(seed))
 

@@ -38,10 +38,10 @@ def tuned(world, method="exact", config=CONFIG, fold=None, exposure=None, seed=0
     return tune(fold, placed, world.texts, exposure, start, config, np.random.default_rng(seed))
 
 
-class TestMeans:
-    """Which strengths of the prior are not surely worse than the best; the values are of one share of taste."""
+class TestCompare:
+    """Which strengths of the prior are not significantly worse than the best, at one share of taste."""
 
-    def means(self, *groups):
+    def compare(self, *groups):
         mean, proven = _compare(group[None] for group in groups)
         return mean[0], np.flatnonzero(proven[0]).tolist()
 
@@ -51,7 +51,7 @@ class TestMeans:
         best = 0.5 + 0.1 * rng.standard_normal(100)
         noise = 0.05 * np.where(np.arange(100) % 2, 1.0, -1.0)  # mean 0; its standard error is 0.005
         group = np.stack([best - 0.1 * noise, best, best - 0.004 + noise, best - 0.02 + noise])
-        mean, as_good = self.means(group)
+        mean, as_good = self.compare(group)
         assert as_good == [0, 1, 2]
         assert mean == pytest.approx(group.mean(axis=1))
 
@@ -60,26 +60,26 @@ class TestMeans:
         best = 0.5 + 0.1 * rng.standard_normal(100)
         noise = 0.05 * np.where(np.arange(100) % 2, 1.0, -1.0)
         group = np.stack([best, best - 0.011 + noise, best - 0.02 + noise, best - 0.02 - noise])
-        assert self.means(group)[1] == [0]
+        assert self.compare(group)[1] == [0]
 
     def test_groups_are_averaged_geometrically(self):
         """The second value doubles a small number and takes a quarter of a large one; the third is the reverse."""
         small, large = np.array([0.1, 0.2, 0.08, 0.1]), np.array([0.8, 0.6, 0.9, 0.1])
-        mean, as_good = self.means(*(np.tile(one[:, None], (1, 50)) for one in (small, large)))
+        mean, as_good = self.compare(*(np.tile(one[:, None], (1, 50)) for one in (small, large)))
         assert as_good == [1]
         assert mean == pytest.approx(np.sqrt(small * large))
 
     def test_users_for_whom_nothing_is_relevant_are_left_out(self):
         group = np.tile(np.array([[0.2], [0.4], [0.3], [0.1]]), (1, 5))
         group[:, 2] = np.nan
-        mean, as_good = self.means(group)
+        mean, as_good = self.compare(group)
         assert (as_good, mean[1]) == ([1], pytest.approx(0.4))
 
     def test_where_ndcg_is_0_for_all_values_all_are_accepted(self):
-        assert self.means(np.zeros((4, 5)))[1] == [0, 1, 2, 3]
+        assert self.compare(np.zeros((4, 5)))[1] == [0, 1, 2, 3]
 
 
-class TestLexicalWeights:
+class TestLexicalWeightNdcgs:
     def spaces(self, world):
         rng = np.random.default_rng(0)
         return {0.0: world.texts, 0.3: unit_rows(rng.standard_normal(world.texts.shape).astype(np.float32))}
@@ -218,7 +218,7 @@ class TestAutoColdShare:
         assert self.share([0, 0, 0, 0]) == 0.2
 
 
-class TestGiven:
+class TestGive:
     def test_users_with_more_clicks_are_given_so_many_and_the_rest_is_held_out(self, halves):
         some = csr_array(halves.clicks[:, :40])
         history, rest = _give(some, 2, np.random.default_rng(0))
