@@ -32,7 +32,7 @@ class Uncalibrated(cs.HybridRanker):
 
     def fit(self, features: cs.Features, clicks: Any = None) -> "Uncalibrated":
         """Fit without the calibration."""
-        with mock.patch.object(tuning, "_calibration", return_value=Calibration()):
+        with mock.patch.object(tuning, "_learn_calibration", return_value=Calibration()):
             super().fit(features, clicks)
         return self
 
@@ -42,7 +42,7 @@ class WithoutDensity(cs.HybridRanker):
 
     def fit(self, features: cs.Features, clicks: Any = None) -> "WithoutDensity":
         """Fit, then take the effect away."""
-        with mock.patch("coldstart.rankers.hybrid.calibration.PROOF", np.inf):
+        with mock.patch("coldstart.rankers.hybrid.calibration.MIN_Z", np.inf):
             super().fit(features, clicks)
         return self
 

@@ -1,4 +1,4 @@
-"""What rankers share that know an item by its column of clicks instead of its text."""
+"""The base of rankers that know an item by its column in the click matrix, not by its text."""
 
 import copy
 from abc import abstractmethod
@@ -13,18 +13,18 @@ from coldstart.errors import InvalidInputError
 
 
 class ClickRanker(BaseRanker):
-    """A ranker of clicks alone; items without clicks get the score 0, dislikes never raise a score.
+    """A collaborative ranker: items without clicks score 0, and a dislike never raises a score.
 
     Attributes
     ----------
     n_items_ : int
-        Items it knows, by position.
+        Items of the fit or of the last ``refreshed``.
     """
 
     n_items_: int
 
     def fit(self, features: Features, clicks: Csr | None = None) -> Self:
-        """Learn from clicks (m, n); of the features only their number counts.
+        """Learn from clicks (m, n); of the features only the number of items is used.
 
         Raises
         ------
@@ -39,7 +39,7 @@ class ClickRanker(BaseRanker):
         return self
 
     def score(self, users: Users, features: Features) -> FloatArray:
-        """Return scores of the users' histories, less those of what they dislike, shape (m, n).
+        """Return scores by the history, less scores by the disliked items, shape (m, n).
 
         Raises
         ------
@@ -57,26 +57,26 @@ class ClickRanker(BaseRanker):
     def refreshed(self, features: Features, clicks: Csr, origin: IntArray) -> Self:
         """Return a copy for a changed catalogue: item j was item ``origin[j]`` before, or is new where that is -1."""
         self.check_fitted("n_items_")
-        fresh = copy.copy(self)
+        fresh = copy.copy(self)  # shallow: requests in other threads are still answered from this ranker
         fresh.n_items_ = len(features)
         fresh._move(clicks, origin)
         return fresh
 
     @abstractmethod
     def _learn(self, clicks: Csr) -> None:
-        """Learn from clicks (m, n), which may have no row."""
+        """Fit to clicks (m, n), where m may be 0."""
 
     @abstractmethod
     def _from_history(self, history: Csr) -> FloatArray:
-        """Return scores (m, n), a new array, of histories (m, n)."""
+        """Return scores (m, n) of histories (m, n), as a new array."""
 
     def _from_disliked(self, disliked: Csr) -> FloatArray:
-        """Return what to take off the scores for disliked items (m, n): those like them, and themselves."""
+        """Return what disliked items (m, n) take off the scores: of items alike, and of themselves."""
         return np.asarray(np.maximum(self._from_history(disliked), 0.0) + disliked.toarray(), dtype=np.float32)
 
     @abstractmethod
     def _move(self, clicks: Csr, origin: IntArray) -> None:
-        """Put what is known of each item where it is now; attributes are replaced, never changed."""
+        """Move what was learned of each item to its new position; replace attributes, never write into them."""
 
     def _check_columns(self, clicks: Csr, n_items: int) -> None:
         if clicks.shape[1] != n_items:
@@ -86,15 +86,14 @@ class ClickRanker(BaseRanker):
             )
 
 
-def moved(rows: AnyArray, origin: IntArray) -> AnyArray:
-    """Return the rows of items where they are now, zero for new ones."""
-    taken: AnyArray = np.where((origin >= 0).reshape(-1, *[1] * (rows.ndim - 1)), rows[np.maximum(origin, 0)], 0)
-    return taken.astype(rows.dtype)
+def move_rows(rows: AnyArray, origin: IntArray) -> AnyArray:
+    """Return rows (n_before, ...) as rows (n, ...): row j is row ``origin[j]``, or zero where that is -1."""
+    kept = (origin >= 0).reshape(-1, *[1] * (rows.ndim - 1))
+    return np.where(kept, rows[np.maximum(origin, 0)], 0).astype(rows.dtype)
 
 
-def moved_columns(matrix: Csr, origin: IntArray) -> Csr:
-    """Return a sparse matrix with its columns where the items are now, empty for new ones."""
-    known = origin >= 0
-    at = (origin[known], np.flatnonzero(known))
-    choose = csr_array((np.ones(known.sum(), dtype=matrix.dtype), at), shape=(matrix.shape[1], len(origin)))
-    return csr_array(matrix @ choose)
+def move_columns(matrix: Csr, origin: IntArray) -> Csr:
+    """Return a sparse matrix (m, n_before) as (m, n): column j is column ``origin[j]``, or empty where that is -1."""
+    kept = origin >= 0
+    entries = (np.ones(kept.sum(), dtype=matrix.dtype), (origin[kept], np.flatnonzero(kept)))
+    return csr_array(matrix @ csr_array(entries, shape=(matrix.shape[1], len(origin))))

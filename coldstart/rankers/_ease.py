@@ -1,4 +1,15 @@
-"""EASE, and EASE with a text prior: what clicks say of two items, starting from what their texts say."""
+"""EASE with a text prior: item-item weights learned from clicks, starting from what texts say.
+
+    B = argmin |X - XB|^2 + (1 - r) l2 |B|^2 + r l2 |B - C|^2,  diag B = 0
+
+X are the clicks (m, n), B the weights (n, n) from an item in a history to an item that is scored, l2 the ridge in
+clicks, C the weights that texts suggest (``TextPrior``), and r the weight of these as a share of the ridge. With r = 0
+it is EASE (Steck 2019). In closed form, with P = (X'X + l2 I)^-1,
+
+    B = I + r l2 P C - P diag(d),  d_j = (1 + r l2 (PC)_jj) / P_jj
+
+Pairs that many users clicked together follow the clicks, the others stay near their texts.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,10 +23,12 @@ from coldstart._linalg import inverse_of
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TextPrior(Component):
-    """The best linear guess of an item's clicks from the texts of the others: C, with a zero diagonal.
+    """The weights C (n, n) that texts suggest: leave-one-out ridge regression of a user's clicks on texts.
 
-    C = offdiag(F A^-1 F' D), A = F'F + l2 I, D = diag(1 / (1 - f_j' A^-1 f_j)): the leave-one-out ridge regression of
-    each item's column on its text. Never formed: only its factors are kept.
+        C = offdiag(F A^-1 F' D),  A = F'F + l2 I,  D = diag(1 / (1 - f_j' A^-1 f_j))
+
+    F are the text vectors (n, dim) with rows f_j. Column j predicts clicks on item j from the texts of all others: by
+    its leverage f_j' A^-1 f_j one regression serves all columns. C is never formed; its factors have rank dim.
 
     Attributes
     ----------
@@ -31,16 +44,17 @@ class TextPrior(Component):
 
     @classmethod
     def of(cls, vectors: FloatArray, l2: float) -> "TextPrior":
-        """Regress on centred vectors of the items."""
+        """Factor the regression on centred text vectors (n, dim), with a ridge in items."""
         gram = (vectors.T @ vectors).astype(np.float64)
         gram[np.diag_indices(len(gram))] += l2
         solved = np.ascontiguousarray(np.linalg.solve(gram, vectors.T.astype(np.float64)).T, dtype=np.float32)
+        # Below 1, also where one text alone has its direction, so that D stays finite.
         leverage = np.minimum((solved * vectors).sum(axis=1), np.float32(1 - 1e-4))
         return cls(vectors, solved, leverage)
 
     @property
     def scale(self) -> FloatArray:
-        """The diagonal of D."""
+        """The diagonal of D, shape (n,)."""
         return np.asarray(1.0 / (1.0 - self.leverage), dtype=np.float32)
 
     def times(self, rows: FloatArray) -> FloatArray:
@@ -53,16 +67,16 @@ class TextPrior(Component):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Ridge(Component):
-    """P = (X'X + l2 I)^-1 for clicks X, from the smaller of its two sides.
+    """P = (X'X + l2 I)^-1 for clicks X, by an inverse of the smaller of its two sides.
 
-    With fewer users than items P = (I - X' M X) / l2 with M = (XX' + l2 I)^-1 (Woodbury), and P is never formed whole.
+    With fewer users than items P = (I - X' M X) / l2, M = (XX' + l2 I)^-1 (Woodbury), and only M (m, m) is held.
 
     Attributes
     ----------
-    clicks : csr_array of shape (n_users, n)
+    clicks : csr_array of shape (m, n)
     l2 : float
     inverse : ndarray
-        P, or M when users are fewer.
+        P, or M with fewer users than items.
     dual : bool
         Whether ``inverse`` is M.
     """
@@ -74,7 +88,7 @@ class Ridge(Component):
 
     @classmethod
     def of(cls, clicks: Csr, l2: float, dtype: Any = np.float32) -> "Ridge":
-        """Invert, in single precision or in double (``dtype``)."""
+        """Invert, in single or double precision (``dtype``)."""
         dual = clicks.shape[0] < clicks.shape[1]
         gram = (clicks @ clicks.T if dual else clicks.T @ clicks).toarray().astype(dtype)
         gram[np.diag_indices(len(gram))] += dtype(l2)
@@ -87,15 +101,15 @@ class Ridge(Component):
             return np.array(np.diagonal(self.inverse))
         # Only x_j' M x_j of each column x_j: n numbers, where X' M X has n times n.
         columns = self.clicks.T.tocsr()
-        parts = (columns[b].multiply(columns[b] @ self.inverse).sum(axis=1) for b in blocks(columns.shape[0], 1024))
-        quadratic = np.concatenate([np.asarray(part, dtype=self.inverse.dtype).ravel() for part in parts])
+        sums = (columns[b].multiply(columns[b] @ self.inverse).sum(axis=1) for b in blocks(columns.shape[0], 1024))
+        quadratic = np.concatenate([np.asarray(part, dtype=self.inverse.dtype).ravel() for part in sums])
         return np.asarray((1.0 - quadratic) / self.inverse.dtype.type(self.l2))
 
-    def applied(self, rows: Csr) -> AnyArray:
-        """Return sparse rows (m, n) times P."""
+    def rows_times(self, rows: Csr) -> AnyArray:
+        """Return sparse rows (q, n) times P, shape (q, n)."""
         if not self.dual:
             return np.asarray(rows @ self.inverse)
-        common = (rows @ self.clicks.T).toarray()  # hardly sparse: a product of dense matrices is several times faster
+        common = (rows @ self.clicks.T).toarray()  # hardly sparse: a dense product is several times faster
         inner = np.asarray(common, dtype=self.inverse.dtype) @ self.inverse
         product: AnyArray = -(inner @ self.clicks)
         product += rows.toarray()
@@ -103,17 +117,18 @@ class Ridge(Component):
         return product
 
     def fill(self, whole: FloatArray) -> None:
-        """Put P itself into an array of shape (n, n)."""
+        """Write P into an array of shape (n, n)."""
         if not self.dual:
             whole[:] = self.inverse
             return
+        # In place and in blocks, as P may take 1.6 GB and there is no room for a second one.
         inner = self.clicks.T @ self.inverse
         for block in blocks(len(inner), 1024):
             np.divide(inner[block] @ self.clicks, -self.l2, out=whole[block])
         whole[np.diag_indices(len(inner))] += np.float32(1.0 / self.l2)
 
     def times(self, columns: FloatArray) -> FloatArray:
-        """Return P times columns (n, q)."""
+        """Return P times columns (n, q), shape (n, q)."""
         if not self.dual:
             return self.inverse @ columns
         inner = self.inverse @ (self.clicks @ columns)
@@ -122,19 +137,20 @@ class Ridge(Component):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PriorEASE(Component):
-    """Item-item weights B = argmin |X - XB|^2 + (1 - r) l2 |B|^2 + r l2 |B - C|^2, diag B = 0.
-
-    B = I + r l2 P C - P diag((1 + r l2 (PC)_jj) / P_jj), r = ``prior``. With 0 it is EASE (Steck 2019); above 1 the
-    prior is amplified.
+    """The weights B, in factors until they are scored with or written out.
 
     Attributes
     ----------
     ridge : Ridge
+        P.
     text : TextPrior
+        C.
     prior : float
-        Weight of the prior as a share of the ridge's l2, at least 0.
-    diagonal, reached, scale : ndarray
-        P_jj; P F A^-1; (1 + prior l2 (PC)_jj) / P_jj.
+        r, at least 0; above 1 the prior is amplified.
+    diagonal, scale : ndarray of shape (n,)
+        P_jj and d.
+    reached : ndarray of shape (n, dim)
+        P F A^-1, the left factor of P C but for the diagonal of C.
     """
 
     ridge: Ridge
@@ -146,34 +162,36 @@ class PriorEASE(Component):
 
     @classmethod
     def of(cls, ridge: Ridge, text: TextPrior, prior: float) -> "PriorEASE":
-        """Combine; cheap once the ridge is there."""
+        """Combine both: cheap beside the inverse of the ridge."""
         diagonal = ridge.diagonal
         reached = ridge.times(text.solved)
+        # (PC)_jj from the factors of C: its full product less that of the diagonal that C does not have.
         pc = text.scale * ((reached * text.vectors).sum(axis=1) - diagonal * text.leverage)
         scale = np.asarray((1.0 + prior * ridge.l2 * pc) / diagonal, dtype=np.float32)
         return cls(ridge, text, prior, diagonal, reached, scale)
 
     @property
     def plain(self) -> "PriorEASE":
-        """The same without the prior: EASE."""
+        """EASE with the same ridge and without the prior."""
         return replace(self, prior=0.0, scale=np.float32(1.0) / self.diagonal)
 
     def plain_times(self, columns: FloatArray) -> FloatArray:
-        """Return B without the prior times columns (n, q)."""
+        """Return the weights of ``plain`` times columns (n, q), shape (n, q)."""
         product = self.ridge.times(columns * (np.float32(-1.0) / self.diagonal)[:, None])
         product += columns
         return product
 
-    def scores(self, rows: Csr) -> FloatArray:
-        """Return exact scores (m, n) of histories (m, n)."""
-        applied = self.ridge.applied(rows)
-        scores = rows.toarray() - applied * self.scale
+    def scores(self, history: Csr) -> FloatArray:
+        """Return history B, shape (q, n), of histories (q, n)."""
+        # Without forming B (n, n): while settings are searched, only some histories are scored with each fit.
+        applied = self.ridge.rows_times(history)
+        scores = history.toarray() - applied * self.scale
         if self.prior:
             scores += self.text.times(applied) * np.float32(self.prior * self.ridge.l2)
         return np.asarray(scores, dtype=np.float32)
 
     def fill(self, weights: FloatArray) -> None:
-        """Put B itself into an array of shape (n, n)."""
+        """Write B into an array of shape (n, n), in place as it may take 1.6 GB."""
         amplified, text = np.float32(self.prior * self.ridge.l2), self.text
         self.ridge.fill(weights)
         weights *= -(self.scale + amplified * text.leverage * text.scale)

@@ -1,4 +1,4 @@
-"""Rank by cosine: works without a single click."""
+"""Rank by the cosine of item and user: content-based, works without a single click."""
 
 import numpy as np
 from typing_extensions import Self
@@ -7,17 +7,18 @@ from coldstart._arrays import BoolArray, Csr, FloatArray, as_matrix, check_betwe
 from coldstart.base import BaseRanker, Features, Users
 
 PRIOR_ROWS = 10
-"""How many rows of the wider mean a group's mean is blended with: matters for small groups only."""
+"""Rows of the overall mean that the mean of each group is averaged with, which matters to small groups only."""
 
 
 class CosineRanker(BaseRanker, saved=True):
-    """Score an item by its cosine to the user: texts, wanted or not, liked and disliked items in one vector.
+    """Score an item by its cosine to the user, the weighted sum of query, profile, history and disliked items.
 
-    Liked and disliked items have length one each before they are weighed, texts the length the fuser gave them
-    (one, so that their score is a cosine); a part that a request lacks is left out.
-    Item vectors are first centred: the catalogue mean, which all items share and which therefore tells
-    none apart, is subtracted. Items that have the same fields are centred on their own mean, so that a
-    missing field neither counts as a value nor as a likeness. Texts are not centred.
+    History and disliked items are scaled to length one before they are weighted; texts have the length that the fuser
+    gave them, one. A part that a request lacks is left out.
+
+    Item vectors are centred: the mean of the catalogue, which all items share and which tells none apart, is
+    subtracted. Items that lack the same fields are centred on their own mean, so that a missing field makes no two
+    items alike. Texts of users are not centred, as one text has no mean.
 
     Parameters
     ----------
@@ -71,13 +72,13 @@ class CosineRanker(BaseRanker, saved=True):
         dense, missing = as_matrix(features.dense, "features.dense"), _missing(features)
         self.patterns_, group = np.unique(missing, axis=0, return_inverse=True)
         overall = dense.sum(axis=0) / (len(dense) + PRIOR_ROWS)
-        several = len(self.patterns_) > 1  # else there is nothing to pick, and no copy
+        several = len(self.patterns_) > 1  # else no copy of all vectors is made
         means = [_mean(dense[group.ravel() == at] if several else dense, overall) for at in range(len(self.patterns_))]
         self.centers_ = np.stack([*means, overall]).astype(np.float32)
         return self
 
     def item_vectors(self, features: Features, /) -> FloatArray:
-        """Return centred rows of length one, shape (n, dim); items of which nothing is known stay zero."""
+        """Return centred rows of length one, shape (n, dim); an item without fields stays zero."""
         self.check_fitted("centers_")
         if not self.center:
             return unit_rows(features.dense)
@@ -87,7 +88,7 @@ class CosineRanker(BaseRanker, saved=True):
         return unit_rows(centred)
 
     def user_vectors(self, users: Users, items: FloatArray, /) -> FloatArray:
-        """Return rows of length one, shape (m, dim); zero for users of whom nothing is known."""
+        """Return rows of length one, shape (m, dim); zero for a user without history and text."""
         avoided = 0.0 if users.avoided is None else users.avoided.dense
         return unit_rows(
             self.query_weight * users.query.dense
@@ -103,7 +104,7 @@ class CosineRanker(BaseRanker, saved=True):
         return scores
 
     def _groups(self, missing: BoolArray) -> np.ndarray:
-        """Row of ``centers_`` for each item; a pattern never seen gets the mean of all."""
+        """Row of ``centers_`` for each item (n,); the mean of all for a pattern that ``fit`` did not see."""
         same = (missing[:, None, :] == self.patterns_[None]).all(axis=2)
         return np.where(same.any(axis=1), same.argmax(axis=1), len(self.patterns_))
 
@@ -113,5 +114,6 @@ def _missing(features: Features) -> BoolArray:
 
 
 def _mean(rows: FloatArray, prior: FloatArray) -> FloatArray:
+    """Mean of the rows of a group, shrunk towards the overall mean."""
     mean: FloatArray = (rows.sum(axis=0) + PRIOR_ROWS * prior) / (len(rows) + PRIOR_ROWS)
     return mean

@@ -1,4 +1,4 @@
-"""Rank by how often an item was clicked, or at random: what every other ranker must beat."""
+"""Rank by clicks of everybody, or at random: the baselines that every other ranker must beat."""
 
 import hashlib
 
@@ -9,7 +9,7 @@ from coldstart.rankers._columns import ClickRanker
 
 
 class PopularityRanker(ClickRanker, saved=True):
-    """The same list for everyone: items by the sum of their clicks' weights.
+    """Score an item by the sum of the weights of its clicks: the same list for everyone.
 
     Attributes
     ----------
@@ -27,6 +27,7 @@ class PopularityRanker(ClickRanker, saved=True):
         return np.tile(self.counts_, (history.shape[0], 1))
 
     def _from_disliked(self, disliked: Csr) -> FloatArray:
+        # More than its own score, so that a disliked item comes last; others stay where they are.
         return np.asarray(disliked.toarray() * (1.0 + self.counts_), dtype=np.float32)
 
     def _move(self, clicks: Csr, origin: IntArray) -> None:
@@ -34,12 +35,12 @@ class PopularityRanker(ClickRanker, saved=True):
 
 
 class RandomRanker(ClickRanker, saved=True):
-    """A random order, the same each time for the same history.
+    """Score items at random from 0 to 1, the same each time for the same history.
 
     Parameters
     ----------
-    rng : int
-        Another number gives other orders.
+    rng : int, SeedSequence, Generator or None
+        Another seed gives other orders.
     """
 
     answers_nobody = True
@@ -53,6 +54,7 @@ class RandomRanker(ClickRanker, saved=True):
     def _from_history(self, history: Csr) -> FloatArray:
         scores = np.empty(history.shape, dtype=np.float32)
         for row, (start, end) in enumerate(zip(history.indptr[:-1], history.indptr[1:], strict=True)):
+            # By the history, not by its row in the batch: a user gets the same list in any batch.
             content = hashlib.sha256(np.sort(history.indices[start:end]).astype(np.int64).tobytes()).digest()
             seed = np.random.SeedSequence([self.seed_, int.from_bytes(content[:8], "little")])
             scores[row] = generator(seed).random(history.shape[1])
@@ -62,4 +64,4 @@ class RandomRanker(ClickRanker, saved=True):
         return np.asarray(2.0 * disliked.toarray(), dtype=np.float32)
 
     def _move(self, clicks: Csr, origin: IntArray) -> None:
-        """Nothing is known of any item."""
+        """Nothing was learned of any item."""

@@ -6,7 +6,7 @@ from scipy.sparse import csr_array
 
 from coldstart.base import Features, Users
 from coldstart.errors import InvalidInputError
-from coldstart.rankers._als import solved_rows
+from coldstart.rankers._als import solve_rows
 from coldstart.rankers.als import ALSRanker
 
 REGULARIZATION, UNOBSERVED = 0.05, 0.2
@@ -84,7 +84,7 @@ def test_after_many_sweeps_a_folded_in_training_user_has_the_factor_of_training(
     np.testing.assert_allclose(score(fitted(clicks, iterations=2_000), clicks), users @ items.T, atol=1e-4)
 
 
-def test_each_side_is_at_its_best_given_the_other():
+def test_each_side_minimises_the_loss_given_the_other():
     clicks = drawn()
     rng = np.random.default_rng(1)
     items = fitted(clicks).items_.astype(float)
@@ -94,20 +94,20 @@ def test_each_side_is_at_its_best_given_the_other():
         assert objective(clicks, users + 0.01 * rng.standard_normal(users.shape), items) > there
 
 
-def test_two_groups_are_told_apart():
+def test_two_groups_of_users_are_separated():
     clicks = np.kron(np.eye(2), np.ones((6, 5))).astype(np.float32)
     scores = score(fitted(clicks), np.eye(10)[[0, 7]])
     assert scores[0, :5].min() > scores[0, 5:].max() + 0.2
     assert scores[1, 5:].min() > scores[1, :5].max() + 0.2
 
 
-def test_a_heavier_click_pulls_harder():
+def test_a_click_of_more_weight_raises_the_score_more():
     clicks = drawn()
     light, heavy = (score(fitted(clicks), [np.eye(12)[0] * weight])[0, 0] for weight in (1, 5))
     assert heavy > light > 0
 
 
-def test_more_weight_on_what_was_not_clicked_lowers_scores():
+def test_a_larger_unobserved_weight_lowers_scores():
     clicks = drawn()
     low, high = (score(fitted(clicks, unobserved=unobserved), clicks).mean() for unobserved in (0.01, 1.0))
     assert high < low
@@ -121,18 +121,18 @@ def test_items_and_users_without_clicks_are_zero():
     assert not score(ranker, [np.zeros(12)]).any()
 
 
-def test_the_factors_have_the_width_asked_for():
+def test_factors_have_the_given_width():
     assert fitted(drawn(), factors=7).items_.shape == (12, 7)
     assert fitted(drawn()).items_.dtype == np.float32
 
 
-def test_the_same_rng_learns_the_same_and_another_begins_elsewhere():
+def test_the_same_rng_gives_the_same_factors_and_another_does_not():
     one, same, other = (fitted(drawn(), iterations=1, rng=rng).items_ for rng in (0, 0, 1))
     np.testing.assert_array_equal(one, same)
     assert not np.allclose(one, other, atol=1e-3)
 
 
-def test_users_of_more_than_one_block_are_no_different():
+def test_scores_do_not_depend_on_the_block():
     clicks = drawn(shape=(700, 12))
     ranker = fitted(clicks)
     ends = clicks[[0, 511, 512, 699]]
@@ -141,13 +141,13 @@ def test_users_of_more_than_one_block_are_no_different():
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 4, 30]), st.booleans())
-def test_every_row_is_the_best_fit_that_stays_near_its_prior(seed, factors, held):
+def test_solve_rows_zeroes_the_gradient_of_every_row(seed, factors, held):
     """With fewer clicks than factors and with more."""
     rng = np.random.default_rng(seed)
     clicks, other = drawn(seed), rng.standard_normal((12, factors)).astype(np.float32)
     prior = rng.standard_normal((30, factors)).astype(np.float32) if held else None
     ridge = rng.uniform(1.0, 9.0, 30)
-    found = solved_rows(csr_array(clicks), other, other.T @ other, UNOBSERVED, ridge, prior)
+    found = solve_rows(csr_array(clicks), other, other.T @ other, UNOBSERVED, ridge, prior)
     for line, row, firm, mean in zip(
         clicks.astype(float), found, ridge, np.zeros(30) if prior is None else prior, strict=True
     ):
@@ -155,13 +155,13 @@ def test_every_row_is_the_best_fit_that_stays_near_its_prior(seed, factors, held
         np.testing.assert_allclose(slope, 0.0, atol=1e-3)
 
 
-def test_rows_of_all_lengths_are_solved_in_their_places():
+def test_rows_of_all_lengths_are_solved():
     rng = np.random.default_rng(0)
     counts = rng.permutation(300)
     clicks = (np.arange(300) < counts[:, None])[:, rng.permutation(300)].astype(np.float32)
     other = rng.standard_normal((300, 16)).astype(np.float32)
     ridge = REGULARIZATION * (counts + UNOBSERVED * 300)
-    found = solved_rows(csr_array(clicks), other, other.T @ other, UNOBSERVED, ridge)
+    found = solve_rows(csr_array(clicks), other, other.T @ other, UNOBSERVED, ridge)
     np.testing.assert_allclose(found, best(clicks, other.astype(float)), atol=1e-4)
 
 

@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 
 from coldstart.base import Features, Users
 from coldstart.errors import InvalidInputError, NotFittedError
-from coldstart.rankers._columns import moved, moved_columns
+from coldstart.rankers._columns import move_columns, move_rows
 from coldstart.rankers.als import ALSRanker
 from coldstart.rankers.ease import EASERanker
 from coldstart.rankers.itemknn import ItemKNNRanker
@@ -89,7 +89,7 @@ def test_an_item_without_clicks_gets_the_score_0(name):
 
 
 @learning
-def test_one_click_on_an_item_without_clicks_says_nothing(name):
+def test_a_history_of_one_cold_item_scores_0_everywhere(name):
     np.testing.assert_allclose(score(fitted(name), [row(N_ITEMS - 1)]), 0.0, atol=1e-6)
 
 
@@ -222,7 +222,7 @@ class TestRefreshed:
 
     @every
     @pytest.mark.parametrize("n_users", [20, 5], ids=["more users", "more items"])
-    def test_the_ranker_refreshed_is_a_copy_and_the_old_one_stays_as_it_was(self, name, n_users):
+    def test_refreshed_returns_a_copy_and_leaves_the_ranker_unchanged(self, name, n_users):
         ranker = fitted(name, drawn(n_users))
         before = score(ranker, [row(0, 1)])
         now = ranker.refreshed(features(5), drawn(n_users, 5), self.KEPT)
@@ -242,16 +242,16 @@ class TestRefreshed:
         )
 
     @learning
-    def test_new_clicks_teach_nothing_until_the_next_fit(self, name):
+    def test_refreshed_learns_nothing_from_new_clicks(self, name):
         ranker = fitted(name)
         now = ranker.refreshed(features(), drawn(30, seed=9), np.arange(N_ITEMS))
         np.testing.assert_array_equal(score(now, [row(0, 1)]), score(ranker, [row(0, 1)]))
 
 
-def test_rows_and_columns_are_put_where_the_items_are_now():
+def test_rows_and_columns_are_moved_by_origin():
     origin = np.array([2, -1, 0])
-    assert moved(np.array([1.0, 2.0, 3.0], dtype=np.float32), origin).tolist() == [3.0, 0.0, 1.0]
-    assert moved(np.array([[1, 4], [2, 5], [3, 6]]), origin).tolist() == [[3, 6], [0, 0], [1, 4]]
-    columns = moved_columns(csr_array(np.array([[1.0, 2.0, 3.0]], dtype=np.float32)), origin)
+    assert move_rows(np.array([1.0, 2.0, 3.0], dtype=np.float32), origin).tolist() == [3.0, 0.0, 1.0]
+    assert move_rows(np.array([[1, 4], [2, 5], [3, 6]]), origin).tolist() == [[3, 6], [0, 0], [1, 4]]
+    columns = move_columns(csr_array(np.array([[1.0, 2.0, 3.0]], dtype=np.float32)), origin)
     assert columns.toarray().tolist() == [[3.0, 0.0, 1.0]]
     assert columns.dtype == np.float32

@@ -53,7 +53,7 @@ def test_by_default_a_profile_and_a_dislike_count_half():
     assert np.allclose(vector / vector[0], [1, 0.5, 1, -0.5], atol=1e-6)
 
 
-def test_a_part_that_is_not_said_is_left_out():
+def test_a_part_that_a_request_lacks_is_left_out():
     assert np.allclose(score(plain(), query=axis(1)), axis(1))
     assert np.allclose(score(plain(), history=axis(2)), axis(2))
 
@@ -88,7 +88,7 @@ def test_a_dislike_pushes_the_item_and_its_like_down():
     assert score(plain(), disliked=axis(0)).tolist() == [-1, 0, 0, 0]
 
 
-def test_a_user_of_whom_nothing_is_known_scores_0_everywhere():
+def test_an_empty_request_scores_0_everywhere():
     assert not score(plain()).any()
     assert not score(CosineRanker().fit(EYE)).any()
 
@@ -98,7 +98,7 @@ def test_no_users_have_no_scores():
     assert plain().score(Users(lists, lists, nothing, nothing), EYE).shape == (0, 4)
 
 
-def test_centring_takes_away_what_all_items_share():
+def test_centring_removes_what_all_items_share():
     tell_apart = np.tile(np.eye(3, dtype=np.float32), (200, 1))
     items = CosineRanker().fit(features := Features(tell_apart + 100.0)).item_vectors(features)
     likeness = items @ items.T
@@ -120,7 +120,7 @@ def test_items_with_the_same_missing_fields_are_centred_on_their_own_mean():
     assert items[0] @ items[1] < -0.9  # another signal, the same fields
 
 
-def test_the_means_are_blended_with_ten_rows_of_the_wider_mean():
+def test_group_means_are_shrunk_by_ten_rows_of_the_overall_mean():
     dense = np.array([[2.0], [4.0], [9.0]], dtype=np.float32)
     missing = np.array([[False], [False], [True]])
     overall = 15 / (3 + PRIOR_ROWS)
@@ -148,7 +148,7 @@ def test_without_a_mask_nothing_is_missing():
 
 
 @pytest.mark.parametrize("center", [True, False])
-def test_items_of_which_nothing_is_known_stay_zero(center):
+def test_items_without_fields_stay_zero(center):
     features = Features(np.array([[1, 2], [0, 0], [3, 1]], dtype=np.float32))
     items = CosineRanker(center=center).fit(features).item_vectors(features)
     assert items[1].tolist() == [0.0, 0.0]
@@ -181,7 +181,7 @@ def test_scores_are_dot_products_of_unit_vectors_between_minus_1_and_1(seed, cen
     assert scores.dtype == np.float32
 
 
-def test_clicks_teach_nothing_and_arguments_are_left_as_they_were():
+def test_clicks_are_not_used_and_arguments_are_not_changed():
     dense = np.random.default_rng(0).standard_normal((4, 4)).astype(np.float32)
     before, clicks = dense.copy(), csr_array(np.eye(4, dtype=np.float32))
     with_clicks, without = CosineRanker().fit(Features(dense), clicks), CosineRanker().fit(Features(dense))

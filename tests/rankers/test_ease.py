@@ -97,7 +97,7 @@ def test_the_diagonal_is_right_in_blocks(monkeypatch, blocks):
 
 
 @pytest.mark.parametrize("n_users", [40, 5])
-def test_a_new_item_can_be_liked_and_says_nothing(n_users):
+def test_a_new_item_in_a_history_changes_no_other_score(n_users):
     clicks = (np.random.default_rng(0).random((n_users, 12)) < 0.4).astype(np.float32)
     ranker = fitted(clicks)
     origin = np.array([*range(12), -1])
@@ -117,7 +117,7 @@ def test_too_many_users_and_items_are_refused_before_anything_is_computed(monkey
         fitted(np.ones(shape))
 
 
-def test_the_size_that_is_refused_is_told_in_gigabytes():
+def test_the_error_names_the_size_in_gigabytes():
     clicks = csr_array((31_000, 32_000), dtype=np.float32)
     with pytest.raises(
         InvalidInputError, match=r"an inverse of 31,000 x 31,000 numbers \(7\.7 GB\), and allows 20,000"

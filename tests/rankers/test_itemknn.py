@@ -54,7 +54,7 @@ def test_scores_are_those_of_plain_loops_over_the_definition(seed, neighbours, s
     np.testing.assert_allclose(score(fitted(clicks, neighbours, shrink), histories), expected, atol=1e-5)
 
 
-def test_of_items_that_are_equally_near_the_earlier_ones_are_neighbours():
+def test_ties_between_neighbours_go_to_the_earlier_item():
     near = fitted(np.ones((4, 4)), 2, 0.0).similar_.toarray() > 0
     assert [np.flatnonzero(column).tolist() for column in near.T] == [[1, 2], [0, 2], [0, 1], [0, 1]]
 
@@ -86,7 +86,7 @@ def test_an_item_is_not_its_own_neighbour():
     assert not fitted(np.ones((3, 4)), 10, 0.0).similar_.diagonal().any()
 
 
-def test_a_catalogue_of_more_than_one_block_is_no_different():
+def test_neighbours_do_not_depend_on_the_block():
     n_items = 1_030
     clicks = csr_array(
         (np.ones(2 * n_items), (np.repeat(np.arange(n_items), 2), np.arange(2 * n_items) // 2 % n_items))

@@ -54,7 +54,7 @@ class TestRandom:
         ranker = self.made()
         assert self.order(ranker, 3, 7) == self.order(ranker, 7, 3) == self.order(self.made(), 3, 7)
 
-    def test_it_is_the_items_that_count_and_not_how_much_they_were_liked(self):
+    def test_the_order_depends_on_the_items_of_a_history_and_not_on_their_weights(self):
         ranker, history = self.made(), np.isin(np.arange(self.N), [3, 7])
         np.testing.assert_array_equal(score(ranker, [history * 5])[0], score(ranker, [history])[0])
 
@@ -65,7 +65,7 @@ class TestRandom:
     @pytest.mark.parametrize(
         "rng", [np.random.SeedSequence(4), np.random.default_rng(4), None], ids=["seeds", "rng", "any"]
     )
-    def test_any_source_of_numbers_gives_one_order_per_fit(self, rng):
+    def test_any_rng_gives_one_order_per_fit(self, rng):
         ranker = self.made(rng)
         assert self.order(ranker, 3) == self.order(ranker, 3)
 
@@ -77,7 +77,7 @@ class TestRandom:
         assert first.min() > 32 - 4 * 5.3
         assert first.max() < 32 + 4 * 5.3
 
-    def test_clicks_teach_nothing(self):
+    def test_clicks_are_not_used(self):
         clicks = csr_array(np.ones((5, self.N), dtype=np.float32))
         assert self.order(RandomRanker().fit(features(self.N), clicks), 3) == self.order(self.made(), 3)
 

@@ -76,9 +76,9 @@ def test_a_history_is_folded_in_by_the_normal_equations():
     histories[0] = False
     expected = best(histories.astype(np.float32), model.items.astype(float), np.zeros((8, FACTORS)))
     rows = csr_array(histories.astype(np.float32))
-    np.testing.assert_allclose(model.code(rows), expected, atol=1e-5)
+    np.testing.assert_allclose(model.fold_in(rows), expected, atol=1e-5)
     np.testing.assert_allclose(model.scores(rows), expected @ model.items.T, atol=1e-5)
-    assert not model.code(rows)[0].any()
+    assert not model.fold_in(rows)[0].any()
 
 
 def test_without_texts_it_is_als():
@@ -97,7 +97,7 @@ def test_the_objective_goes_down_with_every_sweep(seed):
     assert values[-1] < values[0] - 0.1
 
 
-def test_after_many_sweeps_items_and_text_are_best_for_each_other():
+def test_after_many_sweeps_items_and_text_map_solve_their_normal_equations():
     clicks, vectors = drawn()
     model = learned(clicks, vectors, sweeps=300)
     users = best(clicks, model.items.astype(float), np.zeros((30, FACTORS)))
@@ -108,7 +108,7 @@ def test_after_many_sweeps_items_and_text_are_best_for_each_other():
     np.testing.assert_allclose(model.text, expected, atol=1e-5)
 
 
-def test_text_places_items_with_few_clicks(planted):
+def test_texts_improve_the_scores_of_items_with_few_clicks(planted):
     clicks, vectors, few, liked = planted
     with_text, without = (
         well_ordered(learned(clicks, texts, 8).scores(csr_array(clicks))[:, few], liked)
@@ -118,7 +118,7 @@ def test_text_places_items_with_few_clicks(planted):
     assert without < with_text - 0.2
 
 
-def test_texts_of_other_items_do_not_help(planted):
+def test_shuffled_texts_do_not_help(planted):
     clicks, vectors, few, liked = planted
     mixed = np.random.default_rng(0).permutation(vectors)
     right, wrong = (
@@ -130,11 +130,11 @@ def test_texts_of_other_items_do_not_help(planted):
 def test_an_item_without_clicks_is_placed_by_its_text(planted):
     clicks, vectors, few, liked = planted
     model = learned(clicks[:, ~few], vectors[~few], 8)
-    scores = model.code(csr_array(clicks[:, ~few])) @ (vectors[few] @ model.text).T
+    scores = model.fold_in(csr_array(clicks[:, ~few])) @ (vectors[few] @ model.text).T
     assert well_ordered(scores, liked) > 0.95
 
 
-def test_one_click_leaves_an_item_where_its_text_is_and_many_move_it(planted):
+def test_an_item_follows_its_text_after_one_click_and_its_users_after_many(planted):
     clicks, vectors, _, _ = planted
     kind = np.arange(90) % 3  # what each user likes; the first item's text is of kind 0
     gaps = []
@@ -147,31 +147,31 @@ def test_one_click_leaves_an_item_where_its_text_is_and_many_move_it(planted):
     assert gaps[1] > 0.2
 
 
-def test_who_is_folded_in_does_not_depend_on_items_that_came_later():
+def test_folding_in_does_not_depend_on_later_items():
     clicks, vectors = drawn()
     model = learned(clicks, vectors)
     grown = replace(model, items=np.vstack([model.items, np.ones((7, FACTORS), np.float32)]))
     wide = np.hstack([clicks, np.zeros((30, 7), np.float32)])
-    np.testing.assert_allclose(grown.code(csr_array(wide)), model.code(csr_array(clicks)), atol=1e-6)
+    np.testing.assert_allclose(grown.fold_in(csr_array(wide)), model.fold_in(csr_array(clicks)), atol=1e-6)
 
 
-def test_a_click_dealt_out_among_two_items_alike_is_a_click_on_either():
+def test_a_click_split_between_duplicates_is_a_click_on_either():
     model = learned(*drawn())
     doubled = replace(model, items=np.vstack([model.items, model.items[:1]]))
     whole, dealt = np.zeros((2, 1, 13), dtype=np.float32)
     whole[0, [0, 3]] = 1.0
     dealt[0, [0, 3, 12]] = 0.5, 1.0, 0.5
-    np.testing.assert_allclose(doubled.code(csr_array(dealt)), doubled.code(csr_array(whole)), atol=1e-6)
+    np.testing.assert_allclose(doubled.fold_in(csr_array(dealt)), doubled.fold_in(csr_array(whole)), atol=1e-6)
 
 
-def test_the_same_rng_learns_the_same_and_another_begins_elsewhere():
+def test_the_same_rng_gives_the_same_factors_and_another_does_not():
     one, same, other = (learned(*drawn(), sweeps=1, rng=rng) for rng in (0, 0, 1))
     np.testing.assert_array_equal(one.items, same.items)
     np.testing.assert_array_equal(one.text, same.text)
     assert not np.allclose(one.items, other.items, atol=1e-3)
 
 
-def test_arguments_stay_as_they_were():
+def test_arguments_are_not_changed():
     clicks, vectors = drawn()
     given = csr_array(clicks)
     before = given.copy(), vectors.copy()
@@ -182,13 +182,13 @@ def test_arguments_stay_as_they_were():
 
 @pytest.mark.parametrize("factors", [1, 3, 40])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 6), (6, 1), (7, 5)])
-def test_the_smallest_sizes_have_an_answer(shape, factors):
+def test_the_smallest_sizes_have_finite_scores(shape, factors):
     clicks = np.ones(shape, dtype=np.float32)
     vectors = drawn(shape=shape)[1]
     model = learned(clicks, vectors, factors)
     assert model.items.shape == (shape[1], factors)
     assert model.text.shape == (DIM, factors)
-    assert {part.dtype for part in (model.items, model.text, model.gram, model.code(csr_array(clicks)))} == {
+    assert {part.dtype for part in (model.items, model.text, model.gram, model.fold_in(csr_array(clicks)))} == {
         np.dtype(np.float32)
     }
     scores = model.scores(csr_array(clicks))
@@ -198,40 +198,40 @@ def test_the_smallest_sizes_have_an_answer(shape, factors):
     np.testing.assert_allclose(scores, expected, atol=1e-4)
 
 
-def test_more_firmly_held_items_count_more_for_the_map():
+def test_items_with_a_larger_ridge_weigh_more_in_the_text_map():
     vectors, items = np.ones((2, 1), np.float32), np.array([[0.0], [1.0]], np.float32)
     even, uneven = (
-        TextMap.of(vectors, np.array(held, np.float32), l2=1e-6).fitted(items)[0, 0] for held in ([1, 1], [1, 3])
+        TextMap.of(vectors, np.array(held, np.float32), l2=1e-6).fit(items)[0, 0] for held in ([1, 1], [1, 3])
     )
     assert even == pytest.approx(0.5, abs=1e-4)
     assert uneven == pytest.approx(0.75, abs=1e-4)
 
 
-def test_an_item_of_later_clicks_has_the_factors_it_would_have_learned():
+def test_a_folded_in_item_has_the_factors_of_the_fit():
     """At convergence the items are what their users and texts say; so is one that is solved for again."""
     clicks, vectors = drawn()
     model = learned(clicks, vectors, sweeps=300)
-    users = model.code(csr_array(clicks))
-    found = model.new_items(csr_array(clicks[:, :3].T), users, vectors[:3])
+    users = model.fold_in(csr_array(clicks))
+    found = model.fold_in_items(csr_array(clicks[:, :3].T), users, vectors[:3])
     np.testing.assert_allclose(found, model.items[:3], atol=1e-4)
 
 
-def test_an_item_that_nobody_clicked_is_where_its_text_belongs_but_for_the_weight_of_all_pairs():
+def test_an_item_without_clicks_is_folded_in_near_its_text():
     clicks, vectors = drawn()
     model = learned(clicks, vectors)
     none = csr_array((1, 30), dtype=np.float32)
-    found = model.new_items(none, model.code(csr_array(clicks)), vectors[:1])
+    found = model.fold_in_items(none, model.fold_in(csr_array(clicks)), vectors[:1])
     held, users = REGULARIZATION * UNOBSERVED * 30, model.user_gram.astype(float)
     expected = np.linalg.solve(UNOBSERVED * users + held * np.eye(FACTORS), held * model.text.T @ vectors[0])
     np.testing.assert_allclose(found[0], expected, atol=1e-5)
 
 
-def test_clicks_of_a_few_users_move_an_item_towards_them(planted):
+def test_an_item_is_folded_in_near_the_users_who_clicked_it(planted):
     clicks, vectors, few, _ = planted
     model = learned(clicks[:, ~few], vectors[~few], 8)
-    users = model.code(csr_array(clicks[:, ~few]))
+    users = model.fold_in(csr_array(clicks[:, ~few]))
     of_first = np.arange(90) % 3 == 0
     given = csr_array(of_first[of_first][None].astype(np.float32))
-    found = model.new_items(given, users[of_first], np.zeros((1, 8), np.float32))
+    found = model.fold_in_items(given, users[of_first], np.zeros((1, 8), np.float32))
     scores = users @ found[0]
     assert np.quantile(scores[of_first], 0.1) > np.quantile(scores[~of_first], 0.9)

@@ -73,7 +73,7 @@ def test_an_item_without_text_predicts_nothing_and_is_not_predicted():
     assert not c[:, -1].any()
 
 
-def test_a_text_that_all_lean_on_stays_finite():
+def test_a_leverage_of_1_stays_finite():
     """One item alone in its direction, nearly without a ridge: its leverage is one."""
     assert np.isfinite(TextPrior.of(np.eye(3, dtype=np.float32), 1e-9).times(np.ones((1, 3), np.float32))).all()
 
@@ -88,7 +88,7 @@ def test_the_weights_are_those_of_the_formula_with_more_users_than_items_and_wit
 
 
 @pytest.mark.parametrize("n_users", [40, 5])
-def test_the_formula_is_the_best_fit_that_stays_near_the_prior(n_users):
+def test_the_weights_minimise_the_loss(n_users):
     clicks, vectors = drawn(0, n_users)
     l2, prior = 10.0, 0.7
     weights, c = weights_of(model(clicks, vectors, l2, prior)).astype(float), left_out(vectors, 2.0)
@@ -122,7 +122,7 @@ def test_an_item_never_predicts_itself(n_users, prior):
     assert np.abs(np.diag(weights_of(model(*drawn(0, n_users), prior=prior)))).max() < 1e-5
 
 
-def test_where_hardly_anyone_clicked_the_texts_decide():
+def test_with_hardly_any_clicks_the_weights_are_those_of_the_text_prior():
     clicks, vectors = np.zeros((3, N_ITEMS), dtype=np.float32), drawn(0, 1)[1]
     clicks[0, 0] = 1.0
     weights = weights_of(model(clicks, vectors, l2=1000.0))
@@ -130,13 +130,13 @@ def test_where_hardly_anyone_clicked_the_texts_decide():
 
 
 @pytest.mark.parametrize("n_users", [40, 5])
-def test_the_ridge_is_the_same_from_either_side(n_users):
+def test_the_ridge_is_right_with_more_users_than_items_and_with_fewer(n_users):
     clicks = drawn(0, n_users)[0]
     ridge, p = Ridge.of(csr_array(clicks), 3.0), np.linalg.inv(clicks.T @ clicks + 3.0 * np.eye(N_ITEMS))
     assert ridge.inverse.shape == (min(n_users, N_ITEMS),) * 2
     columns = np.random.default_rng(0).standard_normal((N_ITEMS, 4)).astype(np.float32)
     np.testing.assert_allclose(ridge.diagonal, np.diag(p), atol=1e-6)
-    np.testing.assert_allclose(ridge.applied(csr_array(clicks[:3])), clicks[:3] @ p, atol=1e-5)
+    np.testing.assert_allclose(ridge.rows_times(csr_array(clicks[:3])), clicks[:3] @ p, atol=1e-5)
     np.testing.assert_allclose(ridge.times(columns), p @ columns, atol=1e-5)
 
 
@@ -148,7 +148,7 @@ def test_the_diagonal_is_right_over_several_blocks():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 1)])
-def test_the_smallest_sizes_have_an_answer(shape):
+def test_the_smallest_sizes_have_finite_scores(shape):
     vectors = np.ones((shape[1], 1), dtype=np.float32)
     found = model(np.ones(shape, dtype=np.float32), vectors).scores(csr_array(np.ones((1, shape[1]), np.float32)))
     assert found.shape == (1, shape[1])
@@ -164,7 +164,7 @@ def test_duplicate_texts_get_the_same_score_from_others():
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32 - 1), USERS, st.sampled_from([0.0, 1.0, 3.0]))
-def test_the_weights_written_out_are_those_of_the_formula(seed, n_users, prior):
+def test_fill_writes_the_weights_of_the_formula(seed, n_users, prior):
     clicks, vectors = drawn(seed, n_users)
     expected = textbook(clicks, vectors, 10.0, prior, 2.0)
     found = np.empty((N_ITEMS, N_ITEMS), dtype=np.float32)
@@ -173,7 +173,7 @@ def test_the_weights_written_out_are_those_of_the_formula(seed, n_users, prior):
 
 
 @pytest.mark.parametrize("n_users", [40, 5])
-def test_the_same_without_the_prior_is_one_that_never_had_it(n_users):
+def test_plain_is_a_fit_without_the_prior(n_users):
     clicks, vectors = drawn(0, n_users)
     plain, expected = model(clicks, vectors, prior=2.0).plain, model(clicks, vectors, prior=0.0)
     np.testing.assert_allclose(weights_of(plain), weights_of(expected), atol=1e-6)
@@ -183,7 +183,7 @@ def test_the_same_without_the_prior_is_one_that_never_had_it(n_users):
 
 
 @pytest.mark.parametrize("n_users", [2_000, 20])
-def test_weights_written_out_in_several_blocks_are_those_of_the_scores(n_users):
+def test_fill_in_several_blocks_agrees_with_the_scores(n_users):
     """Of more items than a block has, with more users than items and with fewer."""
     rng, n_items = np.random.default_rng(0), 1_100
     clicks = csr_array((rng.random((n_users, n_items)) < 0.01).astype(np.float32))
@@ -194,7 +194,7 @@ def test_weights_written_out_in_several_blocks_are_those_of_the_scores(n_users):
     np.testing.assert_allclose(found[[0, 1_023, 1_024, 1_099]], weights_of(fitted)[[0, 1_023, 1_024, 1_099]], atol=1e-5)
 
 
-def test_scoring_and_filling_leave_clicks_and_texts_as_they_were():
+def test_scoring_and_filling_change_no_argument():
     clicks, vectors = drawn(0, 5)
     given, before = csr_array(clicks), vectors.copy()
     fitted = PriorEASE.of(Ridge.of(given, 10.0), TextPrior.of(vectors, 2.0), 1.0)

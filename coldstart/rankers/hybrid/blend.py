@@ -20,7 +20,7 @@ from coldstart._component import Component
 from coldstart.rankers.hybrid.calibration import TOP, Calibration, best_unseen, user_scale
 from coldstart.rankers.hybrid.config import HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, Experts
-from coldstart.rankers.hybrid.prior import TastePrior, clicks_of, log_base_rates
+from coldstart.rankers.hybrid.prior import TastePrior, log_base_rates, n_likes
 
 LEAST_TEXT = 0.1
 """Weight below which the text of an item that has clicks is not asked."""
@@ -125,7 +125,7 @@ class Blend(Component, saved=True):
         if len(columns.text):
             of_text = history[:, cast(Experts, self.experts).by_text[columns.scale]]
             scale, text_scale = user_scale(by_clicks, history), user_scale(text[:, columns.scale], of_text)
-            of_users = self.calibration.of_users(scale, text_scale, clicks_of(history)) + np.log(scale)
+            of_users = self.calibration.user_terms(scale, text_scale, n_likes(history)) + np.log(scale)
             odds = self.calibration.odds(text[:, columns.at_text] / text_scale, of_users)
             by_text[:, columns.text] += odds * columns.weight
 
@@ -240,7 +240,7 @@ def prior_odds(
     odds += by_rate
     odds -= np.median(best_unseen(odds, history), axis=1, keepdims=True)
     np.exp(odds, out=odds)
-    odds *= np.float32(prior.strength) / clicks_of(history)
+    odds *= np.float32(prior.strength) / n_likes(history)
     return odds
 
 

@@ -1,6 +1,12 @@
-"""Scores of different experts on one scale: the odds of a click."""
+"""Calibration: scores by text and scores by clicks on one scale, the odds of a click.
+
+The experts' scores have units of their own. Divided by the *user scale*, the median of a user's 20 best scores of
+unseen items, they compare between users. A conditional logit on a fold then learns what a score by text is worth: on
+items that lost all their clicks, beside items that kept theirs.
+"""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
@@ -10,39 +16,47 @@ from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray, la
 from coldstart._component import Component
 
 TOP = 20
-"""Best scores of a user whose median is the user's scale."""
+"""Best scores of a user whose median is the user scale."""
 
 LOWEST = np.float32(-1e30)
 """Below every score."""
 
 FLOOR = np.float32(1e-3)
-"""Scores below this share of the user's scale count as it: their logarithm would say too much."""
+"""Least score, as a share of the user scale: the logarithm of less would outweigh everything else."""
 
 DEVIATION = 1.0
-"""Standard deviation of the Gaussian prior on each coefficient: around what leaves scores as they are."""
+"""Standard deviation of the Gaussian prior on each coefficient, around what leaves scores as they are."""
+
+START = np.array([1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+"""Slopes of warm and of cold items, density, both log scales, log likes, intercept: leaves scores as they are."""
 
 BOUNDS = [(0.05, None), (0.05, None), (None, 0.0), *[(None, None)] * 4]
-"""A higher score never means fewer clicks, and a denser neighbourhood never more."""
-
-START = np.eye(7)[:2].sum(axis=0)
-"""Slopes of 1, and nothing else: scores as they are."""
+"""A higher score never lowers the odds, and a denser neighbourhood never raises them."""
 
 NO_DENSITY = [*BOUNDS[:2], (0.0, 0.0), *BOUNDS[3:]]
 """The same without an effect of the density."""
 
-PROOF = 3.0
-"""Standard errors that the effect of the density must be away from none, or it does not count."""
+MIN_Z = 3.0
+"""Standard errors from 0 at which the effect of the density is taken for proven."""
 
-FEWEST = 0.05
-"""Share of the users learned from whose clicks are too few to say what is special of them."""
+FEW_CLICKS = 0.05
+"""Share of the users with the fewest clicks: below their number of clicks nothing was learned of users."""
+
+
+class Candidates(NamedTuple):
+    """Items that users may click, (m, c) each: scores as shares of the user scale, -inf for what is no candidate."""
+
+    scores: AnyArray
+    clicked: BoolArray
+    items: IntArray
 
 
 def best_unseen(scores: FloatArray, history: Csr) -> FloatArray:
-    """Return the ``TOP`` largest scores of each row but for the items of the history, (m, at most ``TOP``).
+    """Return the ``TOP`` largest scores of each user outside the history, (m, at most ``TOP``).
 
-    What is known already is no measure of what is to come; and a click changes no scale but through other items. Who
-    has fewer items left gets the worst of them in the place of the others, and 0 where none is left.
+    Where fewer items are unseen, the worst of them fills the other places; 0 where none is.
     """
+    # Scores are large, histories short: hide the history in place, and put it back.
     seen = history.nonzero()
     values = scores[seen]
     scores[seen] = LOWEST
@@ -56,9 +70,9 @@ def best_unseen(scores: FloatArray, history: Csr) -> FloatArray:
 
 
 def user_scale(scores: FloatArray, history: Csr) -> FloatArray:
-    """Return each user's scale of an expert, the median of their ``TOP`` best scores of unseen items, shape (m, 1).
+    """Return the median of each user's ``TOP`` best scores of unseen items, shape (m, 1).
 
-    At least a tenth of the best one, where few items have a score at all, and 1e-12.
+    At least a tenth of the best, since the median is 0 where few items have a score at all; and at least 1e-12.
     """
     if not scores.shape[1]:
         return np.ones((len(scores), 1), dtype=np.float32)
@@ -69,20 +83,23 @@ def user_scale(scores: FloatArray, history: Csr) -> FloatArray:
 
 @dataclass(frozen=True, repr=False)
 class Calibration(Component, saved=True):
-    """What texts say of new items, on the scale of the odds of those with clicks.
+    """Turns a score by text into odds, in the unit of the user scale of scores by clicks.
 
-    An item with clicks has the odds of the blend, divided by the user's scale. What its text adds for a new one:
+        log odds = slope * log(s / scale_text) + density * d
+                   + by_clicks * log(scale) + by_text * log(scale_text) + count * log(1 + k) + intercept
 
-        log odds = slope * log(score / scale) + density * d
-                   + a log(scale of odds) + b log(scale by text) + c log(1 + m) + intercept
-
-    for a user with m clicks and an item whose nearest neighbours have the mean cosine d: where many items are alike,
-    one is easily taken for another (on citeulike this is worth 1.3 % of NDCG@20 among new items). The terms of a user
-    with fewer clicks than ``least`` are the ``usual`` ones: nothing was learned of such.
+    for the score s by text of an item, a user with k likes whose scores by clicks have the scale ``scale`` and those by
+    text ``scale_text``, and d, the mean cosine to the 50 nearest items with clicks. Where many items are alike, one is
+    easily taken for another: on citeulike d is worth 1.3 % of NDCG@20 among new items.
 
     Attributes
     ----------
-    slope, density, by_clicks, by_text, count, intercept, least, usual : float
+    slope, density, by_clicks, by_text, count, intercept : float
+        Coefficients.
+    least : float
+        Likes below which the last four terms are ``usual``: nothing was learned of users with so few.
+    usual : float
+        Median of these terms over the users learned from.
     """
 
     slope: float = 1.0
@@ -94,94 +111,92 @@ class Calibration(Component, saved=True):
     least: float = 0.0
     usual: float = 0.0
 
-    def odds(self, scores: FloatArray, of_users: FloatArray) -> FloatArray:
-        """Turn scores (m, n) of new items, as shares of the users' scale, into odds, in place; see ``of_users``."""
+    def odds(self, scores: FloatArray, user_terms: FloatArray) -> FloatArray:
+        """Turn scores by text (m, n), as shares of their user scale, into odds but for the density, in place."""
         odds: FloatArray = np.maximum(scores, FLOOR, out=scores)
         if self.slope != 1.0:
             np.log(odds, out=odds)
             odds *= np.float32(self.slope)
             np.exp(odds, out=odds)
-        odds *= np.exp(of_users)
+        odds *= np.exp(user_terms)
         return odds
 
-    def of_users(self, by_clicks: FloatArray, by_text: FloatArray, counts: FloatArray) -> FloatArray:
-        """Return the terms of each user (m, 1), from both scales and the number of clicks, (m, 1) each."""
-        weights = [self.by_clicks, self.by_text, self.count, self.intercept]
-        terms = _of_users(by_clicks, by_text, counts) @ np.array(weights, dtype=np.float32)
-        return np.asarray(np.where(counts[:, 0] >= self.least, terms, self.usual), dtype=np.float32)[:, None]
+    def user_terms(self, scale: FloatArray, text_scale: FloatArray, likes: FloatArray) -> FloatArray:
+        """Return the last four terms of the log-odds (m, 1), from both user scales and numbers of likes, (m, 1)."""
+        weights = np.array([self.by_clicks, self.by_text, self.count, self.intercept], dtype=np.float32)
+        terms = _user_features(scale, text_scale, likes) @ weights
+        return np.asarray(np.where(likes[:, 0] >= self.least, terms, self.usual), dtype=np.float32)[:, None]
 
     @classmethod
     def learn(
         cls,
-        known: tuple[AnyArray, BoolArray],
-        new: tuple[AnyArray, BoolArray],
+        warm: Candidates,
+        cold: Candidates,
         base: FloatArray,
         density: FloatArray,
-        items: IntArray,
-        by_clicks: FloatArray,
-        by_text: FloatArray,
-        counts: FloatArray,
+        scale: FloatArray,
+        text_scale: FloatArray,
+        likes: FloatArray,
     ) -> "Calibration":
-        """Fit by conditional logit (McFadden 1974): which of a user's candidates were clicked.
+        """Fit by conditional logit (McFadden 1974): which of the candidates did a user click.
+
+        The log-odds of a warm candidate are slope_warm * log(score); those of a pseudo-cold one are the log of the
+        sum of its calibrated odds by text and of its odds without text, base^slope_warm. Every user counts the same.
 
         Parameters
         ----------
-        known, new : tuple of ndarray of shape (m, a) and (m, b)
-            Odds of candidates with clicks and scores of new ones, as shares of the users' scales, -inf for those that
-            do not count, and whether they were clicked. Every user counts the same, some of whose candidates must be
-            clicked.
-        base : ndarray of shape (m, b)
-            Odds of the new ones without their text, as shares of the users' scale.
-        density : ndarray of shape (m, b)
-            Of the new candidates.
-        items : ndarray of shape (m, b)
-            Which item each of them is.
-        by_clicks, by_text, counts : ndarray of shape (m, 1)
-            Both scales of the users, and their clicks.
-
-        Notes
-        -----
-        The density counts where a score test says so whose errors are clustered by item (Liang and Zeger 1986): a few
-        items that are popular and alone by chance prove nothing.
+        warm, cold : Candidates
+            Items with clicks, scored by clicks, and pseudo-cold items, scored by text. Each user has clicked some.
+        base, density : ndarray of shape (m, c)
+            Of the cold candidates: odds without their text, as shares of ``scale``, and mean cosine to neighbours.
+        scale, text_scale, likes : ndarray of shape (m, 1)
+            User scales of the scores by clicks and by text, and numbers of likes.
         """
-        users, split = _of_users(by_clicks, by_text, counts).astype(np.float64), known[0].shape[1]
-        scores = np.hstack([known[0], new[0]]).astype(np.float64)
+        users, split = _user_features(scale, text_scale, likes).astype(np.float64), warm.scores.shape[1]
+        scores = np.hstack([warm.scores, cold.scores]).astype(np.float64)
         logs, absent = np.log(np.maximum(scores, FLOOR)), np.isneginf(scores)
         log_base = np.log(np.maximum(base.astype(np.float64), 1e-12))
-        share = np.hstack([known[1], new[1]]) / (known[1].sum(axis=1) + new[1].sum(axis=1))[:, None]
+        share = np.hstack([warm.clicked, cold.clicked])
+        share = share / share.sum(axis=1, keepdims=True)  # a user's clicks together weigh 1
 
-        def excess(weights: AnyArray) -> tuple[float, AnyArray, AnyArray]:
-            """The loss, the chance of each candidate above what it got, and the part of the odds that is the text's."""
-            of_known, of_new, of_density, *of_users = weights
-            logits = logs * np.where(np.arange(logs.shape[1]) < split, of_known, of_new)
-            of_text = logits[:, split:] + of_density * density + (users @ of_users)[:, None]
-            logits[:, split:] = np.logaddexp(of_text, of_known * log_base)
+        def evaluate(weights: AnyArray) -> tuple[float, AnyArray, AnyArray]:
+            """Negative mean log-likelihood, its gradient by the logits, and the text's share of the cold odds."""
+            of_warm, of_cold, of_density, *of_users = weights
+            logits = logs * np.where(np.arange(logs.shape[1]) < split, of_warm, of_cold)
+            by_text = logits[:, split:] + of_density * density + (users @ of_users)[:, None]
+            logits[:, split:] = np.logaddexp(by_text, of_warm * log_base)
             logits[absent] = -1e9
             total = logsumexp(logits, axis=1, keepdims=True)
             value = float((total[:, 0] - (share * logits).sum(axis=1)).mean())
-            in_text = np.exp(np.minimum(of_text - logits[:, split:], 0.0))
-            return value, (np.exp(logits - total) - share) / len(users), in_text
+            # At most 1 by definition; absent candidates, whose logit was overwritten, would overflow.
+            text_share = np.exp(np.minimum(by_text - logits[:, split:], 0.0))
+            return value, (np.exp(logits - total) - share) / len(users), text_share
 
         def loss(weights: AnyArray) -> tuple[float, AnyArray]:
-            value, above, in_text = excess(weights)
-            on_base, on_new = above[:, split:] * (1.0 - in_text), above[:, split:] * in_text
-            on_known = (above[:, :split] * logs[:, :split]).sum() + (on_base * log_base).sum()
-            parts = [on_known, (on_new * logs[:, split:]).sum(), (on_new * density).sum()]
-            slope = np.array([*parts, *(on_new.sum(axis=1) @ users)])
-            away = (weights - START) / (DEVIATION**2 * len(users))
-            return value + float(0.5 * away @ (weights - START)), slope + away
+            """Negative log posterior and its gradient, by the chain rule through ``logaddexp``."""
+            value, slopes, text_share = evaluate(weights)
+            on_base, on_text = slopes[:, split:] * (1.0 - text_share), slopes[:, split:] * text_share
+            on_warm = (slopes[:, :split] * logs[:, :split]).sum() + (on_base * log_base).sum()
+            by_item = [on_warm, (on_text * logs[:, split:]).sum(), (on_text * density).sum()]
+            gradient = np.array([*by_item, *(on_text.sum(axis=1) @ users)])
+            pull = (weights - START) / (DEVIATION**2 * len(users))
+            return value + float(0.5 * pull @ (weights - START)), gradient + pull
 
-        found = minimize(loss, START, jac=True, method="L-BFGS-B", bounds=NO_DENSITY).x
-        _, above, in_text = excess(found)
-        scores_of_items = np.bincount(items.ravel(), (above[:, split:] * in_text * (density - density.mean())).ravel())
-        if scores_of_items.sum() > PROOF * np.sqrt(np.square(scores_of_items).sum()):
-            found = minimize(loss, found, jac=True, method="L-BFGS-B", bounds=BOUNDS).x
-        # Only ratios decide an order: divided by the slope of known items, those keep their scores as odds.
-        learned = cls(*(found[1:] / found[0]).tolist())
-        usual = float(np.median(learned.of_users(by_clicks, by_text, counts)))
-        return replace(learned, least=float(np.quantile(counts, FEWEST)), usual=usual)
+        weights = minimize(loss, START, jac=True, method="L-BFGS-B", bounds=NO_DENSITY).x
+        # A score test (Rao) of the density at the fit without it: is the gradient there further from 0 than chance
+        # takes it? Errors are clustered by item (Liang and Zeger 1986), as the clicks of one item are not independent:
+        # a few popular items that happen to have few neighbours prove nothing. The mean is the intercept's to explain.
+        _, slopes, text_share = evaluate(weights)
+        by_pair = slopes[:, split:] * text_share * (density - density.mean())
+        by_item = np.bincount(cold.items.ravel(), by_pair.ravel())
+        if by_item.sum() > MIN_Z * np.sqrt(np.square(by_item).sum()):
+            weights = minimize(loss, weights, jac=True, method="L-BFGS-B", bounds=BOUNDS).x
+        # Only ratios decide an order. Divided by the slope of warm items, these keep their scores as odds.
+        learned = cls(*(weights[1:] / weights[0]).tolist())
+        usual = float(np.median(learned.user_terms(scale, text_scale, likes)))
+        return replace(learned, least=float(np.quantile(likes, FEW_CLICKS)), usual=usual)
 
 
-def _of_users(by_clicks: FloatArray, by_text: FloatArray, counts: FloatArray) -> FloatArray:
-    """What is known of each user, (m, 4)."""
-    return np.hstack([np.log(by_clicks), np.log(by_text), np.log1p(counts), np.ones_like(counts)])
+def _user_features(scale: FloatArray, text_scale: FloatArray, likes: FloatArray) -> FloatArray:
+    """Log scales, log likes and 1 of each user, (m, 4)."""
+    return np.hstack([np.log(scale), np.log(text_scale), np.log1p(likes), np.ones_like(likes)])

@@ -1,4 +1,4 @@
-"""Every number of the method, in one place, with its meaning, its unit and what speaks for it."""
+"""Settings of ``HybridRanker``: every number of the method, with its meaning, its unit and the evidence for it."""
 
 from dataclasses import dataclass
 
@@ -6,80 +6,79 @@ from coldstart._component import Component
 from coldstart.errors import InvalidInputError
 
 PRIOR_ALONE = 1e6
-"""Strength of a prior beside which nothing else counts."""
+"""Prior strength, in clicks, beside which clicks of others do not count: the experts are not even fitted."""
 
-LEAST = {
+MIN_GRID_VALUES = {
     "taste_share": 0.0,
-    "prior_strength": 1e-6,
+    "prior_strength": 1e-6,  # with 0, items that no expert scores would have no odds at all
     "l2": 0.1,
     "text_prior": 0.0,
     "unobserved": 1e-3,
     "lexical_weight": 0.0,
 }
-"""Of the values that are tried: without a prior some items would have no odds at all."""
+"""The least value that a grid may hold."""
 
 
 @dataclass(frozen=True, repr=False)
 class HybridConfig(Component, saved=True):
-    """The numbers that ``HybridRanker`` works with; those in tuples are chosen by ``fit``.
+    """Settings of ``HybridRanker``. A tuple is a grid: ``fit`` chooses from it by NDCG@20 on a fold.
 
-    "Films", "office" and "citeulike" are ml-latest-small, amazon-office-2014 and citeulike-a.
+    Evidence is the relative change of NDCG@20 on three data sets: films (ml-latest-small), office
+    (amazon-office-2014) and citeulike (citeulike-a).
 
     Attributes
     ----------
     taste : float
-        Nats that one unit of cosine to a user's taste is worth, for a user with many likes: the concentration of a von
-        Mises-Fisher distribution. It comes to 5 for someone with three likes: films do worse with 7, and citeulike
-        better, which ``fit`` learns.
+        Nats per unit of cosine between an item and a user's taste, for a user with many likes: the concentration of a
+        von Mises-Fisher distribution. Three likes bring 5 nats; with 7 films lose and citeulike gains, so that ``fit``
+        learns it.
     taste_half : float
-        Likes with which a taste is worth half of that: one like says less than ten.
+        Likes at which a taste has half its weight, k / (k + taste_half): one like says less than ten.
     taste_share : tuple of float
-        Shares of the taste that was learned: tried on the fold. With many clicks of others and a single like, films and
-        office do best at 1 to 2 nats a unit.
+        Grid: factor on the learned taste. Users with a single like do best at 1 to 2 nats a unit on films and office,
+        once there are many clicks of others.
     taste_deviation, popularity_deviation : float
         Standard deviations of the Gaussian priors on ``taste`` and on the weight of the log base rate (mean 1), when
-        ``fit`` learns both: with 0.3 for the latter strangers to office lose 4 % after 1,000 clicks.
+        ``fit`` learns both. With 0.3 for the latter, new users of office lose 4 % after 1,000 clicks.
     prior_clicks : float
-        Clicks of a mean item that every item is credited with before its own: the shape of a Gamma prior on rates. With
-        1 the lists of strangers do not fall with the first clicks of others on films and office, and by up to 2 % on
-        citeulike.
+        Shape of the Gamma prior on base rates: clicks of a mean item that every item is credited with. With 1 the
+        first clicks of others cost new users nothing on films and office, and up to 2 % on citeulike.
     prior_strength : tuple of float
-        How many clicks the prior (taste and base rate) counts for beside those of the user: tried on the fold. With
-        ``PRIOR_ALONE`` the experts are not fitted.
+        Grid: clicks that the prior (taste and base rate) counts for beside a user's own; ``PRIOR_ALONE``: no experts.
     l2, text_prior : tuple of float
-        Of ``PriorEASE``: its ridge, in clicks, and the weight of its text prior as a share of it: tried on the fold.
+        Grids of ``PriorEASE``: its ridge, in clicks, and the weight of its text prior as a share of that ridge.
     text_prior_l2 : float
-        Ridge of the leave-one-out regression behind that prior, in items; flat from 3 to 30.
+        Ridge of the leave-one-out regression behind the text prior, in items. Flat from 3 to 30.
     unobserved : tuple of float
-        Of ``PriorALS``: weight of all pairs together, as a multiple of that of the clicks: tried on the fold.
+        Grid of ``PriorALS``: weight of all user-item pairs together, as a multiple of that of all clicks.
     sweeps : int
-        Of ``PriorALS``.
+        Passes of ``PriorALS`` over users and items.
     kernel_width, kernel_l2 : float
-        Of the content expert: K = exp(-width (1 - cosine)), and its ridge.
+        Of the content expert: K = exp(-width (1 - cosine)), and the ridge added to its diagonal.
     cf_target_weight : float
-        How much the scores of plain EASE count beside the clicks as targets of the content expert. Without, item-cold
-        lists lose 4 to 9 %.
+        Weight of the scores of plain EASE beside the clicks (1) in the targets of the content expert. Without them
+        item-cold lists lose 4 to 9 %.
     lexical_weight : tuple of float
-        Share of the words in the cosine of two items: tried on items that lost all clicks. Office gains 3 %, films and
-        citeulike do best with none.
+        Grid: weight of words in the cosine of two items, chosen on pseudo-cold items. Office gains 3 % with 0.3, films
+        and citeulike do best with 0.
     text_clicks : float
-        Clicks with which the text of a new item has half of its weight. After ten clicks films do best where it has 0.3
-        of it, 3 to 4 % better than with all; after one or two it hardly matters, there and in office.
+        Clicks at which the text of a new item has half its weight. After ten clicks films do 3 to 4 % better with 0.3
+        of the weight than with all of it; after one or two it hardly matters, on films and office.
     maybe_new : float
-        Chance that an item without clicks is new, where nothing is said of any item. At 0.2 such items take 15 % of the
-        first 20 places in office and 2 % in films, for 6 % and 1 % of the NDCG@20 of items with clicks.
+        Probability that an item without clicks is new, where exposures are unknown. At 0.2 such items take 15 % of the
+        first 20 places on office and 2 % on films; items with clicks lose 6 % and 1 %.
     cold_share : float
-        Most of the first 20 places that items without clicks, of which nobody said that they are new, may take.
+        Largest share of the first 20 places for old stock without clicks.
     fewest_clicks : int
-        Clicks below which nothing is learned but ``taste``: the prior alone ranks.
+        Clicks below which the prior ranks alone, and only it is learned.
     most_side : int
-        Users or items with clicks, whichever are fewer, that are inverted: 1.6 GB there.
+        Largest matrix that EASE inverts: users or items with clicks, whichever are fewer. 1.6 GB at the limit.
     most_weights : int
-        Weights between items with clicks and all items that are held: 2.4 GB.
+        Most weights of the experts, (items with clicks) x (items). 2.4 GB at the limit.
     most_kernel : int
-        Items with clicks up to which the kernel is factored (1.6 GB); above, the 50 nearest items are averaged.
+        Items with clicks up to which the kernel is factored, 1.6 GB; above, the 50 nearest items are averaged.
     most_placed : int
-        Items with clicks up to which the content expert is kept whole for items that come later (200 MB).
+        Items with clicks up to which the inverse kernel is kept to place items that come later, 200 MB.
     """
 
     taste: float = 6.7
@@ -108,14 +107,14 @@ class HybridConfig(Component, saved=True):
     most_placed: int = 10_000
 
     def check(self) -> None:
-        """Raise unless the values that are tried can be.
+        """Raise unless every grid has a value, and all of them are in range.
 
         Raises
         ------
         InvalidInputError
-            Naming the number, its range and what was got.
+            Naming the grid, its range and what was got.
         """
-        for name, least in LEAST.items():
+        for name, least in MIN_GRID_VALUES.items():
             values = getattr(self, name)
             if not values or min(values) < least:
                 raise InvalidInputError(

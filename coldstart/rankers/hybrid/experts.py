@@ -17,7 +17,7 @@ from coldstart._component import Component
 from coldstart.rankers._ease import PriorEASE, Ridge, TextPrior
 from coldstart.rankers._prior_als import PriorALS
 from coldstart.rankers.hybrid.config import HybridConfig
-from coldstart.rankers.hybrid.kernel import KernelRidge, density, kernel, nearest, neighbours
+from coldstart.rankers.hybrid.kernel import KernelRidge, density, kernel, nearest, neighbour_weights
 from coldstart.rankers.hybrid.scorers import BlockScorer, FactorScorer, LinearScorer, dense_scorer
 
 Model: TypeAlias = PriorEASE | PriorALS
@@ -105,7 +105,7 @@ class FittedExperts:
         near = nearest(of_warm, vectors[by_text])
         crowd = density(near[1])
         if collaborative.method == "als" or len(warm) > config.most_kernel:
-            averaged = neighbours(*near, len(warm)).tolil()
+            averaged = neighbour_weights(*near, len(warm)).tolil()
             averaged[own, np.flatnonzero(clicked)] = 0.0  # its own clicks are not its text
             return cls(warm, by_text, model, of_warm, csr_array(averaged), crowd, None, config)
         regression = KernelRidge.of(of_warm, config.kernel_width, config.kernel_l2)
@@ -223,7 +223,7 @@ class FactorFoldIn(Component, saved=True):
 
     def columns(self, scorer: Any, clicks: Csr, new: Csr, vectors: FloatArray) -> FactorScorer:
         """Return columns of q items from their clicks; arguments as of ``ItemFoldIn``, the scorer of factors."""
-        factors = scorer.als.new_items(csr_array(new.T), scorer.als.code(clicks), vectors).T
+        factors = scorer.als.fold_in_items(csr_array(new.T), scorer.als.fold_in(clicks), vectors).T
         return FactorScorer(scorer.als, factors, csr_array((clicks.shape[1], new.shape[1]), dtype=np.float32))
 
 
@@ -333,4 +333,4 @@ class Experts(Component, saved=True):
         """The columns of later items: from the kernel, or the mean of their neighbours' likes and boosted scores."""
         if self.placing is not None:
             return dense_scorer(self.placing.times(kernel(vectors, self.vectors, self.config.kernel_width)).T)
-        return self.collaborative.averaged(neighbours(*near, len(self.vectors)), self.config.cf_target_weight)
+        return self.collaborative.averaged(neighbour_weights(*near, len(self.vectors)), self.config.cf_target_weight)

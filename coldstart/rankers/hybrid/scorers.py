@@ -145,7 +145,7 @@ class FactorScorer(LinearScorer, saved=True):
 
     def scores(self, history: Csr) -> FloatArray:
         """Return both products."""
-        scores = self.als.code(history) @ self.factors
+        scores = self.als.fold_in(history) @ self.factors
         if self.weights.nnz:
             scores += (history @ self.weights).toarray()
         return np.asarray(scores, dtype=np.float32)

@@ -1,10 +1,12 @@
-"""Choose what ``HybridConfig`` leaves open, on clicks that a fold hides from the experts.
+"""Tuning: choose what ``HybridConfig`` leaves open by NDCG@20 on a fold of the clicks.
 
-Some items lose all their clicks, as new ones have none; some of the other clicks are hidden; some users are taken away
-and come back as strangers with a few likes. Each number is chosen on the part of the fold that it is for.
+A fold (``data/holdout.py``) holds out all clicks of some items, single clicks on others, and some users. Each setting
+is chosen on the part that it is for: those of the collaborative expert on warm items; the lexical weight on pseudo-cold
+items; the prior on warm items, by known users and by new users who are given 1 to 10 likes; the calibration on warm
+beside pseudo-cold items.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -16,54 +18,52 @@ from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray, la
 from coldstart.data.holdout import MAX_EVAL_USERS, Fold, K, mean_ndcg, ndcg_per_user, sample_rows
 from coldstart.rankers._ease import PriorEASE
 from coldstart.rankers.hybrid.blend import Blend, prior_odds
-from coldstart.rankers.hybrid.calibration import TOP, Calibration, user_scale
+from coldstart.rankers.hybrid.calibration import TOP, Calibration, Candidates, user_scale
 from coldstart.rankers.hybrid.config import PRIOR_ALONE, HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, FittedExperts, Model
 from coldstart.rankers.hybrid.kernel import KernelRidge
-from coldstart.rankers.hybrid.prior import TastePrior, clicks_of, log_base_rates
+from coldstart.rankers.hybrid.prior import TastePrior, log_base_rates, n_likes
 
 Report: TypeAlias = dict[str, Any]
 
-FEWEST = 20
-"""Clicks below which nothing is learned."""
+MIN_CLICKS = 20
+"""Held-out clicks, or users, below which a setting is not learned."""
 
-ERRORS = 2.0
-"""Standard errors by which a value must be better than one that leaves more to the prior.
+STANDARD_ERRORS = 2.0
+"""A weaker prior must be better by so many standard errors.
 
-With one, strangers to films after 1,000 clicks lost three quarters of NDCG@20 in one draw of five; with the best share
-of taste whatever its error, those to office lost a fifth.
+With 1, new users of films lost three quarters of NDCG@20 after 1,000 clicks, in one of five random draws; with the best
+taste share whatever its error, those of office lost a fifth.
 """
 
-GIVEN = (1, 2, 3, 5, 10)
-"""Likes that strangers have."""
+GIVEN_LIKES = (1, 2, 3, 5, 10)
+"""Likes that new users are given, one group of evaluation users each."""
 
-REPEATS = 5
-"""How often, at most, other likes of the same strangers are drawn."""
+GROUP_SIZE = 400
+"""Evaluation users of a group."""
 
-OF_A_KIND = 400
-"""Users of each number of likes by whom the prior is judged."""
+MAX_REPEATS = 5
+"""Random draws of likes from the same new user, at most, where there are fewer than ``GROUP_SIZE``."""
 
-CANDIDATES = 300
-"""Items per user and expert, at most, that the calibration is learned from; at most a third of all, too.
+MAX_CANDIDATES = 300
+"""Items per user and expert that the calibration is learned from; at most a third of the items, too. The likelihood of
+longer lists is one of popularity, while lists are judged by their first 20."""
 
-The likelihood of longer lists is one of popularity, and lists are judged by their first twenty.
-"""
-
-ALIKE = 4_000
-"""Items with clicks by which ways to place items are compared."""
+MAX_KERNEL_ITEMS = 4_000
+"""Warm items that the kernels of different lexical weights are compared on."""
 
 SHARE_USERS = 500
-"""Users by whose lists the share of old stock without clicks is measured."""
+"""Users whose lists tell the share of old stock."""
 
-MOST_SCORES = 100_000_000
-"""Users times items that are scored at once."""
+MAX_SCORES = 100_000_000
+"""Users times items scored at once: 400 MB."""
 
-LEAST_OFFSET = -20.0
-"""Log-odds of old stock below which nothing of its text is left."""
+MIN_OFFSET = -20.0
+"""Log-odds offset of old stock at which nothing of its text is left."""
 
 
 class Tuned(NamedTuple):
-    """What was chosen."""
+    """The settings that were chosen."""
 
     lexical_weight: float
     collaborative: Collaborative
@@ -73,196 +73,145 @@ class Tuned(NamedTuple):
 
 def tune(
     fold: Fold,
-    placed: Mapping[float, FloatArray],
+    item_vectors: Mapping[float, FloatArray],
     tastes: FloatArray,
     exposure: FloatArray | None,
     start: Collaborative,
     config: HybridConfig,
     rng: np.random.Generator,
 ) -> tuple[Tuned, Report]:
-    """Return the settings that do best on what a fold hides, and what each value came to (NDCG@20).
+    """Return the best settings, and the NDCG@20 of every value that was tried.
 
-    Parameters
-    ----------
-    fold : Fold
-    placed : mapping of float to ndarray of shape (n, dim)
-        Where items meet items, by the weight of the words in their likeness.
-    tastes : ndarray of shape (n, dim)
-        Where tastes meet items.
-    exposure : ndarray of shape (n,) or None
-    start : Collaborative
-    config : HybridConfig
-    rng : Generator
+    ``item_vectors`` has for each lexical weight the vectors (n, dim) by whose cosine two items are alike; users' tastes
+    are compared with ``tastes`` (n, dim). ``start`` is the collaborative expert before tuning.
     """
     warm = np.unique(fold.train.indices).astype(np.int64)
+    # Pseudo-cold items stand for new ones: to old stock without clicks the base rate would give hardly a chance.
     exposure = np.where(fold.cold, np.float32(0.0), np.float32(1.0) if exposure is None else exposure)
     prior = TastePrior.learn(fold.train, tastes, exposure, config, rng)
-    lexical_weight = next(iter(placed))
-    if not len(_some_users(csr_array(fold.held[:, warm]), fold.train, len(warm))):
-        return Tuned(lexical_weight, start, prior, Calibration()), {}  # nobody is left to ask
-    collaborative, model, report = _collaborative(fold, placed[lexical_weight][warm], warm, start, config)
-    ndcgs = _lexical_weights(fold, model, warm, placed, config)
+    lexical_weight = next(iter(item_vectors))
+    if not len(_eval_users(csr_array(fold.held[:, warm]), fold.train, len(warm))):
+        return Tuned(lexical_weight, start, prior, Calibration()), {}
+    collaborative, model, report = _tune_collaborative(fold, item_vectors[lexical_weight][warm], warm, start, config)
+    ndcgs = _lexical_weight_ndcgs(fold, model, warm, item_vectors, config)
     if ndcgs:
         report["lexical_weight"] = ndcgs
         lexical_weight = max(ndcgs, key=lambda weight: ndcgs[weight])
-    rates = log_base_rates(np.asarray(fold.train.sum(axis=0), dtype=np.float32), exposure, config.prior_clicks)
-    prior, of_prior = _prior(model, fold, warm, tastes, rates, prior, config)
-    report |= of_prior
+    log_rates = log_base_rates(np.asarray(fold.train.sum(axis=0), dtype=np.float32), exposure, config.prior_clicks)
+    prior, prior_report = _tune_prior(model, fold, warm, tastes, log_rates, prior, config)
+    report |= prior_report
     calibration = Calibration()
     if prior.strength < PRIOR_ALONE:
-        cold = np.flatnonzero(fold.cold)
-        experts = FittedExperts.of(fold.train, placed[lexical_weight], cold, collaborative, config, model)
-        calibration = _calibration(experts, fold, prior, tastes, rates)
+        cold, vectors = np.flatnonzero(fold.cold), item_vectors[lexical_weight]
+        experts = FittedExperts.of(fold.train, vectors, cold, collaborative, config, model)
+        calibration = _learn_calibration(experts, fold, prior, tastes, log_rates)
     return Tuned(lexical_weight, collaborative, prior, calibration), report
 
 
-def cold_offset(blend: Blend, clicks: Csr, tastes: FloatArray, share: float) -> tuple[float, float, float]:
-    """Return what to add to the log-odds by text of old stock, at most 0, and its share of lists before and after.
-
-    With it, these items take no more than ``share`` of the first 20 places of known users, in the mean, as far as it is
-    their texts beside the clicks of others that bring them there.
-    """
-    old, others = np.flatnonzero(blend.is_old_stock), np.flatnonzero(~blend.is_old_stock)
-    rows = sample_rows(np.flatnonzero(np.diff(clicks.indptr)), min(SHARE_USERS, MOST_SCORES // clicks.shape[1]))
-    if not len(old) or not len(rows):
-        return 0.0, 0.0, 0.0
-    history = csr_array(clicks[rows])
-    odds, by_text = blend.parts(history, tastes)
-    odds[history.nonzero()] = 0.0
-    by_text[history.nonzero()] = 0.0
-    best = largest(odds[:, others] + by_text[:, others], min(K, len(others)))
-    odds, by_text = odds[:, old], by_text[:, old]
-    places = min(K, len(blend.counts))
-
-    def taken(offset: float) -> float:
-        best_old = largest(odds + np.float32(np.exp(offset)) * by_text, min(K, len(old)))
-        both = np.hstack([best_old, best])
-        first = np.argpartition(-both, places - 1, axis=1)[:, :places]
-        return float((first < best_old.shape[1]).mean())
-
-    before = taken(0.0)
-    if before <= share:
-        return 0.0, before, before
-    low, high = LEAST_OFFSET, 0.0
-    for _ in range(12):  # halving: the share only falls with the offset
-        middle = (low + high) / 2
-        low, high = (middle, high) if taken(middle) <= share else (low, middle)
-    return low, before, taken(low)
-
-
-def auto_cold_share(counts: FloatArray, old: BoolArray, most: float) -> float:
-    """Return the share of lists that ``old`` stock without clicks may take.
-
-    At most its share of the catalogue, and at most ``most`` or, where that is more, the share of the next clicks that
-    by Good and Turing (1953) go to items without any: that of the clicks on items with one.
-    """
-    unseen = float((counts == 1).sum()) / max(float(counts.sum()), 1.0)
-    return min(float(old.mean()), max(most, unseen))
-
-
-def _collaborative(
+def _tune_collaborative(
     fold: Fold, vectors: FloatArray, warm: IntArray, start: Collaborative, config: HybridConfig
 ) -> tuple[Collaborative, Model, Report]:
-    """The collaborative expert with its best settings, one searched after the other.
-
-    The ridge is searched without a text prior: with one, a small ridge would stand for it.
-    """
-    columns, held = csr_array(fold.train[:, warm]), csr_array(fold.held[:, warm])
-    rows = _some_users(held, columns, len(warm))
-    history, relevant = csr_array(columns[rows]), csr_array(held[rows])
-    exact = start.method == "exact"
-    grid: Sequence[tuple[str, tuple[float, ...]]] = [("unobserved", config.unobserved)]
-    if exact:
-        grid = [("l2", config.l2), ("text_prior", config.text_prior)]
+    """Search the settings of the collaborative expert one after the other, on warm items."""
+    clicks, held = csr_array(fold.train[:, warm]), csr_array(fold.held[:, warm])
+    users = _eval_users(held, clicks, len(warm))
+    history, relevant = csr_array(clicks[users]), csr_array(held[users])
+    # The ridge is searched without a text prior, since with one a small ridge would mean a weak prior as well.
+    grids: Sequence[tuple[str, tuple[float, ...]]] = [("unobserved", config.unobserved)]
+    best, model = start, None
+    if start.method == "exact":
+        grids = [("l2", config.l2), ("text_prior", config.text_prior)]
+        best = replace(start, text_prior=min(config.text_prior))
     report: Report = {}
-    best, model = replace(start, text_prior=min(config.text_prior)) if exact else start, None
-    for name, values in grid:
-        tried, report[name] = best, {}
-        for value in _uphill(values, report[name]):
-            one = replace(tried, **{name: value})  # type: ignore[arg-type]
-            fitted = one.fit(columns, vectors, config, model)
-            report[name][value] = mean_ndcg(fitted.scores(history), history, relevant)
-            if report[name][value] == max(report[name].values()):
-                best, model = one, fitted  # the best one only: each is large
-    return best, model or best.fit(columns, vectors, config), report
+    for name, values in grids:
+        base, ndcgs = best, report.setdefault(name, {})
+        for value in _climb(values, ndcgs):
+            candidate = replace(base, **{name: value})  # type: ignore[arg-type]
+            fitted = candidate.fit(clicks, vectors, config, model)
+            ndcgs[value] = mean_ndcg(fitted.scores(history), history, relevant)
+            if ndcgs[value] == max(ndcgs.values()):
+                best, model = candidate, fitted  # only the best is kept, as each holds up to 1.6 GB
+    return best, model or best.fit(clicks, vectors, config), report
 
 
-def _uphill(values: Sequence[float], ndcgs: Mapping[float, float]) -> Iterator[float]:
-    """Go through ascending values from the middle one, upwards and then downwards, as long as each is better."""
+def _climb(values: Sequence[float], ndcgs: Mapping[float, float]) -> Iterator[float]:
+    """Yield ascending values from the middle upwards, then downwards, each way as long as NDCG grows.
+
+    A fit is expensive, and NDCG is taken to have one maximum. The caller puts that of each value into ``ndcgs``.
+    """
     middle = len(values) // 2
     yield values[middle]
-    for way in (values[middle + 1 :], values[:middle][::-1]):
+    for side in (values[middle + 1 :], values[:middle][::-1]):
         best = max(ndcgs.values())
-        for value in way:
+        for value in side:
             yield value
             if ndcgs[value] < max(ndcgs.values()):
                 break
         if max(ndcgs.values()) > best:
-            return  # it is better on this side, and so not on the other
+            return
 
 
-def _lexical_weights(
-    fold: Fold, model: Model, warm: IntArray, placed: Mapping[float, FloatArray], config: HybridConfig
+def _lexical_weight_ndcgs(
+    fold: Fold, model: Model, warm: IntArray, item_vectors: Mapping[float, FloatArray], config: HybridConfig
 ) -> dict[float, float]:
-    """What each weight of the words comes to among items that lost all their clicks."""
+    """Return NDCG@20 of kernel ridge among pseudo-cold items for each lexical weight; empty where users are few."""
     cold = np.flatnonzero(fold.cold)
     held = csr_array(fold.held[:, cold])
-    rows = _some_users(held, fold.train, len(warm))
-    if len(placed) < 2 or len(rows) < FEWEST:
+    users = _eval_users(held, fold.train, len(warm))
+    if len(item_vectors) < 2 or len(users) < MIN_CLICKS:
         return {}
-    some = np.searchsorted(warm, sample_rows(warm, ALIKE))
-    liked, seen = csr_array(fold.train[rows][:, warm]), csr_array(fold.train[rows][:, cold])
-    plain = model.plain.scores(liked) if isinstance(model, PriorEASE) else model.scores(liked)
-    targets = plain[:, some] * np.float32(config.cf_target_weight) + liked[:, some].toarray()
+    sample = np.searchsorted(warm, sample_rows(warm, MAX_KERNEL_ITEMS))
+    history, seen = csr_array(fold.train[users][:, warm]), csr_array(fold.train[users][:, cold])
+    plain = model.plain.scores(history) if isinstance(model, PriorEASE) else model.scores(history)
+    targets = plain[:, sample] * np.float32(config.cf_target_weight) + history[:, sample].toarray()
     ndcgs = {}
-    for weight, vectors in placed.items():
-        regression = KernelRidge.of(vectors[warm[some]], config.kernel_width, config.kernel_l2)
-        ndcgs[weight] = mean_ndcg(targets @ regression.weights(vectors[cold]), seen, csr_array(held[rows]))
+    for weight, vectors in item_vectors.items():
+        regression = KernelRidge.of(vectors[warm[sample]], config.kernel_width, config.kernel_l2)
+        ndcgs[weight] = mean_ndcg(targets @ regression.weights(vectors[cold]), seen, csr_array(held[users]))
     return ndcgs
 
 
-def _prior(
+def _tune_prior(
     model: Model,
     fold: Fold,
     warm: IntArray,
     tastes: FloatArray,
-    rates: FloatArray,
+    log_rates: FloatArray,
     prior: TastePrior,
     config: HybridConfig,
 ) -> tuple[TastePrior, Report]:
-    """The prior with its best strength and share of taste, by known users and by strangers with few likes.
+    """Choose strength and taste share of the prior together, by known users and by new users with few likes.
 
-    The prior speaks until clicks have proved that they say more: of the strengths that are not surely worse than the
-    best the largest is taken, and with it the largest share of taste that is not.
+    The prior ranks until clicks have proven that they know more: of all strengths that, with some taste share, are not
+    significantly worse than the best pair the largest is taken, and with it the largest such taste share.
     """
     rng = np.random.default_rng(0)
     held = csr_array(fold.held[:, warm])
-    rows = _some_users(held, fold.train, len(warm))[:OF_A_KIND]
-    asked = [(csr_array(fold.train[rows][:, warm]), csr_array(held[rows]))]
-    strangers = csr_array(fold.new_users[:OF_A_KIND, warm])
-    repeats = min(max(OF_A_KIND // max(strangers.shape[0], 1), 1), REPEATS)
-    for likes in GIVEN:
-        parts = [_given(strangers, likes, rng) for _ in range(repeats)]
-        if parts[0][0].shape[0] >= FEWEST:
-            history, relevant = (csr_array(vstack(part, format="csr")) for part in zip(*parts, strict=True))
-            asked.append((history, relevant))
-    scores = [np.maximum(model.scores(history), 0.0) for history, _ in asked]
-
-    def values(one: TastePrior) -> list[AnyArray]:
-        """NDCG of each user of each group, (n_strengths, m)."""
-        found = []
-        for by_clicks, (history, relevant) in zip(scores, asked, strict=True):
-            odds = prior_odds(replace(one, strength=1.0), history, tastes[warm], rates[warm])
-            strengths = map(np.float32, sorted(config.prior_strength))
-            found.append(np.array([ndcg_per_user(by_clicks + s * odds, history, relevant) for s in strengths]))
-        return found
-
+    users = _eval_users(held, fold.train, len(warm))[:GROUP_SIZE]
+    groups = [(csr_array(fold.train[users][:, warm]), csr_array(held[users]))]
+    new_users = csr_array(fold.new_users[:GROUP_SIZE, warm])
+    repeats = min(max(GROUP_SIZE // max(new_users.shape[0], 1), 1), MAX_REPEATS)
+    for likes in GIVEN_LIKES:
+        draws = [_give(new_users, likes, rng) for _ in range(repeats)]
+        if draws[0][0].shape[0] >= MIN_CLICKS:
+            history, relevant = (csr_array(vstack(part, format="csr")) for part in zip(*draws, strict=True))
+            groups.append((history, relevant))
+    # Negative scores would make odds negative; an item cannot be less likely than by the prior.
+    scores = [np.maximum(model.scores(history), 0.0) for history, _ in groups]
     shares, strengths = sorted(config.taste_share), sorted(config.prior_strength)
-    by_share = [values(replace(prior, taste=share * prior.taste)) for share in shares]
-    groups = [np.stack(group) for group in zip(*by_share, strict=True)]
-    means, as_good = _as_good_as_the_best(groups)
-    strength = int(np.flatnonzero(as_good.any(axis=0)).max())
-    share = int(np.flatnonzero(as_good[:, strength]).max())
+
+    def group_ndcgs(share: float) -> list[AnyArray]:
+        """NDCG of each strength and user of each group, (n_strengths, m)."""
+        ndcgs, candidate = [], replace(prior, taste=share * prior.taste, strength=1.0)
+        for by_clicks, (history, relevant) in zip(scores, groups, strict=True):
+            odds = prior_odds(candidate, history, tastes[warm], log_rates[warm])
+            steps = map(np.float32, strengths)
+            ndcgs.append(np.array([ndcg_per_user(by_clicks + s * odds, history, relevant) for s in steps]))
+        return ndcgs
+
+    by_share = [group_ndcgs(share) for share in shares]
+    means, proven = _compare(np.stack(group) for group in zip(*by_share, strict=True))
+    strength = int(np.flatnonzero(proven.any(axis=0)).max())
+    share = int(np.flatnonzero(proven[:, strength]).max())
     chosen = replace(prior, taste=shares[share] * prior.taste, strength=strengths[strength])
     return chosen, {
         "prior_strength": dict(zip(strengths, means[share].tolist(), strict=True)),
@@ -270,86 +219,113 @@ def _prior(
     }
 
 
-def _as_good_as_the_best(groups: Sequence[AnyArray]) -> tuple[AnyArray, BoolArray]:
-    """Return mean NDCG by share and strength, (n_shares, n_strengths), and what is within ``ERRORS`` of the best.
+def _compare(groups: Iterable[AnyArray]) -> tuple[AnyArray, BoolArray]:
+    """Return the mean NDCG of each pair, (n_shares, n_strengths), and which are within two errors of the best.
 
-    Parameters
-    ----------
-    groups : sequence of ndarray of shape (n_shares, n_strengths, m)
-        NDCG of each pair and user of a group. Groups count alike, in the geometric mean: a value that pays in one and
-        costs in another is judged by the shares that it gains and loses.
+    ``groups`` have the NDCG of each pair and user, (n_shares, n_strengths, m), NaN where nothing is relevant.
     """
-    of_groups = [group[:, :, ~np.isnan(group[0, 0])] for group in groups]  # without users for whom nothing is relevant
-    means = [np.maximum(group.mean(axis=2), 1e-6) for group in of_groups]
+    ndcgs = [group[:, :, ~np.isnan(group[0, 0])] for group in groups]
+    means = [np.maximum(group.mean(axis=2), 1e-6) for group in ndcgs]
+    # NDCG differs by group. In the geometric mean a loss of 1 % weighs the same in each of them.
     mean = np.asarray(gmean(means, axis=0))
     best = np.unravel_index(mean.argmax(), mean.shape)
-    relative = [
-        (group - group[best]).std(axis=2) / np.sqrt(group.shape[2]) / of_group[best]
-        for group, of_group in zip(of_groups, means, strict=True)
+    # Paired differences, as both rank the same users. The error of a mean of logarithms is relative (delta method).
+    errors = [
+        (group - group[best]).std(axis=2) / np.sqrt(group.shape[2]) / group_mean[best]
+        for group, group_mean in zip(ndcgs, means, strict=True)
     ]
-    error = np.sqrt(np.square(relative).sum(axis=0)) / len(of_groups)
-    return mean, mean >= (1.0 - ERRORS * error) * mean[best]
+    error = np.sqrt(np.square(errors).sum(axis=0)) / len(ndcgs)
+    return mean, mean >= (1.0 - STANDARD_ERRORS * error) * mean[best]
 
 
-def _given(clicks: Csr, likes: int, rng: np.random.Generator) -> tuple[Csr, Csr]:
-    """The likes that are given of each user who has more, drawn at random, and the rest."""
+def _give(clicks: Csr, likes: int, rng: np.random.Generator) -> tuple[Csr, Csr]:
+    """Split the clicks of users with more than ``likes`` into so many, drawn at random, and the rest."""
     users = csr_array(clicks[np.flatnonzero(np.diff(clicks.indptr) > likes)])
     user = np.repeat(np.arange(users.shape[0]), np.diff(users.indptr))
     order = np.lexsort((rng.random(users.nnz), user))
-    place = np.empty(users.nnz, dtype=np.int64)
-    place[order] = np.arange(users.nnz) - users.indptr[user]
-    return split_entries(users, place < likes)
+    rank = np.empty(users.nnz, dtype=np.int64)
+    rank[order] = np.arange(users.nnz) - users.indptr[user]
+    return split_entries(users, rank < likes)
 
 
-def _calibration(
-    experts: FittedExperts, fold: Fold, prior: TastePrior, tastes: FloatArray, rates: FloatArray
+def _learn_calibration(
+    experts: FittedExperts, fold: Fold, prior: TastePrior, tastes: FloatArray, log_rates: FloatArray
 ) -> Calibration:
-    """Learn the odds of items that lost all clicks beside those of the others, where there is enough to learn from."""
-    rows = _some_users(fold.held, fold.train, len(rates))
-    history, held = csr_array(fold.train[rows]), csr_array(fold.held[rows])
-    clicked, text = experts.scores(history)
-    odds = prior_odds(prior, history, tastes, rates)
-    odds[:, experts.warm] += np.maximum(clicked, 0.0)
-    scale, text_scale = user_scale(odds, history), user_scale(text, csr_array(history[:, experts.by_text]))
+    """Learn the calibration from the best items of each expert; the default where clicks are too few."""
+    users = _eval_users(fold.held, fold.train, len(log_rates))
+    history, held = csr_array(fold.train[users]), csr_array(fold.held[users])
+    by_clicks, by_text = experts.scores(history)
+    odds = prior_odds(prior, history, tastes, log_rates)
+    odds[:, experts.warm] += np.maximum(by_clicks, 0.0)
+    scale, text_scale = user_scale(odds, history), user_scale(by_text, csr_array(history[:, experts.by_text]))
     odds /= scale
-    text /= text_scale
-    known, new = (
-        _candidates(scores, history, held, items)
-        for scores, items in ((odds[:, experts.warm], experts.warm), (text, experts.by_text))
-    )
-    base = np.take_along_axis(odds[:, experts.by_text], new.at, axis=1)
-    if min(known.clicked.sum(), new.clicked.sum()) < FEWEST:
+    by_text /= text_scale
+    warm = _best(odds[:, experts.warm], history, held, experts.warm)
+    cold = _best(by_text, history, held, experts.by_text)
+    if min(warm.clicked.sum(), cold.clicked.sum()) < MIN_CLICKS:
         return Calibration()
-    some = (known.clicked.sum(axis=1) + new.clicked.sum(axis=1)) > 0
-    return Calibration.learn(
-        (known.scores[some], known.clicked[some]),
-        (new.scores[some], new.clicked[some]),
-        base[some],
-        experts.density[new.at[some]],
-        new.at[some],
-        scale[some],
-        text_scale[some],
-        clicks_of(history)[some],
-    )
+    base = np.take_along_axis(odds[:, experts.by_text], cold.items, axis=1)
+    some = warm.clicked.any(axis=1) | cold.clicked.any(axis=1)
+    warm, cold = (Candidates(c.scores[some], c.clicked[some], c.items[some]) for c in (warm, cold))
+    density, likes = experts.density[cold.items], n_likes(history)
+    return Calibration.learn(warm, cold, base[some], density, scale[some], text_scale[some], likes[some])
 
 
-class _Candidates(NamedTuple):
-    """The best items of each user, (m, top): their columns, their scores, -inf for what is known, and the clicks."""
-
-    at: IntArray
-    scores: FloatArray
-    clicked: BoolArray
-
-
-def _candidates(scores: FloatArray, history: Csr, held: Csr, items: IntArray) -> _Candidates:
+def _best(scores: FloatArray, history: Csr, held: Csr, items: IntArray) -> Candidates:
+    """Return the best unseen ones of some items for each user by scores (m, len(items)); ``items`` are columns."""
     unseen = np.where(history[:, items].toarray() > 0, -np.inf, scores)
-    top = min(CANDIDATES, max(len(items) // 3, TOP), len(items))
+    top = min(MAX_CANDIDATES, max(len(items) // 3, TOP), len(items))
     at = np.argpartition(-unseen, top - 1, axis=1)[:, :top] if top else np.zeros((len(scores), 0), dtype=np.int64)
     clicked = held[:, items].toarray() > 0
-    return _Candidates(at, np.take_along_axis(unseen, at, axis=1), np.take_along_axis(clicked, at, axis=1))
+    return Candidates(np.take_along_axis(unseen, at, axis=1), np.take_along_axis(clicked, at, axis=1), at)
 
 
-def _some_users(held: Csr, train: Csr, n_items: int) -> IntArray:
-    """Users with clicks in both, at most ``MAX_EVAL_USERS``, and fewer where a row of scores is long."""
-    rows = np.flatnonzero(np.diff(held.indptr) * np.diff(train.indptr))
-    return sample_rows(rows, min(MAX_EVAL_USERS, max(MOST_SCORES // n_items, 1)))
+def _eval_users(held: Csr, train: Csr, n_items: int) -> IntArray:
+    """Users with held-out and given clicks, at most ``MAX_EVAL_USERS`` and ``MAX_SCORES`` / ``n_items``."""
+    users = np.flatnonzero(np.diff(held.indptr) * np.diff(train.indptr))
+    return sample_rows(users, min(MAX_EVAL_USERS, max(MAX_SCORES // n_items, 1)))
+
+
+def cold_offset(blend: Blend, clicks: Csr, tastes: FloatArray, share: float) -> tuple[float, float, float]:
+    """Bound the share of old stock without clicks in the first 20 places of known users.
+
+    Return nats to add to their log-odds by text, at most 0, and their mean share of the lists before and after. What
+    the prior says of them stays as it is, so that their share may remain above the bound.
+    """
+    old, others = np.flatnonzero(blend.is_old_stock), np.flatnonzero(~blend.is_old_stock)
+    users = sample_rows(np.flatnonzero(np.diff(clicks.indptr)), min(SHARE_USERS, MAX_SCORES // clicks.shape[1]))
+    if not len(old) or not len(users):
+        return 0.0, 0.0, 0.0
+    history = csr_array(clicks[users])
+    odds, by_text = blend.parts(history, tastes)
+    odds[history.nonzero()] = 0.0
+    by_text[history.nonzero()] = 0.0
+    # The offset changes only old stock, so the best of the others are found once.
+    best_others = largest(odds[:, others] + by_text[:, others], min(K, len(others)))
+    odds, by_text = odds[:, old], by_text[:, old]
+    places = min(K, len(blend.counts))
+
+    def share_of_old(offset: float) -> float:
+        best_old = largest(odds + np.float32(np.exp(offset)) * by_text, min(K, len(old)))
+        top = np.argpartition(-np.hstack([best_old, best_others]), places - 1, axis=1)[:, :places]
+        return float((top < best_old.shape[1]).mean())
+
+    before = share_of_old(0.0)
+    if before <= share:
+        return 0.0, before, before
+    low, high = MIN_OFFSET, 0.0
+    for _ in range(12):  # bisection, to 0.005 nats: the share only falls with the offset
+        middle = (low + high) / 2
+        low, high = (middle, high) if share_of_old(middle) <= share else (low, middle)
+    return low, before, share_of_old(low)
+
+
+def auto_cold_share(counts: FloatArray, old: BoolArray, most: float) -> float:
+    """Return the share of lists that old stock without clicks may take.
+
+    At most its share of the catalogue; and at most ``most`` or, if larger, the share of the next clicks that is
+    expected to go to items without clicks: by Good and Turing (1953) that of the clicks on items with one.
+    ``counts`` (n,) are clicks, ``old`` (n,) marks old stock without any.
+    """
+    unseen = float((counts == 1).sum()) / max(float(counts.sum()), 1.0)
+    return min(float(old.mean()), max(most, unseen))

@@ -13,7 +13,7 @@ from coldstart.rankers._prior_als import PriorALS
 from coldstart.rankers.hybrid import scorers as scorers_module
 from coldstart.rankers.hybrid.config import HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, Experts, FactorFoldIn, FittedExperts, ItemFoldIn
-from coldstart.rankers.hybrid.kernel import density, nearest, neighbours
+from coldstart.rankers.hybrid.kernel import density, nearest, neighbour_weights
 from coldstart.rankers.hybrid.scorers import BlockScorer, FactorScorer
 from coldstart.storage import pack, unpack
 
@@ -39,7 +39,7 @@ def fitted(world, method="exact", config=CONFIG, by_text=None, clicks=None):
 
 
 def averaging(vectors, others):
-    return neighbours(*nearest(vectors, others), len(vectors))
+    return neighbour_weights(*nearest(vectors, others), len(vectors))
 
 
 def compiled(*args, **kwargs):
@@ -287,7 +287,7 @@ def test_factors_of_a_later_item_are_those_of_als(world):
     als, rows = experts.collaborative.als, csr_array(world.clicks[:, experts.warm])
     new, texts = csr_array(world.clicks[:, [0, 4]]), world.texts[[0, 4]]
     found = experts.fold_in.columns(experts.collaborative, rows, new, texts)
-    expected = als.code(rows) @ als.new_items(csr_array(new.T), als.code(rows), texts).T
+    expected = als.fold_in(rows) @ als.fold_in_items(csr_array(new.T), als.fold_in(rows), texts).T
     assert_same(found.scores(rows), expected, 1e-5)
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldstart.rankers.hybrid.kernel import NEAREST, KernelRidge, density, kernel, nearest, neighbours
+from coldstart.rankers.hybrid.kernel import NEAREST, KernelRidge, density, kernel, nearest, neighbour_weights
 
 WIDTH, L2 = 3.0, 0.5
 
@@ -36,7 +36,7 @@ def test_the_kernel_is_1_for_the_same_text_and_falls_with_the_angle():
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 15))
-def test_leaving_an_item_out_is_fitting_without_it(seed, n):
+def test_leave_one_out_weights_are_those_of_a_fit_without_the_item(seed, n):
     vectors, at = texts(n, seed), np.arange(n)[::2]
     found = KernelRidge.of(vectors, WIDTH, L2).leave_one_out(at)
     assert found.shape == (n, len(at))
@@ -46,7 +46,7 @@ def test_leaving_an_item_out_is_fitting_without_it(seed, n):
         np.testing.assert_allclose(found[others, column], naive(vectors[others], vectors[[item]])[:, 0], atol=1e-4)
 
 
-def test_leaving_nothing_out_gives_no_weights():
+def test_leave_one_out_of_no_items_is_empty():
     assert KernelRidge.of(texts(3), WIDTH, L2).leave_one_out(np.array([], dtype=np.int64)).shape == (3, 0)
 
 
@@ -66,13 +66,13 @@ def test_duplicate_texts_share_their_weight(copies, l2):
     np.testing.assert_allclose(found[:copies].sum(axis=0), alone[0], atol=5e-3)
 
 
-def test_so_do_a_thousand_with_the_smallest_ridge_that_is_allowed():
+def test_a_thousand_duplicates_stay_stable_with_a_small_ridge():
     vectors = np.repeat(texts(2), 500, axis=0)
     found = KernelRidge.of(vectors, WIDTH, 0.1).weights(texts(2))
     np.testing.assert_allclose(found[:500].sum(axis=0), [1.0, 0.0], atol=0.05)
 
 
-def test_items_without_text_are_far_from_all():
+def test_items_without_text_have_the_kernel_of_cosine_0():
     vectors = np.vstack([texts(3), np.zeros((2, 4), dtype=np.float32)])
     regression = KernelRidge.of(vectors, WIDTH, L2)
     np.testing.assert_allclose(kernel(vectors[:4], vectors[4:], WIDTH), np.exp(-WIDTH), rtol=1e-6)
@@ -81,12 +81,12 @@ def test_items_without_text_are_far_from_all():
 
 
 def averaging(vectors, others, count=NEAREST):
-    return neighbours(*nearest(vectors, others, count), len(vectors))
+    return neighbour_weights(*nearest(vectors, others, count), len(vectors))
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 40))
-def test_the_nearest_are_those_with_the_largest_cosines_row_by_row_in_ascending_order(seed, n, count):
+def test_nearest_rows_have_the_largest_cosines_and_ascend(seed, n, count):
     vectors, others = texts(n, seed), texts(6, seed + 1)
     rows, cosines = nearest(vectors, others, count)
     every = others @ vectors.T
@@ -98,7 +98,7 @@ def test_the_nearest_are_those_with_the_largest_cosines_row_by_row_in_ascending_
     np.testing.assert_allclose(np.sort(cosines, axis=1)[:, ::-1], largest, atol=1e-6)
 
 
-def test_a_text_that_points_the_other_way_is_as_near_as_none():
+def test_negative_cosines_count_as_0():
     vectors = np.array([[0.6, 0.8], [-1, 0]], dtype=np.float32)
     rows, cosines = nearest(vectors, np.array([[1, 0], [0, 0]], dtype=np.float32))
     assert rows.tolist() == [[0, 1], [0, 1]]
@@ -107,7 +107,7 @@ def test_a_text_that_points_the_other_way_is_as_near_as_none():
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 40))
-def test_the_neighbours_weights_sum_to_1_and_no_more_count_than_the_count_says(seed, n, count):
+def test_neighbour_weights_sum_to_1_over_at_most_count_rows(seed, n, count):
     vectors, others = texts(n, seed), texts(6, seed + 1)
     found = averaging(vectors, others, count).toarray()
     near = (vectors @ others.T > 1e-3).any(axis=0)
@@ -117,7 +117,7 @@ def test_the_neighbours_weights_sum_to_1_and_no_more_count_than_the_count_says(s
     np.testing.assert_allclose(found[:, near].sum(axis=0), 1.0, atol=1e-5)
 
 
-def test_neighbours_count_by_the_third_power_of_their_cosine():
+def test_neighbour_weights_are_cubed_cosines():
     vectors = np.array([[1, 0], [0.6, 0.8], [0, 1], [-1, 0]], dtype=np.float32)
     east = np.array([[1, 0]], dtype=np.float32)
     found = averaging(vectors, east).toarray()[:, 0]
@@ -125,29 +125,29 @@ def test_neighbours_count_by_the_third_power_of_their_cosine():
     assert averaging(vectors, east, 1).toarray()[:, 0].tolist() == [1.0, 0.0, 0.0, 0.0]
 
 
-def test_the_weights_are_in_the_rows_that_are_named_of_as_many_as_there_are():
+def test_neighbour_weights_stand_in_the_named_rows():
     rows, cosines = np.array([[1, 4], [0, 4]]), np.array([[0.5, 0.5], [0.8, 0.0]], dtype=np.float32)
-    found = neighbours(rows, cosines, 6).toarray()
+    found = neighbour_weights(rows, cosines, 6).toarray()
     expected = np.zeros((6, 2))
     expected[[1, 4], 0], expected[0, 1] = 0.5, 1.0
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_a_text_that_is_like_none_has_no_neighbours():
+def test_without_a_positive_cosine_neighbour_weights_are_0():
     others = np.array([[-1, 0], [0, 0]], dtype=np.float32)
     assert not averaging(np.array([[1, 0]], dtype=np.float32), others).toarray().any()
     assert averaging(texts(3), np.zeros((0, 4), dtype=np.float32)).shape == (3, 0)
 
 
-def test_items_of_more_than_one_block_have_the_neighbours_they_have_alone():
+def test_neighbours_do_not_depend_on_the_block():
     vectors, others, some = texts(40), texts(1030, 1), [0, 1023, 1024, 1029]
     rows, cosines = nearest(vectors, others, 5)
-    assert neighbours(rows, cosines, 40).nnz == 5 * 1030
+    assert neighbour_weights(rows, cosines, 40).nnz == 5 * 1030
     of_some = nearest(vectors, others[some], 5)
     np.testing.assert_array_equal(rows[some], of_some[0])
     np.testing.assert_allclose(cosines[some], of_some[1], atol=1e-6)
-    found = neighbours(rows, cosines, 40).toarray()[:, some]
-    np.testing.assert_allclose(found, neighbours(*of_some, 40).toarray(), atol=1e-6)
+    found = neighbour_weights(rows, cosines, 40).toarray()[:, some]
+    np.testing.assert_allclose(found, neighbour_weights(*of_some, 40).toarray(), atol=1e-6)
 
 
 def test_by_default_the_nearest_50_are_averaged():
@@ -161,7 +161,7 @@ def test_the_density_is_the_mean_cosine_of_the_nearest():
     assert found.dtype == np.float32
 
 
-def test_where_more_items_are_alike_it_is_denser():
+def test_density_is_higher_among_similar_items():
     """Of the same number of items, twenty nearly alike and twenty anywhere."""
     alike = texts(20, dim=8) / 5 + np.eye(8, dtype=np.float32)[0]
     vectors = np.vstack([alike / np.linalg.norm(alike, axis=1, keepdims=True), texts(20, 1, dim=8)])
@@ -176,7 +176,7 @@ def test_without_items_the_density_is_0(n, n_others):
     assert found.dtype == np.float32
 
 
-def test_the_inverse_is_that_of_the_kernel_with_its_ridge_and_leaves_the_factor_as_it_was():
+def test_the_inverse_is_right_and_leaves_the_factor_unchanged():
     vectors = texts(15)
     regression = KernelRidge.of(vectors, WIDTH, L2)
     before = regression.weights(vectors[:3])
@@ -185,24 +185,24 @@ def test_the_inverse_is_that_of_the_kernel_with_its_ridge_and_leaves_the_factor_
     np.testing.assert_array_equal(regression.weights(vectors[:3]), before)
 
 
-def test_no_items_to_weigh_for_get_no_weights():
+def test_weights_for_no_items_are_empty():
     assert KernelRidge.of(texts(3), WIDTH, L2).weights(texts(0)).shape == (3, 0)
 
 
-def test_the_items_are_left_as_they_were():
+def test_arguments_are_not_changed():
     vectors, others = texts(6), texts(4, 1)
     regression = KernelRidge.of(vectors, WIDTH, L2)
     regression.weights(others)
     regression.leave_one_out(np.arange(3))
     rows, cosines = nearest(vectors, others)
     before = cosines.copy()
-    neighbours(rows, cosines, 6)
+    neighbour_weights(rows, cosines, 6)
     density(cosines)
     np.testing.assert_array_equal(cosines, before)
     np.testing.assert_array_equal(vectors, texts(6))
     np.testing.assert_array_equal(others, texts(4, 1))
 
 
-def test_a_kernel_without_a_ridge_of_texts_all_alike_is_refused():
+def test_a_kernel_that_is_not_positive_definite_is_refused():
     with pytest.raises(np.linalg.LinAlgError, match="not positive definite; use a larger `kernel_l2`"):
         KernelRidge.of(np.ones((4, 1), dtype=np.float32), WIDTH, -0.5)

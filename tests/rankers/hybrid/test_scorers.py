@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 
 from coldstart.rankers._prior_als import PriorALS
 from coldstart.rankers.hybrid import scorers as module
-from coldstart.rankers.hybrid.kernel import nearest, neighbours
+from coldstart.rankers.hybrid.kernel import nearest, neighbour_weights
 from coldstart.rankers.hybrid.scorers import FEW_ROWS, BlockScorer, FactorScorer, dense_scorer
 from coldstart.storage import pack, unpack
 
@@ -36,7 +36,7 @@ def scorer(form, n_columns=N, seed=0):
 
 def averaging(vectors, others):
     """Weights of the five nearest."""
-    return neighbours(*nearest(vectors, others, 5), len(vectors))
+    return neighbour_weights(*nearest(vectors, others, 5), len(vectors))
 
 
 def saved(scorer):
@@ -176,7 +176,7 @@ class TestBlockScorer:
 class TestFactorScorer:
     def test_scores_are_those_of_the_factors_and_of_what_the_likes_count(self):
         found, rows = scorer("factors", 12), histories()
-        expected = found.als.code(rows) @ found.factors + rows.toarray() @ found.weights.toarray()
+        expected = found.als.fold_in(rows) @ found.factors + rows.toarray() @ found.weights.toarray()
         np.testing.assert_allclose(found.scores(rows), expected, atol=1e-5)
 
     def test_with_the_factors_of_the_items_and_no_weights_they_are_those_of_als(self):

@@ -12,11 +12,11 @@ from coldstart.rankers.hybrid.config import PRIOR_ALONE, HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, FittedExperts
 from coldstart.rankers.hybrid.prior import TastePrior
 from coldstart.rankers.hybrid.tuning import (
-    FEWEST,
-    LEAST_OFFSET,
-    _as_good_as_the_best,
-    _given,
-    _lexical_weights,
+    MIN_CLICKS,
+    MIN_OFFSET,
+    _compare,
+    _give,
+    _lexical_weight_ndcgs,
     auto_cold_share,
     cold_offset,
     tune,
@@ -38,48 +38,48 @@ def tuned(world, method="exact", config=CONFIG, fold=None, exposure=None, seed=0
     return tune(fold, placed, world.texts, exposure, start, config, np.random.default_rng(seed))
 
 
-class TestAsGoodAsTheBest:
-    """Which strengths of the prior are not surely worse than the best; the values are of one share of taste."""
+class TestCompare:
+    """Which strengths of the prior are not significantly worse than the best, at one share of taste."""
 
-    def means(self, *groups):
-        mean, proven = _as_good_as_the_best([group[None] for group in groups])
+    def compare(self, *groups):
+        mean, proven = _compare(group[None] for group in groups)
         return mean[0], np.flatnonzero(proven[0]).tolist()
 
-    def test_values_that_differ_from_the_best_by_less_than_two_errors_are_as_good(self):
+    def test_values_within_two_standard_errors_of_the_best_are_accepted(self):
         """The third value differs by less than its error, the last by four."""
         rng = np.random.default_rng(0)
         best = 0.5 + 0.1 * rng.standard_normal(100)
         noise = 0.05 * np.where(np.arange(100) % 2, 1.0, -1.0)  # mean 0; its standard error is 0.005
         group = np.stack([best - 0.1 * noise, best, best - 0.004 + noise, best - 0.02 + noise])
-        mean, as_good = self.means(group)
+        mean, as_good = self.compare(group)
         assert as_good == [0, 1, 2]
         assert mean == pytest.approx(group.mean(axis=1))
 
-    def test_a_value_that_is_better_by_more_than_two_errors_stands_alone(self):
+    def test_values_more_than_two_standard_errors_below_the_best_are_rejected(self):
         rng = np.random.default_rng(0)
         best = 0.5 + 0.1 * rng.standard_normal(100)
         noise = 0.05 * np.where(np.arange(100) % 2, 1.0, -1.0)
         group = np.stack([best, best - 0.011 + noise, best - 0.02 + noise, best - 0.02 - noise])
-        assert self.means(group)[1] == [0]
+        assert self.compare(group)[1] == [0]
 
-    def test_groups_count_by_the_shares_that_they_gain_and_lose(self):
+    def test_groups_are_averaged_geometrically(self):
         """The second value doubles a small number and takes a quarter of a large one; the third is the reverse."""
         small, large = np.array([0.1, 0.2, 0.08, 0.1]), np.array([0.8, 0.6, 0.9, 0.1])
-        mean, as_good = self.means(*(np.tile(one[:, None], (1, 50)) for one in (small, large)))
+        mean, as_good = self.compare(*(np.tile(one[:, None], (1, 50)) for one in (small, large)))
         assert as_good == [1]
         assert mean == pytest.approx(np.sqrt(small * large))
 
     def test_users_for_whom_nothing_is_relevant_are_left_out(self):
         group = np.tile(np.array([[0.2], [0.4], [0.3], [0.1]]), (1, 5))
         group[:, 2] = np.nan
-        mean, as_good = self.means(group)
+        mean, as_good = self.compare(group)
         assert (as_good, mean[1]) == ([1], pytest.approx(0.4))
 
-    def test_where_nothing_is_found_by_any_all_are_as_good(self):
-        assert self.means(np.zeros((4, 5)))[1] == [0, 1, 2, 3]
+    def test_where_ndcg_is_0_for_all_values_all_are_accepted(self):
+        assert self.compare(np.zeros((4, 5)))[1] == [0, 1, 2, 3]
 
 
-class TestLexicalWeights:
+class TestLexicalWeightNdcgs:
     def spaces(self, world):
         rng = np.random.default_rng(0)
         return {0.0: world.texts, 0.3: unit_rows(rng.standard_normal(world.texts.shape).astype(np.float32))}
@@ -88,16 +88,16 @@ class TestLexicalWeights:
         warm = np.unique(fold.train.indices).astype(np.int64)
         placed = self.spaces(world) if placed is None else placed
         model = Collaborative(method).fit(csr_array(fold.train[:, warm]), world.texts[warm], CONFIG)
-        return _lexical_weights(fold, model, warm, placed, CONFIG)
+        return _lexical_weight_ndcgs(fold, model, warm, placed, CONFIG)
 
     @pytest.mark.parametrize("method", ["exact", "als"])
-    def test_the_placing_that_tells_kinds_apart_does_best(self, halves, method):
+    def test_vectors_that_separate_kinds_have_the_higher_ndcg(self, halves, method):
         found = self.weights(halves, cut(halves.clicks, np.random.default_rng(0)), method=method)
         assert set(found) == {0.0, 0.3}
         assert 1.0 > found[0.0] > found[0.3] + 0.1 > 0.1
 
     @pytest.mark.parametrize("at", [0.0, 0.3])
-    def test_it_is_taken_and_reported(self, halves, at):
+    def test_the_weight_with_the_highest_ndcg_is_chosen_and_reported(self, halves, at):
         """Whichever weight it has."""
         right, wrong = self.spaces(halves).values()
         placed = {0.0: right if at == 0.0 else wrong, 0.3: wrong if at == 0.0 else right}
@@ -106,24 +106,24 @@ class TestLexicalWeights:
         assert set(report["lexical_weight"]) == {0.0, 0.3}
         assert report["lexical_weight"][at] == max(report["lexical_weight"].values())
 
-    def test_with_one_way_to_place_there_is_nothing_to_compare(self, halves):
+    def test_a_single_weight_is_taken_without_comparison(self, halves):
         fold = cut(halves.clicks, np.random.default_rng(0))
         assert self.weights(halves, fold, {0.3: halves.texts}) == {}
         chosen, report = tuned(halves, placed={0.3: halves.texts})
         assert chosen.lexical_weight == 0.3
         assert not report.get("lexical_weight")
 
-    def test_scores_of_ease_count_beside_clicks(self, halves):
+    def test_scores_of_ease_are_targets_beside_clicks(self, halves):
         fold = cut(halves.clicks, np.random.default_rng(0))
         warm = np.unique(fold.train.indices).astype(np.int64)
         model = Collaborative().fit(csr_array(fold.train[:, warm]), halves.texts[warm], CONFIG)
         with_them, without = (
-            _lexical_weights(fold, model, warm, self.spaces(halves), replace(CONFIG, cf_target_weight=weight))
+            _lexical_weight_ndcgs(fold, model, warm, self.spaces(halves), replace(CONFIG, cf_target_weight=weight))
             for weight in (5.0, 0.0)
         )
         assert with_them != without
 
-    def test_it_is_empty_when_nobody_is_left_to_ask(self, halves):
+    def test_it_is_empty_with_too_few_evaluation_users(self, halves):
         fold = cut(halves.clicks, np.random.default_rng(0))
         some = np.flatnonzero(np.diff(csr_array(fold.held[:, fold.cold]).indptr))
 
@@ -134,8 +134,8 @@ class TestLexicalWeights:
             less.eliminate_zeros()
             return self.weights(halves, replace(fold, held=less))
 
-        assert of(FEWEST - 1) == {}
-        assert set(of(FEWEST)) == {0.0, 0.3}
+        assert of(MIN_CLICKS - 1) == {}
+        assert set(of(MIN_CLICKS)) == {0.0, 0.3}
         nobody = csr_array(fold.held.shape, dtype=np.float32)
         assert self.weights(halves, replace(fold, held=nobody)) == {}
 
@@ -155,15 +155,15 @@ class TestColdOffset:
         return world.cold[np.argsort(-odds, axis=1, kind="stable")[:, :20]].mean()
 
     @pytest.mark.parametrize("share", [0.02, 0.1, 0.2, 0.3])
-    def test_with_it_the_share_is_at_most_the_bound_and_hardly_less(self, halves, blend, share):
+    def test_the_share_is_just_below_the_bound(self, halves, blend, share):
         offset, before, after = cold_offset(blend, halves.clicks, halves.texts, share)
         assert before == pytest.approx(self.share_of(halves, blend))
         assert before > share
-        assert LEAST_OFFSET < offset < 0.0
+        assert MIN_OFFSET < offset < 0.0
         assert after == pytest.approx(self.share_of(halves, replace(blend, cold_offset=offset)))
         assert share - 0.02 < after <= share
 
-    def test_it_is_0_when_the_share_is_below_the_bound_already(self, halves, blend):
+    def test_it_is_0_when_the_share_is_within_the_bound_without_it(self, halves, blend):
         _, before, after = cold_offset(blend, halves.clicks, halves.texts, 1.0)
         assert after == before
         assert cold_offset(blend, halves.clicks, halves.texts, before) == (0.0, before, before)
@@ -184,15 +184,15 @@ class TestColdOffset:
             pytest.approx(expected),
         )
 
-    def test_without_users_there_is_nothing_to_bound(self, halves, blend):
+    def test_it_is_0_without_users(self, halves, blend):
         nobody = csr_array((3, halves.n_items), dtype=np.float32)
         assert cold_offset(blend, nobody, halves.texts, 0.0) == (0.0, 0.0, 0.0)
 
-    def test_what_the_prior_alone_brings_there_stays(self, halves, blend):
+    def test_places_due_to_the_prior_are_not_bounded(self, halves, blend):
         """The offset is on what texts say beside the clicks of others: it ends at its least."""
         prior = replace(blend, prior=TastePrior(weight=0.0, strength=100.0))
         offset, before, after = cold_offset(prior, halves.clicks, halves.texts, 0.0)
-        assert offset == LEAST_OFFSET
+        assert offset == MIN_OFFSET
         assert before >= after > 0.2
         assert after == pytest.approx(self.share_of(halves, replace(prior, cold_offset=offset)))
 
@@ -202,40 +202,40 @@ class TestAutoColdShare:
         counts = np.array(counts, dtype=np.float32)
         return auto_cold_share(counts, counts == 0 if old is None else np.array(old), most)
 
-    def test_where_clicks_are_many_it_is_the_most(self):
+    def test_with_many_clicks_it_is_the_given_limit(self):
         assert self.share([0, 0, 50, 50]) == 0.2
 
-    def test_and_at_most_the_share_of_the_catalogue(self):
+    def test_it_is_at_most_the_share_of_the_catalogue(self):
         assert self.share([0, 9, 9, 9, 9, 9, 9, 9, 9, 9]) == pytest.approx(0.1)
         assert self.share([0, 0, 9, 9], old=[True, False, False, False], most=0.9) == pytest.approx(0.25)
 
-    def test_where_clicks_are_few_it_is_that_of_clicks_on_items_with_one(self):
+    def test_with_few_clicks_it_is_the_good_turing_share(self):
         """Three of eight clicks are on such items, and half of the items have none."""
         assert self.share([0, 0, 0, 0, 1, 1, 1, 5]) == pytest.approx(3 / 8)
         assert self.share([0, 0, 0, 0, 1, 1, 1, 1]) == pytest.approx(0.5)
 
-    def test_without_clicks_it_is_the_most(self):
+    def test_without_clicks_it_is_the_given_limit(self):
         assert self.share([0, 0, 0, 0]) == 0.2
 
 
-class TestGiven:
-    def test_so_many_likes_are_given_of_those_who_have_more(self, halves):
+class TestGive:
+    def test_users_with_more_clicks_are_given_so_many_and_the_rest_is_held_out(self, halves):
         some = csr_array(halves.clicks[:, :40])
-        history, rest = _given(some, 2, np.random.default_rng(0))
+        history, rest = _give(some, 2, np.random.default_rng(0))
         more = np.diff(some.indptr) > 2
         assert 0 < more.sum() < len(more)
         assert np.diff(history.indptr).tolist() == [2] * more.sum()
         np.testing.assert_array_equal((history + rest).toarray(), some[np.flatnonzero(more)].toarray())
 
-    def test_they_are_drawn_at_random(self, halves):
-        first, other = (_given(halves.clicks, 2, np.random.default_rng(seed))[0].toarray() for seed in (0, 1))
+    def test_given_clicks_are_drawn_at_random(self, halves):
+        first, other = (_give(halves.clicks, 2, np.random.default_rng(seed))[0].toarray() for seed in (0, 1))
         assert (first != other).any()
         assert np.flatnonzero(first.sum(axis=0)).max() > 60
 
 
 class TestTune:
     @pytest.mark.parametrize("method", ["exact", "als"])
-    def test_it_is_the_start_when_nothing_is_held(self, halves, method):
+    def test_without_held_out_clicks_the_start_is_returned(self, halves, method):
         fold = cut(halves.clicks, np.random.default_rng(0))
         silent = replace(fold, held=csr_array(fold.held.shape, dtype=np.float32))
         chosen, report = tuned(halves, method, fold=silent)
@@ -243,7 +243,7 @@ class TestTune:
         assert (chosen.calibration, report) == (Calibration(), {})
         assert chosen.prior.strength == PRIOR_ALONE == max(CONFIG.prior_strength)
 
-    def test_also_when_only_items_that_lost_all_clicks_are(self, halves):
+    def test_without_held_out_clicks_on_warm_items_the_start_is_returned(self, halves):
         fold = cut(halves.clicks, np.random.default_rng(0))
         of_cold = csr_array(fold.held * fold.cold)
         of_cold.eliminate_zeros()
@@ -251,7 +251,7 @@ class TestTune:
         chosen, report = tuned(halves, fold=replace(fold, held=of_cold))
         assert (chosen.collaborative, report) == (Collaborative(), {})
 
-    def test_the_best_ridge_and_text_prior_are_taken(self, halves):
+    def test_the_ridge_and_text_prior_with_the_highest_ndcg_are_chosen(self, halves):
         chosen, report = tuned(halves)
         for name in ("l2", "text_prior"):
             tried = report[name]
@@ -259,14 +259,14 @@ class TestTune:
             assert tried[getattr(chosen.collaborative, name)] == max(tried.values())
         assert report["text_prior"][0.0] == max(report["l2"].values())  # searched one after the other
 
-    def test_so_is_the_weight_of_all_pairs(self, halves):
+    def test_the_unobserved_weight_with_the_highest_ndcg_is_chosen(self, halves):
         chosen, report = tuned(halves, "als")
         assert set(report["unobserved"]) == set(CONFIG.unobserved)
         assert report["unobserved"][chosen.collaborative.unobserved] == max(report["unobserved"].values())
         assert "l2" not in report
 
     @pytest.mark.parametrize("method", ["exact", "als"])
-    def test_a_ridge_with_worse_ones_on_both_sides_is_found_without_trying_all(self, make_halves, method):
+    def test_the_search_climbs_from_the_middle_until_both_neighbours_are_worse(self, make_halves, method):
         """From the middle upwards, and downwards where that is no better."""
         of = {"exact": ("l2", "text_prior"), "als": ("unobserved",)}[method]
         config = replace(CONFIG, unobserved=(5.0, 10.0, 20.0))
@@ -294,13 +294,13 @@ class TestTune:
             assert reported == pytest.approx(of_other["prior_strength"][chosen.prior.strength])
             assert max(of_other["prior_strength"].values()) < 1.1 * report["taste_share"][share]
 
-    def test_values_may_be_given_in_any_order(self, halves):
+    def test_the_order_of_a_grid_does_not_matter(self, halves):
         turned = replace(CONFIG, taste_share=CONFIG.taste_share[::-1], prior_strength=CONFIG.prior_strength[::-1])
         (one, report), (other, of_other) = tuned(halves), tuned(halves, config=turned)
         assert one == other
         assert report == of_other
 
-    def test_the_share_of_taste_is_kept_with_the_prior(self, halves):
+    def test_the_chosen_prior_has_the_learned_taste_times_its_share(self, halves):
         chosen, _ = tuned(halves, config=replace(CONFIG, taste_share=(0.5,)))
         whole, _ = tuned(halves, config=replace(CONFIG, taste_share=(1.0,)))
         assert chosen.prior.taste == pytest.approx(0.5 * whole.prior.taste)
@@ -308,7 +308,7 @@ class TestTune:
 
     @pytest.mark.parametrize("method", ["exact", "als"])
     @pytest.mark.parametrize("seed", range(3))
-    def test_where_few_clicks_follow_taste_alone_the_prior_speaks(self, make_world, method, seed):
+    def test_with_few_clicks_that_follow_taste_the_prior_is_strong(self, make_world, method, seed):
         """A click for each item: hardly two items have users in common."""
         world = make_world(n_users=100, per_kind=400, inside=0.03, outside=0.0005, noise=1.0, seed=seed)
         chosen, _ = tuned(world, method, seed=seed)
@@ -317,27 +317,27 @@ class TestTune:
 
     @pytest.mark.parametrize("method", ["exact", "als"])
     @pytest.mark.parametrize("seed", range(3))
-    def test_where_many_tell_what_texts_do_not_they_do(self, make_halves, method, seed):
+    def test_with_many_clicks_that_texts_do_not_explain_the_prior_is_weak(self, make_halves, method, seed):
         chosen, report = tuned(make_halves(n_users=400, seed=seed), method, seed=seed)
         assert chosen.prior.strength <= 0.3
         assert report["prior_strength"][chosen.prior.strength] > 1.25 * report["prior_strength"][1e6]
 
-    def test_texts_of_new_items_are_calibrated_where_experts_speak(self, halves, make_world):
+    def test_a_calibration_is_learned_only_with_experts(self, halves, make_world):
         chosen, _ = tuned(halves)
         assert chosen.prior.strength < max(CONFIG.prior_strength)
         assert chosen.calibration != Calibration()
         assert tuned(halves, config=replace(CONFIG, prior_strength=(1e6,)))[0].calibration == Calibration()
 
-    def test_and_not_where_fewer_than_twenty_clicks_tell(self, halves):
+    def test_fewer_than_20_clicks_on_cold_items_give_the_default_calibration(self, halves):
         fold = cut(halves.clicks, np.random.default_rng(0))
         of_cold = csr_array(fold.held * fold.cold)
         pairs = csr_array(fold.held - of_cold)
         row, column = of_cold.nonzero()
-        few = csr_array((np.ones(FEWEST - 1), (row[: FEWEST - 1], column[: FEWEST - 1])), shape=pairs.shape)
+        few = csr_array((np.ones(MIN_CLICKS - 1), (row[: MIN_CLICKS - 1], column[: MIN_CLICKS - 1])), shape=pairs.shape)
         chosen, _ = tuned(halves, fold=replace(fold, held=csr_array(pairs + few, dtype=np.float32)))
         assert chosen.calibration == Calibration()
 
-    def test_of_users_with_one_click_each_it_is_the_start(self):
+    def test_with_one_click_per_user_the_start_is_returned(self):
         clicks = csr_array(np.eye(20, dtype=np.float32)[np.random.default_rng(0).integers(0, 20, 300)])
         fold = cut(clicks, np.random.default_rng(0))
         assert isinstance(fold, Fold)
