@@ -20,15 +20,15 @@ from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.encoders.reduced import Method, reduced
 from coldstart.errors import NotFittedError
 from coldstart.pipeline.arrivals import arrivals_of
-from coldstart.pipeline.baseline_check import Honesty, check_honesty
+from coldstart.pipeline.baseline_check import BaselineCheck, check_against_baselines
 from coldstart.pipeline.checks import (
-    Asked,
+    RequestLike,
+    as_interactions,
     checked_batch,
     checked_batches,
     checked_catalog,
     checked_clicks,
     encoder_per_field,
-    made_clicks,
 )
 from coldstart.pipeline.parts import (
     FuserName,
@@ -40,7 +40,7 @@ from coldstart.pipeline.parts import (
     checked_ranker,
 )
 from coldstart.pipeline.persistence import load_fitted, save_fitted
-from coldstart.pipeline.ranking import Filters, answer, answers
+from coldstart.pipeline.ranking import Filters, rank, rank_batches
 from coldstart.pipeline.state import Fitted, Parts, fit_parts
 from coldstart.pipeline.summary import as_line, as_table
 
@@ -68,7 +68,7 @@ class Recommender(Component):
 
     Attributes
     ----------
-    check_ : Honesty or None
+    check_ : BaselineCheck or None
         What the check of ``fit`` found.
 
     Notes
@@ -89,7 +89,7 @@ class Recommender(Component):
     [['b']]
     """
 
-    check_: Honesty | None = None
+    check_: BaselineCheck | None = None
 
     @explain_arguments()
     def __init__(
@@ -170,9 +170,9 @@ class Recommender(Component):
         Recommender(HybridRanker, 2 items, 1 clicks of 1 users, fields: title)
         """
         catalog = checked_catalog(catalog, id, fields, added)
-        clicks = made_clicks(interactions, user, item, weight, time)
-        known = None if clicks is None else checked_clicks(clicks, catalog, on_unknown)
-        arrived = arrivals_of(catalog, known, new, vars(self).get("_fitted"))
+        clicks = as_interactions(interactions, user, item, weight, time)
+        known_clicks = None if clicks is None else checked_clicks(clicks, catalog, on_unknown)
+        arrived = arrivals_of(catalog, known_clicks, new, vars(self).get("_fitted"))
         encoders = encoder_per_field(checked_encoder(self.encoder), catalog)
         parts = Parts(
             encoders=reduced(encoders, self.dim, self.reduction),
@@ -182,10 +182,12 @@ class Recommender(Component):
             lexical=checked_lexical(self.lexical),
             sentences=self.sentences,
         )
-        fitted = fit_parts(parts, catalog, known, arrived)
-        found = check_honesty(parts, fitted) if check and known is not None else None
+        fitted = fit_parts(parts, catalog, known_clicks, arrived)
+        baseline_check = check_against_baselines(parts, fitted) if check and known_clicks is not None else None
+        # Everything that can fail has been done: the lock is held for two assignments only. Readers never take it, as
+        # they read `_fitted` once and work on that value.
         with self._writing.held():
-            self.check_, self._fitted = found, fitted
+            self.check_, self._fitted = baseline_check, fitted
         return self
 
     @explain_arguments()
@@ -240,12 +242,12 @@ class Recommender(Component):
             Before ``fit``; for ids never seen; for arguments out of range.
         """
         request = Request(user, history, disliked, query, profile)
-        return answer(self.fitted, [request], k, Filters(candidates, exclude, exclude_seen, where))
+        return rank(self.fitted, [request], k, Filters(candidates, exclude, exclude_seen, where))
 
     @explain_arguments()
     def recommend_many(
         self,
-        requests: Iterable[Asked] | None = None,
+        requests: Iterable[RequestLike] | None = None,
         *,
         users: Iterable[Hashable] | None = None,
         k: int | None = None,
@@ -260,12 +262,12 @@ class Recommender(Component):
         named at once.
         """
         batch = checked_batch(requests, users)
-        return answer(self.fitted, batch, k, Filters(candidates, exclude, exclude_seen, where))
+        return rank(self.fitted, batch, k, Filters(candidates, exclude, exclude_seen, where))
 
     @explain_arguments()
     def recommend_stream(
         self,
-        requests: Iterable[Asked] | None = None,
+        requests: Iterable[RequestLike] | None = None,
         *,
         users: Iterable[Hashable] | None = None,
         batch_size: int = 1024,
@@ -299,7 +301,7 @@ class Recommender(Component):
         [[['s0'], ['s1']], [['g2']]]
         """
         batches = checked_batches(requests, users, batch_size)
-        return answers(self.fitted, batches, k, Filters(candidates, exclude, exclude_seen, where))
+        return rank_batches(self.fitted, batches, k, Filters(candidates, exclude, exclude_seen, where))
 
     @explain_arguments()
     def similar_items(
@@ -319,7 +321,7 @@ class Recommender(Component):
             Before ``fit``; for ids never seen; for arguments out of range.
         """
         filters = Filters(candidates, exclude, True, where)
-        return answer(self.fitted.by_likeness, [Request(history=[item_id])], k, filters)
+        return rank(self.fitted.by_likeness, [Request(history=[item_id])], k, filters)
 
     def add_items(self, items: Table) -> Self:
         """Add items, recommendable at once; only they are encoded and nothing is trained.

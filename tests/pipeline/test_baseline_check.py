@@ -10,7 +10,7 @@ import coldstart as cs
 from coldstart._component import Component
 from coldstart.errors import ColdstartWarning, InvalidInputError
 from coldstart.pipeline import baseline_check
-from coldstart.pipeline.baseline_check import Finding, Honesty, _hide, _some_users
+from coldstart.pipeline.baseline_check import BaselineCheck, Finding, _hold_out, _sample_users
 from coldstart.rankers.als import ALSRanker
 from coldstart.rankers.ease import EASERanker
 from coldstart.rankers.popularity import RandomRanker
@@ -158,7 +158,7 @@ class TestFindings:
             Finding("overall", "text cosine", 0.1, 0.2, -0.15, 0.05),
             Finding("overall", "popularity", 0.1, 0.2, -0.15, -0.05),
         )
-        assert repr(Honesty(findings)).splitlines() == [
+        assert repr(BaselineCheck(findings)).splitlines() == [
             "cold: NDCG@20 0.300, popularity 0.100 (difference +0.150 to +0.250)",
             "overall: NDCG@20 0.100, text cosine 0.200 (difference -0.150 to +0.050: not surely ahead)",
             "overall: NDCG@20 0.100, popularity 0.200 (difference -0.150 to -0.050: behind)",
@@ -197,7 +197,7 @@ class TestWhen:
     def test_when_nobody_asked_has_clicked_a_hidden_item_nothing_is_said_of_them(self):
         rarely = np.random.default_rng(0).permutation(20)[:3]
         popular = np.setdiff1d(np.arange(20), rarely)
-        not_asked = np.random.default_rng(0).permutation(600)[baseline_check.ASKED_USERS]
+        not_asked = np.random.default_rng(0).permutation(600)[baseline_check.EVAL_USERS]
         rows = [{"u": user, "i": int(popular[(user + step) % 17])} for user in range(600) for step in (1, 2, 3)]
         rows += [{"u": int(not_asked), "i": int(item)} for item in rarely]
         catalog = cs.Catalog.from_frame(
@@ -267,7 +267,7 @@ class TestSideEffects:
 
     def test_many_users_are_a_matter_of_seconds(self, monkeypatch):
         monkeypatch.setattr(baseline_check, "MAX_USERS", 110)
-        monkeypatch.setattr(baseline_check, "ASKED_USERS", 30)
+        monkeypatch.setattr(baseline_check, "EVAL_USERS", 30)
         recommender(Knowing()).fit(catalog_of(), clicks_of())
         assert Recording.fits[1].shape == (110, 72)
         assert sum(history.shape[0] for history in Recording.asked) == 2 * 30
@@ -277,26 +277,26 @@ class TestWhatIsHidden:
     CLICKS = csr_array(np.kron(np.eye(10), np.ones((20, 10))).astype(np.float32))
 
     def test_every_click_is_trained_on_or_hidden(self):
-        train, held, cold = _hide(self.CLICKS)
+        train, held, cold = _hold_out(self.CLICKS)
         np.testing.assert_array_equal((train + held).toarray(), self.CLICKS.toarray())
         assert not train.multiply(held).nnz
         assert len(cold) == 15
 
     def test_hidden_items_lose_all_their_clicks_and_others_a_tenth(self):
-        train, held, cold = _hide(self.CLICKS)
+        train, held, cold = _hold_out(self.CLICKS)
         assert not train[:, cold].nnz
         others = np.setdiff1d(np.arange(100), cold)
         assert held[:, others].nnz / self.CLICKS[:, others].nnz == pytest.approx(0.1, abs=0.03)
 
     def test_items_nobody_clicked_are_not_hidden(self):
         wide = csr_array((self.CLICKS.data, self.CLICKS.indices * 2, self.CLICKS.indptr), shape=(200, 200))
-        cold = _hide(wide)[2]
+        cold = _hold_out(wide)[2]
         assert len(cold) == 15
         assert (cold % 2 == 0).all()
 
     def test_users_with_one_click_are_left_out_and_the_rest_keep_their_rows(self):
         clicks = csr_array(np.array([[1, 1, 0], [0, 1, 0], [2, 0, 3], [0, 0, 0]], dtype=np.float32))
-        assert _some_users(clicks).toarray().tolist() == [[1, 1, 0], [2, 0, 3]]
+        assert _sample_users(clicks).toarray().tolist() == [[1, 1, 0], [2, 0, 3]]
 
 
 class TestArrivals:
@@ -315,7 +315,7 @@ class TestArrivals:
                 return super().score(users, features)
 
         fitted = fit_quietly(recommender(Told()), catalog_of(), clicks_of(), **facts).fitted
-        cold = _hide(_some_users(fitted.clicks))[2]
+        cold = _hold_out(_sample_users(fitted.clicks))[2]
         return told[0], told[1:], cold
 
     def test_hidden_items_have_just_arrived_and_the_others_were_there(self):

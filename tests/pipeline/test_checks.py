@@ -2,7 +2,7 @@ import pytest
 
 import coldstart as cs
 from coldstart.errors import InvalidInputError
-from coldstart.pipeline.checks import checked_batch, checked_catalog, checked_clicks, encoder_per_field, made_clicks
+from coldstart.pipeline.checks import as_interactions, checked_batch, checked_catalog, checked_clicks, encoder_per_field
 from coldstart.testing import HashEncoder
 
 
@@ -68,9 +68,9 @@ LIKES = {"who": ["u"], "what": ["a"], "much": [2.0], "when": [3]}
 
 def test_a_table_with_its_columns_is_a_catalogue_and_clicks():
     assert checked_catalog(ITEMS, "key", ["title"]).ids == ("a", "b")
-    clicks = made_clicks(LIKES, "who", "what", "much", "when")
+    clicks = as_interactions(LIKES, "who", "what", "much", "when")
     assert (clicks.pairs(), clicks.weight.tolist(), clicks.time.tolist()) == ([("u", "a")], [2.0], [3.0])
-    assert made_clicks(None) is None
+    assert as_interactions(None) is None
 
 
 def test_a_table_without_its_columns_says_which_are_needed(catalog):
@@ -79,7 +79,7 @@ def test_a_table_without_its_columns_says_which_are_needed(catalog):
     with pytest.raises(InvalidInputError, match=r"got dict with id='key'"):
         checked_catalog(ITEMS, id="key")
     with pytest.raises(InvalidInputError, match=r"a table with user= and item=; got dict with item='what'. Make them"):
-        made_clicks(LIKES, item="what")
+        as_interactions(LIKES, item="what")
 
 
 def test_columns_without_a_table_are_refused(catalog, clicks):
@@ -88,6 +88,6 @@ def test_columns_without_a_table_are_refused(catalog, clicks):
     ):
         checked_catalog(catalog, "id", ["title"])
     with pytest.raises(InvalidInputError, match=r"user= of Recommender.fit .*; got Interactions, which have their own"):
-        made_clicks(clicks, user="user")
+        as_interactions(clicks, user="user")
     with pytest.raises(InvalidInputError, match=r"time= of Recommender.fit .*; got no interactions"):
-        made_clicks(None, time="when")
+        as_interactions(None, time="when")

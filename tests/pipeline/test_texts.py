@@ -8,7 +8,7 @@ import coldstart as cs
 from coldstart._arrays import spread, unit_rows
 from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.pipeline.encoding import encode_fields, encode_queries
-from coldstart.pipeline.texts import Reading, Texts
+from coldstart.pipeline.texts import FieldPooling, Texts
 from coldstart.testing import HashEncoder, tiny_catalog, tiny_clicks
 
 ROWS = {
@@ -96,12 +96,12 @@ def columns(lengths):
     return [np.array(one, dtype=np.float32)[:, None] for one in lengths]
 
 
-class TestReading:
+class TestFieldPooling:
     @pytest.mark.parametrize("weights", [(1, 1), (0.2, 0.8), (3, 1), (1, 0), (0, 1)], ids=str)
     def test_a_row_is_the_mean_of_both_views_each_by_its_spread(self, weights):
         _, vectors = read(catalog_of())
         fields = list(vectors.values())
-        reading = Reading.of(fields, columns(LETTERS), weights)
+        reading = FieldPooling.of(fields, columns(LETTERS), weights)
         found = reading.rows(fields, columns(LETTERS))
         assert found.dtype == np.float32
         assert_allclose(found, rows_by_hand(fields, LETTERS, weights), atol=1e-4)
@@ -109,7 +109,7 @@ class TestReading:
     def test_what_it_learned_is_centers_and_spreads(self):
         _, vectors = read(catalog_of())
         fields = list(vectors.values())
-        reading = Reading.of(fields, columns(LETTERS), (1, 1))
+        reading = FieldPooling.of(fields, columns(LETTERS), (1, 1))
         assert_allclose(reading.centers[0], vectors["title"][[0, 1, 3]].mean(axis=0), atol=1e-6)
         assert_allclose(reading.centers[1], vectors["plot"][[0, 3]].mean(axis=0), atol=1e-6)
         joined, apart = joined_by_hand(fields, LETTERS), apart_by_hand(fields, (1, 1))
@@ -120,40 +120,40 @@ class TestReading:
         _, vectors = read(catalog_of())
         fields = list(vectors.values())
         more = [np.vstack([rows, np.zeros((6, rows.shape[1]), dtype=np.float32)]) for rows in fields]
-        one = Reading.of(fields, columns(LETTERS), (1, 1))
-        other = Reading.of(more, columns([[*lengths, *[0] * 6] for lengths in LETTERS]), (1, 1))
+        one = FieldPooling.of(fields, columns(LETTERS), (1, 1))
+        other = FieldPooling.of(more, columns([[*lengths, *[0] * 6] for lengths in LETTERS]), (1, 1))
         assert_allclose(other.centers, one.centers, atol=1e-6)
         assert_allclose(other.joined_center, one.joined_center, atol=1e-6)
 
     def test_its_weights_are_those_given_relative_to_each_other(self):
         _, vectors = read(catalog_of())
-        reading = Reading.of(list(vectors.values()), columns(LETTERS), (3, 1))
+        reading = FieldPooling.of(list(vectors.values()), columns(LETTERS), (3, 1))
         assert_array_equal(reading.weights, [3, 1])
 
     def test_only_the_proportion_of_the_weights_counts(self):
         _, vectors = read(catalog_of())
         fields = list(vectors.values())
-        one, other = (Reading.of(fields, columns(LETTERS), weights) for weights in [(1, 3), (0.25, 0.75)])
+        one, other = (FieldPooling.of(fields, columns(LETTERS), weights) for weights in [(1, 3), (0.25, 0.75)])
         assert_allclose(one.rows(fields, columns(LETTERS)), other.rows(fields, columns(LETTERS)), atol=1e-5)
 
     def test_other_items_are_read_by_what_was_learned_of_these(self):
         _, vectors = read(random_texts(50))
         fields, lengths = list(vectors.values()), columns([[3] * 50, [9] * 50])
-        reading = Reading.of([rows[:40] for rows in fields], [rows[:40] for rows in lengths], (1, 1))
+        reading = FieldPooling.of([rows[:40] for rows in fields], [rows[:40] for rows in lengths], (1, 1))
         whole = reading.rows(fields, lengths)
         alone = reading.rows([rows[45:46] for rows in fields], [rows[45:46] for rows in lengths])
         assert_allclose(alone[0], whole[45], atol=1e-5)
 
     def test_nothing_is_read_where_nothing_is_said(self):
         blank = [np.zeros((3, 4), dtype=np.float32)] * 2
-        reading = Reading.of(blank, columns([[0] * 3] * 2), (1, 1))
+        reading = FieldPooling.of(blank, columns([[0] * 3] * 2), (1, 1))
         assert not reading.rows(blank, columns([[0] * 3] * 2)).any()
 
     def test_the_vectors_given_are_not_changed(self):
         _, vectors = read(catalog_of())
         before = {name: rows.copy() for name, rows in vectors.items()}
         fields = list(vectors.values())
-        Reading.of(fields, columns(LETTERS), (1, 2)).rows(fields, columns(LETTERS))
+        FieldPooling.of(fields, columns(LETTERS), (1, 2)).rows(fields, columns(LETTERS))
         assert all(np.array_equal(vectors[name], before[name]) for name in before)
 
     def test_a_short_field_is_not_drowned_by_a_long_one(self):
@@ -172,7 +172,7 @@ class TestReading:
         _, vectors = read(random_texts(400))
         fields, lengths = list(vectors.values()), columns([[3] * 400, [9] * 400])
         queries = joined_by_hand(fields, [[3] * 400, [9] * 400])
-        products = queries @ Reading.of(fields, lengths, weights).rows(fields, lengths).T
+        products = queries @ FieldPooling.of(fields, lengths, weights).rows(fields, lengths).T
         assert 0.75 < products[~np.eye(400, dtype=bool)].std() < 1.1
 
     def test_so_it_is_whatever_the_scale_of_the_cosines_of_the_encoder(self):
@@ -293,12 +293,12 @@ class TestWeights:
         assert len(set(rec.fitted.texts.reading.weights.tolist())) == 1
 
 
-class TestAsked:
+class TestForQueries:
     def test_a_query_has_the_rows_of_the_lexical_encoder_and_the_vectors_of_the_encoder(self):
         texts, _ = read(catalog_of())
         encoder = HashEncoder()
         encoded = encode_queries(["space moon", "rose"], {"title": encoder, "plot": encoder})
-        sparse, meaning = texts.asked(["space moon", "rose"], encoded)
+        sparse, meaning = texts.for_queries(["space moon", "rose"], encoded)
         assert_array_equal(sparse.toarray(), texts.lexical.encode_query(["space moon", "rose"]).toarray())
         assert_allclose(meaning, encoder.encode(["space moon", "rose"]), atol=1e-6)
         assert sparse.shape[1] == texts.sparse.shape[1]
@@ -306,14 +306,14 @@ class TestAsked:
     def test_its_vectors_have_length_one_or_zero(self):
         texts, _ = read(catalog_of())
         encoded = {"title": 5 * HashEncoder().encode(["space", ""]), "plot": None}
-        _, meaning = texts.asked(["space", ""], encoded)
+        _, meaning = texts.for_queries(["space", ""], encoded)
         assert_allclose(np.linalg.norm(meaning, axis=1), [1, 0], atol=1e-6)
 
     def test_what_the_items_do_not_have_a_query_does_not(self):
         encoders = {"title": HashEncoder(8), "plot": HashEncoder(8)}
         catalog = catalog_of()
         texts = Texts.of(catalog, encode_fields(catalog, encoders), encoders, None)
-        assert texts.asked(["moon"], encode_queries(["moon"], encoders)) == (None, None)
+        assert texts.for_queries(["moon"], encode_queries(["moon"], encoders)) == (None, None)
 
 
 class TestChanged:
