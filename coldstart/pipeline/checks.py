@@ -16,7 +16,7 @@ RequestLike: TypeAlias = Request | str | Mapping[str, Any]
 """A ``Request``, a query, or a mapping of the arguments of a ``Request``."""
 
 
-def checked_catalog(
+def as_catalog(
     catalog: Catalog | Table, id: str | None = None, fields: Sequence[str] | None = None, added: str | None = None
 ) -> Catalog:
     """Return the catalogue, or make one of a table and the names of its columns, see ``Catalog.from_frame``.
@@ -102,7 +102,7 @@ def checked_clicks(interactions: Interactions, catalog: Catalog, on_unknown: OnU
     return interactions.within(catalog, on_unknown)
 
 
-def checked_batch(requests: Iterable[RequestLike] | None, users: Iterable[Hashable] | None) -> list[Request]:
+def as_requests(requests: Iterable[RequestLike] | None, users: Iterable[Hashable] | None) -> list[Request]:
     """Return a list of requests, or of one for each of some known users.
 
     Raises
@@ -117,7 +117,7 @@ def checked_batch(requests: Iterable[RequestLike] | None, users: Iterable[Hashab
     return [_as_request(one) for one in requests]
 
 
-def checked_batches(
+def as_request_batches(
     requests: Iterable[RequestLike] | None, users: Iterable[Hashable] | None, size: int
 ) -> Iterator[list[Request]]:
     """Return batches of requests, or of one for each of some known users; each is read when it is asked for.
@@ -133,7 +133,7 @@ def checked_batches(
     name, given = ("requests", requests) if users is None else ("users", users)
     _check_iterable(name, given)
     batches = _in_batches(iter(cast("Iterable[Any]", given)), size)
-    return (checked_batch(None, batch) if requests is None else checked_batch(batch, None) for batch in batches)
+    return (as_requests(None, batch) if requests is None else as_requests(batch, None) for batch in batches)
 
 
 def _as_request(one: Any) -> Request:

@@ -18,9 +18,8 @@ MAX_FIELDS = 3
 def as_line(fitted: Fitted) -> str:
     """Return the ranker, the number of items and clicks, and the fields as one line."""
     fields = fitted.catalog.fields
-    named = ", ".join(fields[:MAX_FIELDS]) + (
-        f" and {len(fields) - MAX_FIELDS} more" if len(fields) > MAX_FIELDS else ""
-    )
+    more = len(fields) - MAX_FIELDS
+    named = ", ".join(fields[:MAX_FIELDS]) + (f" and {more} more" if more > 0 else "")
     ranker = type(fitted.parts.ranker).__name__
     line = f"{ranker}, {_items(fitted)}, {_clicks(fitted)}, fields: {named}"
     return f"Recommender({shorten(line, MAX_CHARS, placeholder=' ...')})"

@@ -45,7 +45,7 @@ class ItemVectors:
 
     @classmethod
     def restored(cls, vectors: FloatArray, index: Any) -> "ItemVectors":
-        """Put loaded vectors into the index that was saved with them, without building it where it can; see ``BaseIndex``."""
+        """Put loaded vectors into the index that was saved with them, without building it where possible."""
         return cls(Rows.of(vectors), with_defaults(index, BaseIndex).restored(vectors))
 
     def edited(self, edit: Edit, new: FloatArray, index: Index) -> "ItemVectors":
