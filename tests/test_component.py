@@ -42,7 +42,7 @@ def test_scikit_learn_clones_a_part_with_those_inside_it(part):
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: type(part).__name__)
-def test_parameters_are_those_of_the_constructor_however_deep_one_asks(part):
+def test_parameters_are_those_of_the_constructor_deep_or_not(part):
     assert part.get_params(deep=True) == part.get_params(deep=False) == part.get_params()
     assert repr(type(part)(**part.get_params())) == repr(part)
 
@@ -53,6 +53,6 @@ def test_a_clone_is_not_fitted():
     assert not clone(fitted).get_state()
 
 
-def test_every_part_of_ours_takes_what_scikit_learn_asks():
+def test_every_part_of_the_library_has_the_deep_parameter_of_scikit_learn():
     for part in registry().values():
         assert "deep" in part.get_params.__annotations__

@@ -1,4 +1,4 @@
-"""Rank items for requests: ids become positions, texts become vectors, and the positions found become ids again."""
+"""Rank items for requests: ids become positions, texts become vectors, and positions become ids again."""
 
 import os
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -54,7 +54,8 @@ def rank_batches(
 ) -> Iterator[Recommendations]:
     """Yield the recommendations for one batch of requests after the other.
 
-    A batch is read and ranked when it is asked for; ``k`` and the filters are checked at the call. Raises as ``rank``.
+    A batch is read and ranked only when the iterator reaches it; ``k`` and the filters are checked at the call. Raises
+    as ``rank``.
     """
     n_items = len(fitted.catalog)
     k = min(DEFAULT_K, n_items) if k is None else k
@@ -135,8 +136,8 @@ def read_users(fitted: Fitted, requests: Sequence[Request]) -> Users:
 
 
 def _parsed(fitted: Fitted, query: str | None) -> ParsedQuery:
-    """Parse a query, where the recommender was told to."""
-    # Cues first: they need no titles, and the table of all titles is built when it is first asked for.
+    """Parse a query, unless ``sentences`` is off."""
+    # Cues first: they need no titles, and the table of all titles is built at its first use.
     if query is None or not fitted.parts.sentences or not has_cues(query):
         return ParsedQuery(query)
     return parse_query(query, fitted.titles)

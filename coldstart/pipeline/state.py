@@ -111,7 +111,7 @@ class Fitted:
 
     @cached_property
     def features(self) -> Features:
-        """The fused items, computed when they are first asked for.
+        """The fused items, computed at first use.
 
         A loaded state has none. A ``VectorRanker`` ranks by its saved vectors and may never need them; fusing a million
         items at every load would take longer than the load itself.
@@ -273,7 +273,7 @@ class Fitted:
             This state with the new catalogue, clicks and texts, and the old vectors.
         origin : callable
             Returns the old position of each item of the new catalogue, -1 for a new one. It is as long as the
-            catalogue, so it is made only for a ranker that asks.
+            catalogue, so it is made only for a ranker that needs it.
         """
         fields = {name: edit(old, encoded[name]) for name, old in self.fields.items()}
         changed = replace(changed, fields=fields, vectors=None, fused=None)
@@ -321,7 +321,7 @@ def fit_parts(
     clicks = csr_array((0, len(catalog)), dtype=np.float32)
     if interactions is not None:
         clicks = click_matrix(interactions, user_ids, catalog)
-    # An empty matrix is no clicks: parts are told None.
+    # An empty matrix is no clicks: parts get None.
     training_clicks = clicks if clicks.nnz else None
     fuser = copy.deepcopy(parts.fuser).fit(fields, catalog.missing, training_clicks)
     ranker = copy.deepcopy(parts.ranker)

@@ -19,7 +19,7 @@ class FieldPooling(Component, saved="Reading"):
     """Pool the vectors of an item's text fields into one row, whose product with a text's vector is their similarity.
 
     The row is the mean of two views, which answer different queries. *Apart*, the fields are centred one by one and
-    averaged: a genre that was asked for counts, however long the description beside it. *Joined*, the vectors are
+    averaged: a genre in the query counts, however long the description beside it. *Joined*, the vectors are
     averaged by the square root of the fields' lengths, which is close to what the encoder makes of all fields in one
     text: the topic counts.
 

@@ -6,20 +6,20 @@ from coldstart.pipeline.checks import as_catalog, as_interactions, as_requests, 
 from coldstart.testing import HashEncoder
 
 
-def test_a_catalogue_and_clicks_on_its_items_are_taken_as_they_are(catalog, clicks):
+def test_a_catalogue_and_clicks_on_its_items_are_returned_as_they_are(catalog, clicks):
     assert as_catalog(catalog) is catalog
     assert checked_clicks(clicks, catalog, "error") is clicks
 
 
-def test_one_encoder_is_that_of_every_field(catalog):
+def test_one_encoder_is_used_for_every_field(catalog):
     encoder = HashEncoder()
     assert encoder_per_field(encoder, catalog) == {"title": encoder, "plot": encoder}
 
 
 def test_encoders_are_put_in_the_order_of_the_fields(catalog):
     title, plot = HashEncoder(4), HashEncoder(8)
-    found = encoder_per_field({"plot": plot, "title": title}, catalog)
-    assert list(found.items()) == [("title", title), ("plot", plot)]
+    encoders = encoder_per_field({"plot": plot, "title": title}, catalog)
+    assert list(encoders.items()) == [("title", title), ("plot", plot)]
 
 
 @pytest.mark.parametrize("names", [[], ["title"], ["title", "plot", "price"]], ids=["none", "fewer", "more"])
@@ -44,20 +44,20 @@ def test_requests_and_users_may_be_any_iterable():
     assert as_requests(None, iter(["a", 3])) == [cs.Request(user="a"), cs.Request(user=3)]
 
 
-def test_the_first_thing_that_is_no_request_is_named():
+def test_the_first_value_that_is_no_request_is_named():
     with pytest.raises(InvalidInputError, match=r"must hold Request objects, queries or dicts; got 7. Pass users=\["):
         as_requests([cs.Request(), 7], None)
 
 
 def test_a_text_is_a_query_and_a_dict_the_arguments_of_a_request():
-    asked = as_requests(["drill", {"user": "u0", "query": "tape"}], None)
-    assert asked == [cs.Request(query="drill"), cs.Request(user="u0", query="tape")]
+    requests = as_requests(["drill", {"user": "u0", "query": "tape"}], None)
+    assert requests == [cs.Request(query="drill"), cs.Request(user="u0", query="tape")]
     with pytest.raises(InvalidInputError, match="Request has no argument `likes`; did you mean `history`"):
         as_requests([{"likes": ["s0"]}], None)
 
 
 @pytest.mark.parametrize("one", ["drill", {"query": "drill"}, cs.Request(query="drill")], ids=repr)
-def test_one_request_in_place_of_several_is_no_list_of_its_letters(one):
+def test_one_request_in_place_of_several_is_refused(one):
     with pytest.raises(InvalidInputError, match=r"`requests` must be an iterable; got .*drill.*Pass \[.*drill"):
         as_requests(one, None)
 
