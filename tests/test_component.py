@@ -5,6 +5,7 @@ import pytest
 import coldstart as cs
 from coldstart.encoders.reduced import ReducedEncoder
 from coldstart.pipeline.persistence import registry
+from coldstart.pipeline.texts import FieldPooling
 from coldstart.rankers.als import ALSRanker
 from coldstart.rankers.ease import EASERanker
 from coldstart.testing import HashEncoder
@@ -45,6 +46,13 @@ def test_scikit_learn_clones_a_part_with_those_inside_it(part):
 def test_parameters_are_those_of_the_constructor_deep_or_not(part):
     assert part.get_params(deep=True) == part.get_params(deep=False) == part.get_params()
     assert repr(type(part)(**part.get_params())) == repr(part)
+
+
+def test_a_renamed_class_keeps_its_name_in_saved_folders():
+    assert FieldPooling.saved_name == "Reading"
+    assert registry()["Reading"] is FieldPooling
+    assert "FieldPooling" not in registry()
+    assert cs.CosineRanker.saved_name == "CosineRanker"
 
 
 def test_a_clone_is_not_fitted():
