@@ -1,4 +1,4 @@
-"""Calls with the wrong arguments, answered by what the caller may have meant."""
+"""Error messages for wrong arguments that name the argument that the caller probably meant."""
 
 import functools
 import inspect
@@ -10,7 +10,7 @@ from coldstart.errors import ArgumentError
 
 _T = TypeVar("_T", bound=Callable[..., Any])
 
-MEANT = {
+SYNONYMS = {
     "n": ("k",),
     "top_k": ("k",),
     "topk": ("k",),
@@ -41,18 +41,18 @@ MEANT = {
     "filters": ("where",),
     "blacklist": ("exclude",),
 }
-"""What other libraries, or plain words, call arguments of ours: the first that a function has is meant."""
+"""Names that other libraries use, and the arguments here that mean the same: the first that a function has is named."""
 
 
 def explain_arguments(hint: str = "") -> Callable[[_T], _T]:
-    """Decorate a function, an ``__init__`` or a class, so that a wrong call says what to do.
+    """Decorate a function, an ``__init__`` or a class, so that a wrong call raises an error that says what to do.
 
     The signature stays as it is, for type checkers and for ``help``.
 
     Parameters
     ----------
     hint : str
-        What to do instead, for a call that lacks arguments or has too many.
+        End of the message, which says what to do.
 
     Examples
     --------
@@ -71,30 +71,33 @@ def explain_arguments(hint: str = "") -> Callable[[_T], _T]:
             *_, owner, name = ("", *decorated.__qualname__.split("."))
             explained: _T = _explained(decorated, owner if name == "__init__" else name, hint)
             return explained
-        made: Any = decorated
-        made.__init__ = _explained(made.__init__, decorated.__name__, hint)
+        # Of a class the constructor is replaced, not the class: `isinstance`, pickling and subclasses stay as they are.
+        cls: Any = decorated
+        cls.__init__ = _explained(cls.__init__, decorated.__name__, hint)
         return decorated
 
     return decorate
 
 
 def _explained(function: Any, name: str, hint: str) -> Any:
+    """Return a function that checks a call against its signature first."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)
     def explained(*args: Any, **kwargs: Any) -> Any:
+        # Bound beforehand rather than caught from the call, whose own TypeErrors have other reasons.
         try:
             signature.bind(*args, **kwargs)
         except TypeError as error:
-            said = _what_is_wrong(signature, args, kwargs) or f": {error}."
-            raise ArgumentError(f"{name}{said} {hint}".strip()) from None
+            message = _message(signature, args, kwargs) or f": {error}."
+            raise ArgumentError(f"{name}{message} {hint}".strip()) from None
         return function(*args, **kwargs)
 
     return explained
 
 
-def _what_is_wrong(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    """An argument that the function does not have, or one that needs its name; nothing when it is neither."""
+def _message(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """Return what is wrong: an unknown argument, or one that must be named; empty for any other error."""
     known = [word for word in signature.parameters if word not in ("self", "cls")]
     unknown = [word for word in kwargs if word not in known]
     if unknown:
@@ -107,17 +110,20 @@ def _what_is_wrong(signature: inspect.Signature, args: tuple[Any, ...], kwargs: 
 
 
 def _no_argument(word: str, known: list[str]) -> str:
-    meant = did_you_mean(word, known, (one for one in MEANT.get(word.lower(), ()) if one in known))
+    """Return the message for an unknown argument."""
+    meant = did_you_mean(word, known, (one for one in SYNONYMS.get(word.lower(), ()) if one in known))
     return f" has no argument `{word}`" + (meant or f"; its arguments are {', '.join(known)}.")
 
 
 def did_you_mean(word: str, known: Iterable[str], better: Iterable[str] = ()) -> str:
-    """Return the end of a message that names what is spelled almost so, nothing when nothing is.
+    """Return the end of a message that names what a word was probably meant to be; empty when nothing is close.
+
+    Words of ``better`` come before those of ``known`` that are spelled alike.
 
     Examples
     --------
     >>> did_you_mean("hybird", ["cosine", "hybrid"])
     '; did you mean `hybrid`?'
     """
-    found = [*better, *get_close_matches(word.lower(), list(known), n=1)]
-    return f"; did you mean `{found[0]}`?" if found else ""
+    candidates = [*better, *get_close_matches(word.lower(), list(known), n=1)]
+    return f"; did you mean `{candidates[0]}`?" if candidates else ""

@@ -1,6 +1,7 @@
-"""What encoders, fusers and rankers share: parameters, repr, learned state.
+"""What encoders, fusers, rankers and indexes share: parameters, repr, learned state.
 
-Constructors only store; what ``fit`` learns is kept in attributes that end in ``_``.
+Constructors only store their arguments; what ``fit`` learns is kept in attributes that end in ``_``. So parameters and
+state can be told apart by name alone, and saving a part needs no code of its own.
 """
 
 import inspect
@@ -12,7 +13,8 @@ from typing_extensions import Self
 from coldstart.errors import NotFittedError
 
 SAVED: dict[str, type["Component"]] = {}
-"""Classes that a saved folder may name: those declared with ``saved=True``. No others are built from a folder."""
+"""Classes that a saved folder may name, by their name there: those declared with ``saved=``. No others are built from a
+folder, so that loading one never runs code that came with it."""
 
 
 class Component:
@@ -29,19 +31,23 @@ class Component:
     {'factor': 2.0}
     """
 
-    def __init_subclass__(cls, saved: bool = False, **options: Any) -> None:
-        """Note a class of this library that saved folders may name."""
+    saved_name: ClassVar[str] = "Component"
+    """What saved folders call the class."""
+
+    def __init_subclass__(cls, saved: bool | str = False, **options: Any) -> None:
+        """Register a class that saved folders may name, by its own name or, when it was renamed, by an older one."""
         super().__init_subclass__(**options)
+        cls.saved_name = saved if isinstance(saved, str) else cls.__name__
         if saved:
-            SAVED[cls.__name__] = cls
+            SAVED[cls.saved_name] = cls
 
     retired: ClassVar[frozenset[str]] = frozenset()
-    """Parameters that saved parts of earlier versions may have, and that mean nothing any more."""
+    """Parameters of earlier versions, which saved parts may have and which are ignored."""
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the constructor's arguments.
 
-        ``deep`` is there for scikit-learn, whose ``clone`` works on every part; parts inside a part are returned whole.
+        ``deep`` changes nothing: scikit-learn's ``clone`` passes it, and parts inside a part are returned whole.
         """
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
@@ -50,7 +56,7 @@ class Component:
         return {n: v for n, v in vars(self).items() if n.endswith("_") and not n.startswith("_")}
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
-        """Take over what another instance learned."""
+        """Set what another instance learned, see ``get_state``; return the part itself."""
         vars(self).update(state)
         return self
 
@@ -68,6 +74,7 @@ class Component:
 
     def __repr__(self) -> str:
         defaults = {n: p.default for n, p in inspect.signature(type(self)).parameters.items()}
+        # Reprs are compared as well: an array or a part equal to the default may be another object.
         shown = {
             n: _short(v)
             for n, v in self.get_params().items()
@@ -77,7 +84,7 @@ class Component:
 
 
 def _short(value: Any) -> str:
-    """The repr of a value; of an array its shape."""
+    """Return the repr of a value; of an array, only type and shape."""
     if isinstance(value, tuple) and any(hasattr(part, "shape") for part in value):
         return f"({', '.join(map(_short, value))})"
     shape = getattr(value, "shape", None)

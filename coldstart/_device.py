@@ -1,4 +1,4 @@
-"""Where tensors go when nobody says, and arrays as tensors."""
+"""The device that tensors are on by default, and arrays as tensors without a copy."""
 
 import warnings
 from threading import Lock
@@ -12,22 +12,23 @@ if TYPE_CHECKING:
     import torch
 
 _QUIET = Lock()
-"""Filters of warnings belong to all threads: one at a time may change them and put them back."""
+"""Warning filters are shared by all threads: two that change and restore them at once would restore the wrong ones."""
 
 
 def as_tensor(array: npt.NDArray[Any]) -> "torch.Tensor":
-    """Return an array as a tensor in the same memory; that of a mapped file is not to be written to."""
+    """Return an array as a tensor in the same memory, which must not be written to where the array is read-only."""
     import torch
 
     if array.flags.writeable:
         return torch.from_numpy(array)
     with _QUIET, warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # torch warns of arrays that cannot be written to
+        # torch warns of read-only arrays, such as those of a mapped file; a copy would read the file whole.
+        warnings.simplefilter("ignore", UserWarning)
         return torch.from_numpy(array)
 
 
 def checked_device(device: str | None) -> str:
-    """Return the device, or the best there is when none is named.
+    """Return the device, or the best of this machine for None.
 
     Raises
     ------
@@ -38,6 +39,7 @@ def checked_device(device: str | None) -> str:
 
     if device is None:
         return best_device()
+    # The only check that holds for every backend: put something there.
     try:
         torch.zeros(1, device=device)
     except (AssertionError, NotImplementedError, RuntimeError, TypeError) as error:
@@ -50,7 +52,7 @@ def checked_device(device: str | None) -> str:
 
 
 def best_device() -> str:
-    """Return "cuda" when there is one, else "mps", else "cpu"."""
+    """Return "cuda" if available, else "mps" if available, else "cpu"."""
     import torch
 
     if torch.cuda.is_available():

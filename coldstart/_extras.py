@@ -1,4 +1,4 @@
-"""Optional packages: one place to ask for them, one message when they are absent."""
+"""Import optional packages, with one message where they are not installed."""
 
 import importlib
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from coldstart.errors import MissingExtraError
 
 
 def require(module: str, *, extra: str, by: str) -> ModuleType:
-    """Import an optional package or say how to get it.
+    """Import an optional package, or raise an error that says how to install it.
 
     Parameters
     ----------
     module : str
         Import name, for example ``"pyarrow.parquet"``.
     extra : str
-        The extra of this distribution that brings it.
+        The extra of this distribution that installs it.
     by : str
         What needs it, for the message.
 
@@ -42,7 +42,7 @@ def require(module: str, *, extra: str, by: str) -> ModuleType:
 
 
 def as_frame(columns: Mapping[str, list[Any]]) -> Any:
-    """Return columns as a pandas frame, or as they are when pandas is not installed."""
+    """Return columns as a pandas frame, or as a dict where pandas is not installed."""
     if find_spec("pandas") is None:
         return dict(columns)
     return require("pandas", extra="pandas", by="to_frame").DataFrame(columns)

@@ -1,8 +1,8 @@
-"""The contract: what an encoder, a fuser, a ranker and an index are.
+"""The contracts of the four parts: encoder, fuser, ranker and index.
 
-Parts know arrays and positions, never ids. The protocols have the methods that a part must have; a plain class with
-these works in a ``Recommender``. The ``Base`` classes add all that the library may ask for beside them, each with a
-default: inherit one to see it all in one place. ``coldstart.testing`` checks a part.
+Parts get arrays and positions, never ids. A protocol (``Encoder``, ``Fuser``, ``Ranker``, ``VectorRanker``, ``Index``)
+has the methods that a part must have; a plain class with these works in a ``Recommender``. The class ``Base...`` of a
+part has beside them every optional method, each with its default. ``coldstart.testing`` checks a part.
 """
 
 import copy
@@ -21,23 +21,22 @@ from coldstart._component import Component
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What is known of some items (or texts), one row each.
+    """Items, or texts in the space of the items, as arrays of one row each.
 
     Attributes
     ----------
     dense : ndarray of shape (n, dim), float32
-        Fused vectors; a row of zeros says "nothing known".
+        Fused vectors; a row of zeros where nothing is known.
     sparse : csr_array of shape (n, n_terms) or None
-        Lexical rows beside the dense ones.
+        Weights of exact words.
     missing : ndarray of shape (n, n_fields), bool, or None
         True where a field had no value.
     read : ndarray of shape (n, dim) or None
-        Where texts meet items: of items what the vector of a text is multiplied with, in standard deviations; of texts
-        their vectors, rows of length one or zero.
+        For comparing texts with items: the product of a text's row and an item's row is their similarity, in standard
+        deviations. Rows of texts are their vectors, of length one or zero.
     exposure : ndarray of shape (n,), float32, or None
-        Share of the clicks so far that came while the item was in the catalogue, from 0 (has just arrived) to 1 (was
-        there from the start): whether an item without clicks is new, or one that nobody wanted. None when all were
-        there from the start.
+        Share of the clicks so far that came while the item was in the catalogue, from 0 (new item) to 1 (old stock):
+        tells whether an item without clicks is new, or one that nobody chose. None when all are old stock.
     """
 
     dense: FloatArray
@@ -57,16 +56,16 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """A batch of users as arrays: everything their requests say, ids already positions.
+    """The requests of a batch of users as arrays, with positions in place of ids.
 
     Attributes
     ----------
     history, disliked : csr_array of shape (m, n_items)
         Weights of liked and of disliked items.
     query, profile : Features of m rows
-        The texts in the space of the items; zero rows where a request has none.
+        Their texts in the space of the items; rows of zeros where a request has none.
     avoided : Features of m rows, or None
-        What a request does not want, in words; None when no request says so.
+        Texts to avoid; None when no request has one.
     """
 
     history: Csr
@@ -85,21 +84,21 @@ class Users:
 
 
 class Hits(NamedTuple):
-    """Top-k positions and scores; rectangular arrays when every row is full, else lists of arrays."""
+    """Positions and scores of the top k, best first: arrays (m, k) when every row is full, else lists of m arrays."""
 
     positions: IntArray | list[IntArray]
     scores: FloatArray | list[FloatArray]
 
 
 class Contributions(NamedTuple):
-    """How much each source has brought to the score of each item.
+    """The share of each source in the score of each item.
 
     Attributes
     ----------
     sources : tuple of str
-        Their names, such as "content" and "popularity".
+        Names such as "content" and "popularity".
     shares : ndarray of shape (n_sources, m, n)
-        Sums of 1 over the sources.
+        They sum to 1 over the sources.
     """
 
     sources: tuple[str, ...]
@@ -107,7 +106,7 @@ class Contributions(NamedTuple):
 
 
 class Encoder(Protocol):
-    """Values of one field to vectors; what else it may have is in ``BaseEncoder``."""
+    """Turns values of one field into vectors; ``BaseEncoder`` has the optional methods."""
 
     def encode(self, values: Sequence[Any], /) -> FloatArray:
         """Return one row of shape (dim,) per value, float32; the same value always gives the same row."""
@@ -115,19 +114,19 @@ class Encoder(Protocol):
 
 
 class Fuser(Protocol):
-    """Field vectors to one vector per item; what else it may have is in ``BaseFuser``."""
+    """Turns the vectors of an item's fields into one; ``BaseFuser`` has the optional methods."""
 
     def fit(self, fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr | None = None) -> Self:
-        """Learn from the catalogue's field vectors {name: (n, d)}, (n, n_fields) and clicks (m, n)."""
+        """Learn from the field vectors {name: (n, d)}, which are missing (n, n_fields), and clicks (m, n) if any."""
         ...
 
     def fuse(self, fields: Mapping[str, FloatArray], missing: BoolArray) -> FloatArray:
-        """Return item vectors (n, dim); a missing field is left out and the rest re-weighted."""
+        """Return item vectors (n, dim); missing fields are left out and the others re-weighted."""
         ...
 
 
 class Ranker(Protocol):
-    """Features and clicks to scores of (user, item); what else it may have is in ``BaseRanker``."""
+    """Scores items for users; ``BaseRanker`` has the optional methods."""
 
     def fit(self, features: Features, clicks: Csr | None = None) -> Self:
         """Learn from the items' features and, when there are any, clicks (m, n)."""
@@ -142,9 +141,10 @@ class Ranker(Protocol):
 class VectorRanker(Protocol):
     """A ranker whose score is a dot product, so that an ``Index`` can search for it.
 
-    Without ``refreshed`` (see ``BaseRanker``), the vector of an item depends on that item and on ``fit`` only, and not
-    on its exposure, which changes with every click, so that those of new items are made alone; and ``user_vectors`` may
-    get just the items that occur in ``history`` and ``disliked``, whose columns are then those items.
+    A ranker without ``refreshed`` (see ``BaseRanker``) promises two things. The vector of an item depends on that item
+    and on ``fit`` only, not on other items, nor on its exposure, which changes with every click: so vectors of new
+    items are computed alone. And ``user_vectors`` reads vectors of liked and disliked items only: so it may get just
+    these, and the columns of ``history`` and ``disliked`` are then these items.
     """
 
     def fit(self, features: Features, clicks: Csr | None = None) -> Self:
@@ -152,7 +152,7 @@ class VectorRanker(Protocol):
         ...
 
     def item_vectors(self, features: Features, /) -> FloatArray:
-        """Return (n, dim) vectors, made once per change of the catalogue."""
+        """Return (n, dim) vectors, computed once per change of the catalogue."""
         ...
 
     def user_vectors(self, users: Users, items: FloatArray, /) -> FloatArray:
@@ -161,10 +161,10 @@ class VectorRanker(Protocol):
 
 
 class Index(Protocol):
-    """Item vectors to top-k; what else it may have is in ``BaseIndex``."""
+    """Searches item vectors; ``BaseIndex`` has the optional methods."""
 
     def build(self, vectors: FloatArray, /) -> Self:
-        """Take the (n, dim) vectors to search in."""
+        """Index the (n, dim) vectors to search."""
         ...
 
     def search(
@@ -176,13 +176,13 @@ class Index(Protocol):
     ) -> Hits:
         """Return the ``k`` largest dot products of each query.
 
-        ``allow`` are the only positions to return, for all queries; ``exclude`` has one array of positions per query.
+        ``allow`` has the only positions to return, for all queries; ``exclude`` an array of positions per query.
         """
         ...
 
 
 class BaseEncoder(Component):
-    """All that an encoder may be asked for, with the defaults of one that has only ``encode``."""
+    """Every method of an encoder; all but ``encode`` have a default."""
 
     def encode(self, values: Sequence[Any], /) -> FloatArray:
         """Return one row per value, see ``Encoder``."""
@@ -194,38 +194,38 @@ class BaseEncoder(Component):
 
     @property
     def learns(self) -> bool:
-        """Whether ``fit`` learns, so that each recommender needs a copy of its own: whether it is overridden."""
+        """Whether ``fit`` is overridden; then each recommender fits a copy of its own."""
         return type(self).fit is not BaseEncoder.fit
 
     def encode_query(self, values: Sequence[Any], /) -> FloatArray:
-        """Return one row per query; by default queries are read as items are."""
+        """Return one row per query; by default queries are encoded like items."""
         return self.encode(values)
 
     identity: Any = None
-    """A method that names everything a vector depends on, so that vectors can be cached; None: they cannot."""
+    """A method that returns all that a vector depends on beside its value, the key of a cache; None: not cached."""
 
     def saved(self, inside: str | None) -> Self:
-        """Return the encoder as a saved folder refers to it; ``inside`` names the weights that are copied there."""
+        """Return the encoder as a folder holds it; ``inside`` names the weights copied into it, if any."""
         return self
 
     def opened(self, folder: Path) -> Self:
-        """Return the encoder of a saved folder that now lies at ``folder``."""
+        """Return the encoder for use, after loading; ``folder`` is where the folder is now."""
         return self
 
     def copy_weights(self, folder: Path) -> None:
-        """Copy the weights into a folder; by default there are none."""
+        """Copy the weights into a saved folder; by default there are none."""
 
     @property
     def has_weights(self) -> bool:
-        """Whether it has weights that a saved folder refers to or holds: whether ``copy_weights`` is overridden."""
+        """Whether ``copy_weights`` is overridden; then a saved folder refers to the weights or holds them."""
         return type(self).copy_weights is not BaseEncoder.copy_weights
 
 
 class BaseFuser(Component):
-    """All that a fuser may be asked for, with the defaults of one that has only ``fit`` and ``fuse``."""
+    """Every method of a fuser; all but ``fit`` and ``fuse`` have a default."""
 
     query_weights_: Mapping[str, float] | None = None
-    """What each field counts for a text; None: all alike."""
+    """Importance of each field for a text; None: all alike."""
 
     def fit(self, fields: Mapping[str, FloatArray], missing: BoolArray, clicks: Csr | None = None) -> Self:
         """Learn, see ``Fuser``."""
@@ -236,28 +236,28 @@ class BaseFuser(Component):
         raise NotImplementedError
 
     def fuse_query(self, fields: Mapping[str, FloatArray]) -> FloatArray:
-        """Place texts among the items, (m, dim); by default as items whose every field says the text."""
+        """Return vectors (m, dim) of texts; by default a text is fused like an item whose every field is that text."""
         n_texts = len(next(iter(fields.values())))
         return self.fuse(fields, np.zeros((n_texts, len(fields)), dtype=bool))
 
     def attend(self, query: FloatArray, fields: Mapping[str, FloatArray], missing: BoolArray) -> FloatArray:
-        """Return the item vectors as one query (dim,) sees them; by default every query sees the same."""
+        """Return the item vectors (n, dim) for one query (dim,); by default the same for all queries."""
         return self.fuse(fields, missing)
 
     @property
     def attends(self) -> bool:
-        """Whether items differ from query to query: whether ``attend`` is overridden."""
+        """Whether ``attend`` is overridden; then every query is ranked alone, by its own item vectors."""
         return type(self).attend is not BaseFuser.attend
 
 
 class BaseRanker(Component):
-    """All that a ranker may be asked for, with the defaults of one that has only ``fit`` and ``score``."""
+    """Every method of a ranker; all but ``fit`` and ``score`` have a default."""
 
     answers_nobody: bool = False
-    """Whether it ranks for someone of whom nothing is known; others get what is popular."""
+    """Whether it ranks for requests that say nothing; for other rankers these get popular items."""
 
     reads_words: bool = False
-    """Whether it wants ``Features.sparse`` and ``Features.read``, which are made for it alone."""
+    """Whether it reads ``Features.sparse`` and ``Features.read``, which are None for other rankers."""
 
     scores_in_threads: bool = False
     """Whether ``score`` may be called from several threads at once."""
@@ -273,53 +273,53 @@ class BaseRanker(Component):
     def refreshed(self, features: Features, clicks: Csr, origin: IntArray) -> Self:
         """Return a copy for the catalogue and clicks as they are now, without training.
 
-        Item j was item ``origin[j]`` before, or is new where that is -1. For rankers that know items by position; by
-        default nothing is known of any.
+        Item j was item ``origin[j]`` before, or is new where that is -1. To be overridden by a ranker that keeps
+        anything per item; requests in other threads may still use the old ranker, which must stay as it is.
         """
         return self
 
     @property
     def knows_positions(self) -> bool:
-        """Whether it must be told of every change of items and clicks: whether ``refreshed`` is overridden."""
+        """Whether ``refreshed`` is overridden; then it is called after every change of items or clicks."""
         return type(self).refreshed is not BaseRanker.refreshed
 
     def best(
         self, users: Users, features: Features, k: int, allow: IntArray | None, exclude: list[IntArray]
     ) -> Hits | None:
-        """Return the best items without a score of every item; None, the default, where it cannot."""
+        """Return the top k without scoring every item; None, the default, to rank by ``score`` instead."""
         return None
 
     def contributions(self, users: Users, features: Features) -> Contributions | None:
-        """Return what each source brought to the scores; None, the default, where it cannot tell."""
+        """Return the share of each source in the scores; None, the default, when they are unknown."""
         return None
 
     def answers(self, users: Users, features: Features) -> BoolArray:
-        """Mark the users whose text some item answers, shape (m,); by default all."""
+        """Mark the users whose text matches some item well, shape (m,); by default all."""
         return np.ones(len(users), dtype=bool)
 
     def by_likeness(self) -> Self:
-        """Return the ranker for what is like an item, not what is liked in any case; by default itself."""
+        """Return a ranker by similarity alone, without popularity, for ``similar_items``; by default itself."""
         return self
 
     def compacted(self) -> Self:
-        """Return a copy without what ``restored`` can compute again, to be saved in a smaller folder."""
+        """Return a copy without what ``restored`` can compute again, for a smaller folder; by default itself."""
         return self
 
     def restored(self, features: Features, clicks: Csr) -> Self:
-        """Return the ranker as it was before it was saved, from the features and clicks of the folder."""
+        """Return the loaded ranker with all that ``compacted`` left out; by default itself."""
         return self
 
     @property
     def restores(self) -> bool:
-        """Whether what was loaded wants its features again, which must be fused for it: ``restored`` is overridden."""
+        """Whether ``restored`` is overridden; then items are fused at load, which others do without."""
         return type(self).restored is not BaseRanker.restored
 
 
 class BaseIndex(Component):
-    """All that an index may be asked for, with the defaults of one that has only ``build`` and ``search``."""
+    """Every method of an index; all but ``build`` and ``search`` have a default."""
 
     def build(self, vectors: FloatArray, /) -> Self:
-        """Take the vectors to search in, see ``Index``."""
+        """Index the vectors to search, see ``Index``."""
         raise NotImplementedError
 
     def search(
@@ -333,14 +333,14 @@ class BaseIndex(Component):
         raise NotImplementedError
 
     def extended(self, vectors: FloatArray, /) -> "Index | None":
-        """Return another index over these vectors after those there are, which stays as it was.
+        """Return another index with these vectors after its own, and leave this one as it is.
 
-        By default None: an index is built anew for every change of the catalogue.
+        None, the default, where it cannot: then a new one is built for every change of the catalogue.
         """
         return None
 
     def restored(self, vectors: FloatArray, /) -> "Index":
-        """Return an index of vectors that this one was given the codes of, by ``set_state``; by default it is built."""
+        """Return an index over loaded vectors, whose codes ``set_state`` has set; by default it is built anew."""
         return copy.deepcopy(self).build(vectors)
 
 
@@ -353,13 +353,13 @@ _IMPLIED = {
     "knows_positions": "refreshed",
     "restores": "restored",
 }
-"""Properties that say whether a method is overridden: of a plain class, whether it is there."""
+"""Properties that follow from an overridden method; for a plain class, from one that it has."""
 
 
 def with_defaults(part: Any, contract: type[T]) -> T:
-    """Return a part with every optional method of its contract: itself, or a view that has the defaults for the rest.
+    """Return a part with every method of its contract: the part itself where it inherits, else a view of it.
 
-    The one place where a part is asked what it has.
+    The library asks for optional methods through this function only, never by ``hasattr``.
 
     Examples
     --------
@@ -370,33 +370,35 @@ def with_defaults(part: Any, contract: type[T]) -> T:
     >>> encoder.learns, encoder.encode_query(["tea"]).tolist()
     (False, [[1.0, 1.0]])
     """
-    return part if isinstance(part, contract) else cast(T, _Plain(part, contract))
+    return part if isinstance(part, contract) else cast(T, _WithDefaults(part, contract))
 
 
-class _Plain:
-    """A part that inherits nothing, with the defaults of a contract where it has no such attribute."""
+class _WithDefaults:
+    """A view of a part that inherits nothing: its own attributes first, then the defaults of a contract."""
 
     def __init__(self, part: Any, contract: type[Component]) -> None:
         self._part, self._contract = part, contract
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # while it is copied, there is not even a part
+        # Copying and pickling look for special methods before `_part` is set, which would look itself up for ever.
+        if name.startswith("_"):
             raise AttributeError(name)
         if name in _IMPLIED:
             return hasattr(self._part, _IMPLIED[name])
         if hasattr(self._part, name):
             return getattr(self._part, name)
+        # The default calls other methods on the view, so it finds those that the part has.
         default = getattr(self._contract, name)
         return partial(self._by_default, default) if callable(default) else default
 
     def _by_default(self, method: Callable[..., Any], *values: Any) -> Any:
-        """Call a default method; where it returns itself, the part is meant."""
+        """Call a default method; where it returns the view, return the part."""
         result = method(self, *values)
         return self._part if result is self else result
 
 
 def scores_of(ranker: Ranker | VectorRanker, users: Users, features: Features) -> FloatArray:
-    """Return the scores of a ranker, (m, n): dot products where it has vectors, else what ``score`` says."""
+    """Return the scores of a ranker, (m, n): dot products of a ``VectorRanker``, else those of ``score``."""
     if not isinstance(ranker, VectorRanker):
         return ranker.score(users, features)
     items = ranker.item_vectors(features)

@@ -1,4 +1,4 @@
-"""The simple recommenders that a better one must beat, as recommenders: fitted, asked, tuned and saved alike.
+"""Simple recommenders to compare with; they are fitted, tuned, evaluated and saved like any other.
 
 >>> from coldstart import baselines
 >>> from coldstart.testing import tiny_catalog, tiny_clicks
@@ -33,23 +33,23 @@ SPACES: Mapping[str, Mapping[str, Any]] = {
         "ranker.unobserved": loguniform(0.001, 0.3),
     },
 }
-"""What to search for each baseline that has something to tune: the ``space`` of ``tune``."""
+"""The search space of each baseline that has parameters, for ``tune(space=...)``."""
 
 
 def popularity() -> Recommender:
-    """Return a recommender of the most clicked items."""
+    """Return a recommender of the most clicked items, the same for all users."""
     return _by_clicks(PopularityRanker())
 
 
 def random(rng: Rng = 0) -> Recommender:
-    """Return a recommender of random items."""
+    """Return a recommender of random items: what any other must beat."""
     return _by_clicks(RandomRanker(rng))
 
 
 def text_knn(encoder: Encoder | Mapping[str, Encoder] | None = None) -> Recommender:
-    """Return the cosine to the mean of the liked texts' vectors, as they come from the encoder.
+    """Return a recommender by the cosine of item vectors to the mean vector of the liked items.
 
-    What a few lines of sentence-transformers and numpy do.
+    Vectors are used as they come from the encoder, as a few lines of sentence-transformers and numpy would.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def text_knn(encoder: Encoder | Mapping[str, Encoder] | None = None) -> Recommen
 
 
 def tfidf_knn() -> Recommender:
-    """Return the cosine to the mean of the liked texts' TF-IDF vectors."""
+    """Return ``text_knn`` with TF-IDF vectors."""
     return text_knn(TfidfEncoder())
 
 
@@ -86,5 +86,5 @@ def ials(
 
 
 def _by_clicks(ranker: Ranker) -> Recommender:
-    """A recommender that reads no text."""
+    """Return a recommender that reads no text."""
     return Recommender(NoEncoder(), ConcatFuser("equal"), ranker, lexical=None)

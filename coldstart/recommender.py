@@ -1,4 +1,7 @@
-"""The pipeline: a catalogue in, recommendations out, from the first day on."""
+"""The recommender: a catalogue in, recommendations out, with or without clicks.
+
+Methods here check their arguments and say what happens; ``coldstart.pipeline`` does it.
+"""
 
 import html
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -20,15 +23,15 @@ from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.encoders.reduced import Method, reduced
 from coldstart.errors import NotFittedError
 from coldstart.pipeline.arrivals import arrivals_of
-from coldstart.pipeline.baseline_check import Honesty, check_honesty
+from coldstart.pipeline.baseline_check import BaselineCheck, check_against_baselines
 from coldstart.pipeline.checks import (
-    Asked,
-    checked_batch,
-    checked_batches,
-    checked_catalog,
+    RequestLike,
+    as_catalog,
+    as_interactions,
+    as_request_batches,
+    as_requests,
     checked_clicks,
     encoder_per_field,
-    made_clicks,
 )
 from coldstart.pipeline.parts import (
     FuserName,
@@ -40,13 +43,13 @@ from coldstart.pipeline.parts import (
     checked_ranker,
 )
 from coldstart.pipeline.persistence import load_fitted, save_fitted
-from coldstart.pipeline.ranking import Filters, answer, answers
+from coldstart.pipeline.ranking import Filters, rank, rank_batches
 from coldstart.pipeline.state import Fitted, Parts, fit_parts
 from coldstart.pipeline.summary import as_line, as_table
 
 
 class Recommender(Component):
-    """Encode what is known of the items, fuse the fields, rank: without clicks, and better with them.
+    """Encode the fields of items, fuse them, and rank items for users: by text without clicks, by both with them.
 
     Parameters
     ----------
@@ -57,24 +60,24 @@ class Recommender(Component):
     ranker : Ranker or {"hybrid", "cosine", "mlp"}, optional
         By default ``HybridRanker``: text where there is only text, clicks where there are clicks.
     lexical : LexicalEncoder, bool or None
-        Exact words beside meaning, for rankers that read them; False or None switches them off.
+        Count exact words beside meaning, with rankers that read them; False or None switches it off.
     sentences : bool
-        Take queries apart: "like Inception" is a like of that title, which is then left out like any other, and "not a
-        war film" says what is not wanted. English; other languages stay as they are.
+        Parse queries: in "like Inception" that title is liked, and left out of the answer as any liked item, and "not a
+        war film" is a text to avoid. English only; queries in other languages are searched for as they are.
     index : Index, optional
         By default ``ExactIndex``.
     dim, reduction : int or None, {"pca", "truncate"}
-        Bring the vectors of each field to ``dim`` numbers, see ``ReducedEncoder``.
+        Reduce the vectors of each field to ``dim`` numbers, see ``ReducedEncoder``.
 
     Attributes
     ----------
-    check_ : Honesty or None
-        What the check of ``fit`` found.
+    check_ : BaselineCheck or None
+        NDCG of the ranker beside the simplest ones, see ``check`` of ``fit``; None where it was not measured.
 
     Notes
     -----
-    The parts given are never changed: ``fit`` works on copies, found as ``encoders_``, ``fuser_``, ``ranker_``.
-    A call that raises leaves the recommender as it was. Changes from several threads are made one after the other,
+    The parts given are never changed: ``fit`` works on copies, which are ``encoders_``, ``fuser_`` and ``ranker_``.
+    A call that raises leaves the recommender as it was. Changes from several threads are made one after the other, and
     none is lost; requests never wait for them.
 
     Examples
@@ -89,7 +92,7 @@ class Recommender(Component):
     [['b']]
     """
 
-    check_: Honesty | None = None
+    check_: BaselineCheck | None = None
 
     @explain_arguments()
     def __init__(
@@ -131,32 +134,32 @@ class Recommender(Component):
     ) -> Self:
         """Learn from items, and from clicks when there are any.
 
-        Starts anew each time; only when items arrived is remembered. An item that came in by ``add_items``, or that the
-        catalogue of the last ``fit`` did not have, stays one that came after the clicks there were by then.
+        Each call starts anew, with one exception: when items were added is remembered. An item that came by
+        ``add_items``, or that the catalogue of the last ``fit`` lacked, still counts as added after the clicks of then.
 
         Parameters
         ----------
         catalog : Catalog, or a table as in ``Catalog.from_frame``
         interactions : Interactions, or a table as in ``Interactions.from_frame``, optional
         id, fields, added : str, sequence of str, str
-            Of a table of items: its id column, the columns to encode and, optional, that of when items were added.
+            Columns of a table of items: its ids, those to encode and, optional, when items were added.
         new : iterable of item ids
-            Items that have just arrived: that nobody clicked them says nothing against them. Comes before ``added``,
-            which needs the times of clicks, and before what is remembered.
+            Items that have just arrived: that nobody clicked them says nothing against them. Overrides ``added``,
+            which needs the times of clicks, and what is remembered.
         user, item, weight, time : str
-            Of a table of clicks: its columns; the last two are optional.
+            Columns of a table of clicks; the last two are optional.
         on_unknown : {"error", "drop"}
             What to do with clicks on items that are not in the catalogue; dropping warns with the counts.
         check : bool
-            With 1,000 clicks or more: hide some items and clicks, fit copies on the rest, and warn when the ranker
-            is surely behind plain text cosine or popularity there. The numbers are ``check_``.
+            With 1,000 clicks or more: hold out some items and clicks, fit copies on the rest, and warn when the ranker
+            predicts them significantly worse than plain text cosine or popularity. The numbers are in ``check_``.
 
         Raises
         ------
         InvalidInputError, UnknownIdError
-            When something other than a catalogue is given, a part is none, encoders and fields differ, clicks are
-            on unknown items, ``new`` items are unknown, or a part refuses the data. All but the last before anything
-            is encoded.
+            When ``catalog`` is no catalogue, a part lacks methods of its role, encoders and fields differ, clicks are
+            on unknown items, ``new`` items are unknown, or a part refuses the data. All but the last are raised before
+            anything is encoded.
         WeightsNotFoundError
             When the encoder's weights are not on this machine.
 
@@ -169,10 +172,10 @@ class Recommender(Component):
         >>> rec.fit(films, likes, id="key", fields=["title"], user="who", item="what")
         Recommender(HybridRanker, 2 items, 1 clicks of 1 users, fields: title)
         """
-        catalog = checked_catalog(catalog, id, fields, added)
-        clicks = made_clicks(interactions, user, item, weight, time)
-        known = None if clicks is None else checked_clicks(clicks, catalog, on_unknown)
-        arrived = arrivals_of(catalog, known, new, vars(self).get("_fitted"))
+        catalog = as_catalog(catalog, id, fields, added)
+        clicks = as_interactions(interactions, user, item, weight, time)
+        known_clicks = None if clicks is None else checked_clicks(clicks, catalog, on_unknown)
+        arrived = arrivals_of(catalog, known_clicks, new, vars(self).get("_fitted"))
         encoders = encoder_per_field(checked_encoder(self.encoder), catalog)
         parts = Parts(
             encoders=reduced(encoders, self.dim, self.reduction),
@@ -182,10 +185,12 @@ class Recommender(Component):
             lexical=checked_lexical(self.lexical),
             sentences=self.sentences,
         )
-        fitted = fit_parts(parts, catalog, known, arrived)
-        found = check_honesty(parts, fitted) if check and known is not None else None
+        fitted = fit_parts(parts, catalog, known_clicks, arrived)
+        baseline_check = check_against_baselines(parts, fitted) if check and known_clicks is not None else None
+        # Everything that can fail has been done: the lock is held for two assignments only. Readers never take it, as
+        # they read `_fitted` once and work on that value.
         with self._writing.held():
-            self.check_, self._fitted = found, fitted
+            self.check_, self._fitted = baseline_check, fitted
         return self
 
     @explain_arguments()
@@ -203,29 +208,29 @@ class Recommender(Component):
         exclude_seen: bool = True,
         where: Where | None = None,
     ) -> Recommendations:
-        """Recommend to one user, by anything that is known of them.
+        """Recommend to one user, by any mixture of query, clicks, history, dislikes and profile.
 
-        With nothing known the answer is what is popular or, without clicks, a diverse cover of the catalogue.
+        Without any of them the answer is popular items or, without clicks, a diverse cover of the catalogue.
 
         Parameters
         ----------
         query : str, optional
             What they want now, in words.
         user : hashable, optional
-            The id of someone whose clicks are known.
+            The id of a user of the interactions.
         history, disliked : sequence of item ids
-            What they like, and what they do not.
+            Items they like, and items they dislike.
         profile : str, or mapping of str to str, optional
             Who they are, in words. All of these combine, see ``Request``.
         k : int, optional
             Items to return, from 1 to the size of the catalogue, by default 10 or all of them; fewer come back
             when filters leave fewer.
         candidates : iterable of item ids, optional
-            Only these.
+            Return only these.
         exclude : iterable of item ids
-            Never these.
+            Never return these.
         exclude_seen : bool
-            Leave out the user's clicks and ``history``. ``disliked`` never comes back in any case.
+            Leave out the user's clicks and ``history``. ``disliked`` items are never returned.
         where : mapping or callable, optional
             A predicate on item columns: ``{"in_stock": True, "price": ("<", 20), "brand": ["Bosch", "Makita"]}``.
 
@@ -237,15 +242,15 @@ class Recommender(Component):
         Raises
         ------
         NotFittedError, UnknownIdError, InvalidInputError
-            Before ``fit``; for ids never seen; for arguments out of range.
+            Before ``fit``; for unknown ids; for arguments out of range.
         """
         request = Request(user, history, disliked, query, profile)
-        return answer(self.fitted, [request], k, Filters(candidates, exclude, exclude_seen, where))
+        return rank(self.fitted, [request], k, Filters(candidates, exclude, exclude_seen, where))
 
     @explain_arguments()
     def recommend_many(
         self,
-        requests: Iterable[Asked] | None = None,
+        requests: Iterable[RequestLike] | None = None,
         *,
         users: Iterable[Hashable] | None = None,
         k: int | None = None,
@@ -254,18 +259,18 @@ class Recommender(Component):
         exclude_seen: bool = True,
         where: Where | None = None,
     ) -> Recommendations:
-        """Return one row for each of a batch of requests, or of ids of known users; arguments as in ``recommend``.
+        """Recommend to a batch of requests, or of known users; one row each, arguments as in ``recommend``.
 
-        A request is a ``Request``, a query, or a dict of the arguments of ``Request``. All unknown ids of the batch are
-        named at once.
+        A request is a ``Request``, a query, or a dict of the arguments of ``Request``. An error names all unknown ids
+        of the batch.
         """
-        batch = checked_batch(requests, users)
-        return answer(self.fitted, batch, k, Filters(candidates, exclude, exclude_seen, where))
+        batch = as_requests(requests, users)
+        return rank(self.fitted, batch, k, Filters(candidates, exclude, exclude_seen, where))
 
     @explain_arguments()
     def recommend_stream(
         self,
-        requests: Iterable[Asked] | None = None,
+        requests: Iterable[RequestLike] | None = None,
         *,
         users: Iterable[Hashable] | None = None,
         batch_size: int = 1024,
@@ -287,8 +292,8 @@ class Recommender(Component):
         Yields
         ------
         Recommendations
-            One row per request of a batch, read and answered when it is asked for. Arguments are checked at the call;
-            unknown users are named with their batch, which is then the last one.
+            One row per request of a batch. A batch is read and ranked when it is asked for. Arguments are checked at
+            the call; an unknown user raises with its batch, and ends the stream.
 
         Examples
         --------
@@ -298,8 +303,8 @@ class Recommender(Component):
         >>> [batch.item_ids for batch in rec.recommend_stream(users=["u0", "u1", "v2"], k=1, batch_size=2)]
         [[['s0'], ['s1']], [['g2']]]
         """
-        batches = checked_batches(requests, users, batch_size)
-        return answers(self.fitted, batches, k, Filters(candidates, exclude, exclude_seen, where))
+        batches = as_request_batches(requests, users, batch_size)
+        return rank_batches(self.fitted, batches, k, Filters(candidates, exclude, exclude_seen, where))
 
     @explain_arguments()
     def similar_items(
@@ -311,15 +316,15 @@ class Recommender(Component):
         exclude: Iterable[Hashable] = (),
         where: Where | None = None,
     ) -> Recommendations:
-        """Return items like one item, itself left out: by text and by who clicked both, not by popularity.
+        """Return the items most similar to an item, by text and by who clicked both, whatever their popularity.
 
         Raises
         ------
         NotFittedError, UnknownIdError, InvalidInputError
-            Before ``fit``; for ids never seen; for arguments out of range.
+            Before ``fit``; for unknown ids; for arguments out of range.
         """
         filters = Filters(candidates, exclude, True, where)
-        return answer(self.fitted.by_likeness, [Request(history=[item_id])], k, filters)
+        return rank(self.fitted.by_likeness, [Request(history=[item_id])], k, filters)
 
     def add_items(self, items: Table) -> Self:
         """Add items, recommendable at once; only they are encoded and nothing is trained.
@@ -333,24 +338,25 @@ class Recommender(Component):
         InvalidInputError
             When a column is absent, or an id is in the catalogue already.
         """
+        # The lock orders changes: two that start from the same state would lose one. Readers take none.
         with self._writing.held():
             self._fitted = self.fitted.with_items(items)
         return self
 
     def update_items(self, items: Table) -> Self:
-        """Change known items: the columns given replace the cells of these rows; changed text is encoded.
+        """Replace cells of items, in the columns given; only text that changed is encoded.
 
         Raises
         ------
         UnknownIdError, InvalidInputError
-            When an id is not in the catalogue, or stands twice.
+            When an id is not in the catalogue, or is given twice.
         """
         with self._writing.held():
             self._fitted = self.fitted.with_updates(items)
         return self
 
     def remove_items(self, item_ids: Iterable[Hashable]) -> Self:
-        """Take items out of the catalogue, with the clicks on them.
+        """Remove items and the clicks on them.
 
         Raises
         ------
@@ -381,11 +387,10 @@ class Recommender(Component):
         Parameters
         ----------
         include_encoder : bool
-            Copy the language model's weights into the folder. By default they are referred to by name and hash.
+            Copy the language model's weights into the folder. By default it refers to them by name and hash.
         compact : bool
-            Leave out the weights between items of ``HybridRanker``, most of a folder, and keep the settings and the
-            clicks that they come from: ``load`` fits them again, which takes a part of the time of ``fit``, on all
-            clicks there are by then.
+            Leave out the item-item weights of ``HybridRanker``, most of a folder. ``load`` fits them again from the
+            clicks and settings in the folder, those of ``update`` included, in a part of the time of ``fit``.
 
         Raises
         ------
@@ -395,14 +400,14 @@ class Recommender(Component):
         save_fitted(self.fitted, Path(folder), include_encoder=include_encoder, compact=compact)
 
     def with_fitted(self, fitted: Fitted) -> Self:
-        """Return a recommender with the same parts that answers from what was fitted elsewhere."""
+        """Return a recommender with the parameters of this one and another fitted state."""
         copy = type(self)(**self.get_params())
         copy._fitted = fitted
         return copy
 
     @property
     def fitted(self) -> Fitted:
-        """Everything that was fitted, as one value that never changes.
+        """Everything that was fitted, as one immutable value.
 
         Raises
         ------
@@ -430,7 +435,7 @@ class Recommender(Component):
 
     @property
     def fuser_(self) -> Fuser:
-        """The fitted fuser; its ``weights_`` say what each field counts."""
+        """The fitted fuser; its ``weights_`` are the importance of each field."""
         return self.fitted.parts.fuser
 
     @property
@@ -454,19 +459,19 @@ def load(
     index: Index | None = None,
     verify: bool | Literal["auto"] = "auto",
 ) -> Recommender:
-    """Load what ``Recommender.save`` wrote; needs no training data, and no network when the weights are local.
+    """Load what ``Recommender.save`` wrote, without training data, and without network where the weights are local.
 
-    Arrays are mapped into memory: read where they are touched, and shared by all processes that load the folder.
+    Arrays are mapped into memory: a page is read when it is used, and shared by all processes that load the folder.
 
     Parameters
     ----------
     folder : str or Path
     encoder, fuser, ranker, index
-        Parts of classes that are not of this library, as they were fitted; the folder only names them. Encoders of
-        several classes are given per field.
+        Fitted parts of classes that are not of this library, which the folder only names. Encoders of several classes
+        are given per field.
     verify : bool or "auto"
-        Compare every file with its SHA-256, which reads it whole; "auto": only files up to 64 MB, of larger ones the
-        size and the layout.
+        Compare every file with its SHA-256, which reads it whole. "auto" does so up to 64 MB, and compares size and
+        layout of larger files.
 
     Raises
     ------
@@ -480,8 +485,8 @@ def load(
     Traceback (most recent call last):
     coldstart.errors.SavedFolderError: 'no/such/folder' must be a folder written by save; it has no config.json.
     """
-    yours = {"encoder": encoder, "fuser": fuser, "ranker": ranker, "index": index}
-    fitted = load_fitted(Path(folder), yours, verify)
+    given = {"encoder": encoder, "fuser": fuser, "ranker": ranker, "index": index}
+    fitted = load_fitted(Path(folder), given, verify)
     parts = fitted.parts
     roles = (dict(parts.encoders), parts.fuser, parts.ranker, parts.lexical, parts.sentences, parts.index)
     return Recommender(*roles).with_fitted(fitted)

@@ -67,7 +67,7 @@ def pack(value: Any, tensors: Tensors, name: str) -> Json:
         if "device" in params:
             params["device"] = None  # it may be loaded on a machine without that device
         state = {"params": params, "state": value.get_state()}
-        return {_TAG: "part", "class": type(value).__name__, **_pack_items(state, tensors, name)}
+        return {_TAG: "part", "class": value.saved_name, **_pack_items(state, tensors, name)}
     if isinstance(value, Mapping):
         items = [[pack(k, tensors, name), pack(v, tensors, f"{name}.{k}")] for k, v in value.items()]
         return {_TAG: "dict", "items": items}

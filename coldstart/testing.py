@@ -1,4 +1,4 @@
-"""Test doubles, tiny data, and the contracts as code: run the checks on parts of your own.
+"""A test double, tiny data, and checks of the contracts, to run on parts of your own.
 
 >>> from coldstart.testing import HashEncoder, check_encoder
 >>> check_encoder(HashEncoder())
@@ -94,18 +94,19 @@ def tiny_clicks() -> Interactions:
 
 
 def check_encoder(encoder: Encoder, values: Sequence[Any] = ("a red apple", "a green apple", "été 日本", "")) -> None:
-    """Check that rows are finite float32, one per value, the same for the same value, and that no values are fine.
+    """Check an encoder: finite float32 rows, one per value, the same for the same value; none for no values.
 
     Raises
     ------
     AssertionError
-        Saying what the encoder does not do.
+        Naming the rule that the encoder breaks.
     """
     values = list(values)
     if with_defaults(encoder, BaseEncoder).learns:
         _expect(with_defaults(encoder, BaseEncoder).fit(values) is encoder, "fit returns the encoder itself")
     vectors = encoder.encode(values)
     _expect_matrix(vectors, len(values), "encode(values)")
+    # In another order and with a repeat: rows that depend on the batch, such as centred ones, differ.
     again = encoder.encode([*values[::-1], values[0]])
     _expect(np.allclose(again[:-1][::-1], vectors, atol=1e-5), "a value's row does not depend on the other values")
     _expect(np.allclose(again[-1], vectors[0], atol=1e-5), "a repeated value gets the same row")
@@ -115,12 +116,12 @@ def check_encoder(encoder: Encoder, values: Sequence[Any] = ("a red apple", "a g
 
 
 def check_fuser(fuser: Fuser) -> None:
-    """Check shapes, masking of missing fields, independence of rows, and that the inputs are not changed.
+    """Check a fuser: shapes, missing fields, independence of rows, inputs left as they are.
 
     Raises
     ------
     AssertionError
-        Saying what the fuser does not do.
+        Naming the rule that the fuser breaks.
     """
     fields, missing = _fields()
     before = {name: vectors.copy() for name, vectors in fields.items()}
@@ -128,6 +129,7 @@ def check_fuser(fuser: Fuser) -> None:
     fused = fuser.fuse(fields, missing)
     _expect_matrix(fused, len(missing), "fuse(fields, missing)")
     _expect(all(np.array_equal(fields[n], before[n]) for n in fields), "fuse leaves its inputs as they were")
+    # Nines, which would show: a fuser that forgets the mask passes with zeros.
     garbage = {
         name: np.where(missing[:, [at]], 9.0, v).astype(np.float32) for at, (name, v) in enumerate(fields.items())
     }
@@ -144,14 +146,14 @@ def check_fuser(fuser: Fuser) -> None:
 
 
 def check_ranker(ranker: Ranker | VectorRanker) -> None:
-    """Check shapes, independence of users, and that likes raise and dislikes lower the score of the like.
+    """Check a ranker: shapes, independence of users, and that likes raise and dislikes lower scores of similar items.
 
-    Items without an exposure and with one are ranked.
+    Items are ranked without exposures and with them.
 
     Raises
     ------
     AssertionError
-        Saying what the ranker does not do.
+        Naming the rule that the ranker breaks.
     """
     features, clicks = _features(), _clicks()
     _expect(ranker.fit(features, None) is ranker, "fit(features, None) works without clicks and returns the ranker")
@@ -170,24 +172,24 @@ def check_ranker(ranker: Ranker | VectorRanker) -> None:
         part, whole = ranker.item_vectors(features[:3]), ranker.item_vectors(features)
         _expect(np.allclose(part, whole[:3], atol=1e-6), "an item's vector does not depend on the other items")
     fewer = Features(features.dense[:6], None, features.missing[:6])  # type: ignore[index]
-    there: Any = ranker
+    with_fewer: Any = ranker
     if with_defaults(ranker, BaseRanker).knows_positions:
-        there = with_defaults(ranker, BaseRanker).refreshed(fewer, csr_array(clicks[:, :6]), np.arange(6))
+        with_fewer = with_defaults(ranker, BaseRanker).refreshed(fewer, csr_array(clicks[:, :6]), np.arange(6))
         _expect(np.allclose(scores_of(ranker, likes, features), scores), "refreshed leaves the ranker as it was")
-    shape = scores_of(there, _users(liked=[0], n_items=6), fewer).shape
+    shape = scores_of(with_fewer, _users(liked=[0], n_items=6), fewer).shape
     _expect(shape == (1, 6), "other items than those of fit are scored")
-    told = replace(features, exposure=np.array([1, 1, 1, 0, 1, 1, 1, 0.5], dtype=np.float32))
-    some = scores_of(ranker.fit(told, clicks), _users(liked=[0]), told)
+    exposed = replace(features, exposure=np.array([1, 1, 1, 0, 1, 1, 1, 0.5], dtype=np.float32))
+    some = scores_of(ranker.fit(exposed, clicks), _users(liked=[0]), exposed)
     _expect(bool(np.isfinite(some).all()), "items that came later, as their exposure says, get finite scores")
 
 
 def check_index(index: Index) -> None:
-    """Check results against a plain sort, filters, short rows, and ties.
+    """Check an index: results of a plain sort, filters, short rows, order of ties.
 
     Raises
     ------
     AssertionError
-        Saying what the index does not do.
+        Naming the rule that the index breaks.
     """
     rng = np.random.default_rng(0)
     vectors, queries = (rng.standard_normal((n, 8)).astype(np.float32) for n in (50, 4))
@@ -206,12 +208,13 @@ def check_index(index: Index) -> None:
     if longer is not None:
         _expect(np.array_equal(longer.search(queries, 5).positions, expected), "extended adds vectors after the others")
         _expect(max(map(max, index.search(queries, 5).positions)) < 30, "extended leaves the index as it was")
+    # Six equal vectors: an unstable sort would return any three.
     twins = index.build(np.ones((6, 8), dtype=np.float32)).search(np.ones((1, 8), dtype=np.float32), 3)
     _expect(list(twins.positions[0]) == [0, 1, 2], "equal scores are in order of position")
 
 
 def check_recommender(make: Callable[[], Recommender]) -> None:
-    """Check the whole pipeline on the tiny catalogue, without clicks and with them.
+    """Check a recommender on the tiny catalogue, without clicks and with them.
 
     Parameters
     ----------
@@ -221,7 +224,7 @@ def check_recommender(make: Callable[[], Recommender]) -> None:
     Raises
     ------
     AssertionError
-        Saying what the recommender does not do.
+        Naming the rule that the recommender breaks.
     """
     catalog = tiny_catalog()
     for clicks in (None, tiny_clicks()):
@@ -235,8 +238,8 @@ def check_recommender(make: Callable[[], Recommender]) -> None:
         _expect("new" in rec.recommend(query="star moon", k=1).item_ids[0], "a new item is recommendable at once")
         rec.remove_items(["new"])
         _expect("new" not in rec.recommend(query="star moon", k=8).item_ids[0], "a removed item is gone")
-    told = make().fit(catalog, tiny_clicks(), new=["g3"]).recommend(history=["g0", "g1"], k=2).item_ids[0]
-    _expect(sorted(map(str, told)) == ["g2", "g3"], "an item that is said to be new is recommended like others")
+    with_new = make().fit(catalog, tiny_clicks(), new=["g3"]).recommend(history=["g0", "g1"], k=2).item_ids[0]
+    _expect(sorted(map(str, with_new)) == ["g2", "g3"], "an item that is said to be new is recommended like others")
     known = rec.recommend(user="u0", k=1).item_ids[0]
     _expect(known == ["s0"], "a known user gets the one item of their kind that they have not seen")
     try:
@@ -248,11 +251,13 @@ def check_recommender(make: Callable[[], Recommender]) -> None:
 
 
 def _expect(holds: bool, what: str) -> None:
+    """Raise unless a rule of a contract holds; an ``assert`` would be skipped by ``python -O``."""
     if not holds:
         raise AssertionError(f"The contract says: {what}. It does not hold here.")
 
 
 def _expect_matrix(values: AnyArray, rows: int, what: str) -> None:
+    """Raise unless an array is finite float32 of so many rows."""
     shape = f"{what} is a float32 array of {rows} rows"
     _expect(isinstance(values, np.ndarray) and values.ndim == 2 and len(values) == rows, shape)
     _expect(values.dtype == np.float32, f"{shape}; got {values.dtype}")
@@ -260,13 +265,14 @@ def _expect_matrix(values: AnyArray, rows: int, what: str) -> None:
 
 
 def _features() -> Features:
-    """Eight items in two bundles of four around two directions."""
+    """Return eight items, four around each of two directions."""
     centres = np.repeat(np.eye(8, dtype=np.float32)[:2], 4, axis=0)
     noise = np.random.default_rng(1).standard_normal((8, 8)).astype(np.float32)
     return Features(centres + 0.1 * noise, None, np.zeros((8, 1), dtype=bool))
 
 
 def _fields() -> tuple[dict[str, FloatArray], BoolArray]:
+    """Return two fields of eight items, of which some lack one field and one lacks both."""
     rng = np.random.default_rng(2)
     fields = {name: rng.standard_normal((8, 6)).astype(np.float32) for name in ("a", "b")}
     missing = np.zeros((8, 2), dtype=bool)
@@ -275,21 +281,24 @@ def _fields() -> tuple[dict[str, FloatArray], BoolArray]:
 
 
 def _clicks() -> Csr:
-    """Eight users who each like the four items of one bundle."""
+    """Return the clicks of eight users, each on the four items of one direction."""
     return csr_array(np.kron(np.eye(2), np.ones((4, 4))).astype(np.float32))
 
 
 def _users(liked: list[int], disliked: list[int] | None = None, n_items: int = 8) -> Users:
+    """Return one user without texts."""
+
     def row(at: list[int]) -> Csr:
         return csr_array((np.ones(len(at), np.float32), ([0] * len(at), at)), shape=(1, n_items))
 
-    nothing = Features(np.zeros((1, 8), dtype=np.float32))
-    return Users(row(liked), row(disliked or []), nothing, nothing)
+    no_text = Features(np.zeros((1, 8), dtype=np.float32))
+    return Users(row(liked), row(disliked or []), no_text, no_text)
 
 
 def _join(*users: Users) -> Users:
+    """Return several users without texts as one batch."""
     history, disliked = (
         csr_array(np.vstack([getattr(user, name).toarray() for user in users])) for name in ("history", "disliked")
     )
-    nothing = Features(np.zeros((len(users), 8), dtype=np.float32))
-    return Users(history, disliked, nothing, nothing)
+    no_text = Features(np.zeros((len(users), 8), dtype=np.float32))
+    return Users(history, disliked, no_text, no_text)

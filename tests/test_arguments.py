@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 import coldstart as cs
-from coldstart._arguments import MEANT, did_you_mean, explain_arguments
+from coldstart._arguments import SYNONYMS, did_you_mean, explain_arguments
 from coldstart.errors import ArgumentError
 
 
@@ -100,7 +100,7 @@ def test_users_of_other_libraries_are_told_our_names(rec, call, said):
 def test_every_name_that_is_meant_is_an_argument_of_ours():
     methods = [getattr(cs.Recommender, name) for name in ("fit", "recommend", "recommend_many", "similar_items")]
     ours = {name for method in methods for name in inspect.signature(method).parameters}
-    assert {name for names in MEANT.values() for name in names} <= ours
+    assert {name for names in SYNONYMS.values() for name in names} <= ours
 
 
 def test_nothing_is_guessed_where_nothing_is_near():

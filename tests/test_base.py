@@ -50,7 +50,7 @@ class TestPlainRanker:
     def seen(self, plain):
         return with_defaults(plain, BaseRanker)
 
-    def test_what_it_lacks_is_as_the_base_class_says(self, seen):
+    def test_what_it_lacks_has_the_defaults(self, seen):
         assert not any([seen.answers_nobody, seen.reads_words, seen.scores_in_threads, seen.knows_positions])
         assert seen.best(users(), FEATURES, 1, None, []) is None
         assert seen.contributions(users(), FEATURES) is None
@@ -65,7 +65,7 @@ class TestPlainRanker:
         ):
             assert back is plain
 
-    def test_what_it_has_comes_first(self, plain):
+    def test_its_own_methods_override_the_defaults(self, plain):
         plain.answers_nobody = True
         plain.refreshed = lambda features, clicks, origin: "fresh"
         seen = with_defaults(plain, BaseRanker)
@@ -73,7 +73,7 @@ class TestPlainRanker:
         assert seen.knows_positions
         assert seen.refreshed(FEATURES, CLICKS, np.arange(3)) == "fresh"
 
-    def test_what_no_contract_has_is_no_attribute(self, seen):
+    def test_an_attribute_outside_the_contract_is_an_error(self, seen):
         with pytest.raises(AttributeError):
             seen.anything_else  # noqa: B018
 
@@ -81,18 +81,18 @@ class TestPlainRanker:
         assert copy.deepcopy(seen).score(users(1), FEATURES).shape == (1, 3)
 
 
-def test_a_part_that_inherits_is_itself():
+def test_a_part_that_inherits_is_returned_as_it_is():
     for part, contract in ((CosineRanker(), BaseRanker), (HashEncoder(), BaseEncoder), (ExactIndex(), BaseIndex)):
         assert with_defaults(part, contract) is part
 
 
-def test_what_a_part_can_do_follows_from_what_it_overrides():
+def test_capabilities_follow_from_overridden_methods():
     assert (TfidfEncoder().learns, HashEncoder().learns) == (True, False)
     assert (AttentionFuser().attends, ConcatFuser().attends) == (True, False)
     assert (EASERanker().knows_positions, CosineRanker().knows_positions) == (True, False)
 
 
-def test_a_plain_fuser_places_texts_as_items_whose_every_field_says_so():
+def test_a_plain_fuser_fuses_a_text_like_an_item_whose_every_field_is_that_text():
     class First:
         def fuse(self, fields, missing):
             assert missing.shape == (2, 2)
@@ -103,7 +103,7 @@ def test_a_plain_fuser_places_texts_as_items_whose_every_field_says_so():
     assert np.array_equal(with_defaults(First(), BaseFuser).fuse_query(fields), fields["a"])
 
 
-def test_a_plain_index_is_built_anew():
+def test_a_plain_index_is_not_extended_and_is_built_after_loading():
     class Plain:
         def build(self, vectors):
             self.vectors = vectors
@@ -119,5 +119,5 @@ def test_a_plain_index_is_built_anew():
 
 def test_scores_of_a_ranker_with_vectors_are_dot_products():
     ranker = CosineRanker(center=False).fit(FEATURES)
-    asked = Users(csr_array(np.eye(3, dtype=np.float32)[:1]), csr_array((1, 3)), *(Features(np.zeros((1, 3))),) * 2)
-    assert scores_of(ranker, asked, FEATURES).tolist() == [[1.0, 0.0, 0.0]]
+    liking = Users(csr_array(np.eye(3, dtype=np.float32)[:1]), csr_array((1, 3)), *(Features(np.zeros((1, 3))),) * 2)
+    assert scores_of(ranker, liking, FEATURES).tolist() == [[1.0, 0.0, 0.0]]

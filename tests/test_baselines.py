@@ -43,13 +43,13 @@ def load(folder, name):
 
 
 @pytest.mark.parametrize("name", ["text_knn", *BY_CLICKS])
-def test_the_next_item_of_each_kind_is_found(make, name):
+def test_the_unseen_item_of_each_kind_comes_first(make, name):
     expected = [[f"{kind}{who}"] for kind in "sg" for who in range(4)]
     assert make(name).recommend_many(users=USERS, k=1).item_ids == expected
 
 
 @personal
-def test_a_history_that_nobody_has_is_answered(make, name):
+def test_a_history_of_no_known_user_is_answered(make, name):
     assert sorted(make(name).recommend(history=["g0", "g1"], k=2).item_ids[0]) == ["g2", "g3"]
 
 
@@ -69,12 +69,12 @@ def test_random_is_the_same_for_the_same_history_and_another_for_another_rng(cat
     assert len({tuple(row) for row in one.recommend_many(users=USERS, k=5).item_ids}) == len(USERS)
 
 
-def test_someone_known_by_user_id_or_by_the_same_history_gets_the_same_random_items(make):
+def test_a_user_id_and_the_same_history_get_the_same_random_items(make):
     rec = make("random")
     assert rec.recommend(user="u0", k=5).item_ids == rec.recommend(history=["s1", "s2", "s3"], k=5).item_ids
 
 
-def test_random_is_random_for_someone_unknown_too(catalog):
+def test_random_is_random_for_a_new_user_too(catalog):
     rows = {"u": ["a", "b", "c"], "i": ["g2", "g2", "s1"]}
     clicks = cs.Interactions.from_frame(rows, user="u", item="i")
     firsts = [baselines.random(rng).fit(catalog, clicks).recommend(k=1).item_ids[0][0] for rng in range(10)]
@@ -91,13 +91,13 @@ def test_a_new_item_is_answered_at_once_and_changes_nothing_among_the_others(mak
 
 
 @pytest.mark.parametrize("name", ["popularity", *BY_CLICKS])
-def test_what_goes_by_clicks_knows_nothing_of_a_new_item(make, name):
+def test_rankers_by_clicks_cannot_rank_a_new_item(make, name):
     rec = make(name).add_items(NEW)
     scores = [dict(row)["n1"] for row in rec.recommend_many(users=USERS, k=9)]
     np.testing.assert_allclose(scores, 0.0, atol=1e-6)
 
 
-def test_what_goes_by_text_knows_a_new_item(make):
+def test_rankers_by_text_rank_a_new_item(make):
     assert make("text_knn").add_items(NEW).recommend(query="gnome", k=1).item_ids == [["n1"]]
 
 
@@ -165,13 +165,13 @@ def test_without_clicks_there_are_answers(catalog, name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["popularity", "random", *BY_CLICKS])
-def test_no_text_is_read_where_none_counts(name):
+def test_rankers_by_clicks_read_no_text(name):
     encoder = BASELINES[name]().encoder
     assert isinstance(encoder, NoEncoder)
     assert not encoder.learns
 
 
-def test_text_neighbours_take_any_encoder_or_one_per_field(catalog, clicks):
+def test_text_knn_takes_any_encoder_or_one_per_field(catalog, clicks):
     encoder = {"title": HashEncoder(32), "plot": TfidfEncoder(4)}
     rec = baselines.text_knn(encoder).fit(catalog, clicks)
     assert rec.encoders_["title"] is encoder["title"]
@@ -179,7 +179,7 @@ def test_text_neighbours_take_any_encoder_or_one_per_field(catalog, clicks):
     assert isinstance(baselines.tfidf_knn().encoder, TfidfEncoder)
 
 
-def test_text_neighbours_are_plain_cosines_to_the_mean_of_the_liked():
+def test_text_knn_scores_are_cosines_to_the_mean_of_the_liked_items():
     titles = ["space war", "space opera", "garden war", "rose garden", "quiet opera"]
     catalog = cs.Catalog.from_frame({"id": range(5), "title": titles}, id="id", fields=["title"])
     vectors = HashEncoder().encode(titles)

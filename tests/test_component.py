@@ -5,6 +5,7 @@ import pytest
 import coldstart as cs
 from coldstart.encoders.reduced import ReducedEncoder
 from coldstart.pipeline.persistence import registry
+from coldstart.pipeline.texts import FieldPooling
 from coldstart.rankers.als import ALSRanker
 from coldstart.rankers.ease import EASERanker
 from coldstart.testing import HashEncoder
@@ -42,9 +43,16 @@ def test_scikit_learn_clones_a_part_with_those_inside_it(part):
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: type(part).__name__)
-def test_parameters_are_those_of_the_constructor_however_deep_one_asks(part):
+def test_parameters_are_those_of_the_constructor_deep_or_not(part):
     assert part.get_params(deep=True) == part.get_params(deep=False) == part.get_params()
     assert repr(type(part)(**part.get_params())) == repr(part)
+
+
+def test_a_renamed_class_keeps_its_name_in_saved_folders():
+    assert FieldPooling.saved_name == "Reading"
+    assert registry()["Reading"] is FieldPooling
+    assert "FieldPooling" not in registry()
+    assert cs.CosineRanker.saved_name == "CosineRanker"
 
 
 def test_a_clone_is_not_fitted():
@@ -53,6 +61,6 @@ def test_a_clone_is_not_fitted():
     assert not clone(fitted).get_state()
 
 
-def test_every_part_of_ours_takes_what_scikit_learn_asks():
+def test_every_part_of_the_library_has_the_deep_parameter_of_scikit_learn():
     for part in registry().values():
         assert "deep" in part.get_params.__annotations__

@@ -36,14 +36,14 @@ def test_every_combination_of_parts_keeps_the_contract(encoder, fuser, ranker):
 
 
 class CountingEncoder(HashEncoder):
-    """Remembers what it was asked to encode."""
+    """Records the values that it encodes."""
 
     def __init__(self, dim=64):
         super().__init__(dim)
-        self.asked = []
+        self.encoded = []
 
     def encode(self, values, /):
-        self.asked += values
+        self.encoded += values
         return super().encode(values)
 
 
@@ -52,7 +52,7 @@ class TestFit:
         rec = cs.Recommender(encoder=HashEncoder()).fit(catalog)
         assert ids_of(rec.recommend(query="tulip", k=1)) == ["g1"]
 
-    def test_makes_known_users_answerable_by_id(self, rec):
+    def test_users_of_the_interactions_are_known_by_id(self, rec):
         assert ids_of(rec.recommend(user="u2", k=1)) == ["s2"]
 
     def test_returns_the_recommender_and_leaves_the_parts_given_alone(self, catalog, clicks):
@@ -63,11 +63,11 @@ class TestFit:
         assert not hasattr(ranker, "centers_")
         assert set(rec.fuser_.weights_) == {"title", "plot"}
 
-    def test_never_encodes_missing_text(self, catalog):
+    def test_missing_text_is_not_encoded(self, catalog):
         encoder = CountingEncoder()
         cs.Recommender(encoder=encoder).fit(catalog)
-        assert len(encoder.asked) == 2 * len(catalog) - 1
-        assert not {"", "nan", "None", None} & set(encoder.asked)
+        assert len(encoder.encoded) == 2 * len(catalog) - 1
+        assert not {"", "nan", "None", None} & set(encoder.encoded)
 
     def test_starts_anew(self, rec, catalog):
         rec.fit(catalog)
@@ -150,13 +150,13 @@ class TestFit:
         assert ids_of(rec.recommend(query="space"))[0] == 2
         assert rec.recommend(history=[1], k=2).item_ids == [[2, 3]]
 
-    def test_a_field_that_is_missing_everywhere_counts_for_nothing(self):
+    def test_a_field_that_is_missing_everywhere_has_no_effect(self):
         rows = {"id": [1, 2], "title": ["space", "garden"], "plot": [None, None]}
         rec = cs.Recommender(encoder=HashEncoder()).fit(cs.Catalog.from_frame(rows, id="id", fields=["title", "plot"]))
         assert ids_of(rec.recommend(query="garden"))[0] == 2
 
     @pytest.mark.parametrize(
-        ("parts", "said"),
+        ("parts", "message"),
         [
             ({"encoder": "some/hub-id"}, r"`encoder` must have the method encode; .*Pass TextEncoder\('some/hub-id'\)"),
             ({"encoder": {"title": HashEncoder(), "plot": None}}, "`encoder` must have the method encode; got None"),
@@ -169,11 +169,11 @@ class TestFit:
             ({"lexical": "yes"}, r"`lexical` must have the methods fit .*; got 'yes'. Pass LexicalEncoder\(\)"),
         ],
     )
-    def test_what_is_no_part_is_explained_before_anything_is_encoded(self, catalog, parts, said):
+    def test_a_wrong_part_is_explained_before_anything_is_encoded(self, catalog, parts, message):
         encoder = CountingEncoder()
-        with pytest.raises(InvalidInputError, match=said):
+        with pytest.raises(InvalidInputError, match=message):
             cs.Recommender(**{"encoder": encoder, **parts}).fit(catalog)
-        assert encoder.asked == []
+        assert encoder.encoded == []
 
     @pytest.mark.parametrize("name", [*RANKERS, "Cosine", "MLP"])
     def test_a_ranker_may_be_named(self, catalog, name):
@@ -192,7 +192,7 @@ class TestFit:
         loaded = cs.load(tmp_path / "model")
         assert loaded.recommend(user="u0").item_ids == rec.recommend(user="u0").item_ids
 
-    def test_tables_are_taken_with_the_names_of_their_columns(self):
+    def test_tables_may_be_given_with_the_names_of_their_columns(self):
         films = pd.DataFrame({"key": [1, 2, 3], "name": ["space war", "space opera", "garden party"]})
         likes = pd.DataFrame({"who": ["ada", "ada"], "film": [1, 3], "stars": [5.0, 4.0]})
         rec = cs.Recommender(encoder=HashEncoder())
@@ -241,7 +241,7 @@ class TestFit:
 
 class TestRecommend:
     def test_a_query_and_likes_combine(self, rec):
-        alone, both = (ids_of(rec.recommend(query="rose", k=8, **said)) for said in ({}, {"history": ["s0"]}))
+        alone, both = (ids_of(rec.recommend(query="rose", k=8, **request)) for request in ({}, {"history": ["s0"]}))
         assert both[0] == "g0"
         alone.remove("s0")
         of_space = [item for item in both if item[0] == "s"]
@@ -255,7 +255,7 @@ class TestRecommend:
         assert ids_of(rec.recommend(profile={"hobby": "garden"}, k=1))[0].startswith("g")
         assert ids_of(rec.recommend(profile="garden", query="space", k=1))[0].startswith("s")
 
-    def test_what_is_disliked_is_pushed_down_and_never_returned(self, rec):
+    def test_disliked_items_lower_similar_ones_and_are_never_returned(self, rec):
         plain = rec.recommend(query="space", k=8)
         disliking = rec.recommend(query="space", disliked=["s3"], k=8, exclude_seen=False)
         assert "s3" not in ids_of(disliking)
@@ -272,7 +272,7 @@ class TestRecommend:
         scores = rec.recommend(query="space moon", k=8).scores[0]
         assert scores == sorted(scores, reverse=True)
 
-    def test_k_is_ten_or_what_there_is(self, rec):
+    def test_k_is_ten_or_the_size_of_the_catalogue(self, rec):
         assert len(ids_of(rec.recommend(query="space"))) == 8
 
     @pytest.mark.parametrize("k", [2.5, 3.0])
@@ -285,7 +285,7 @@ class TestRecommend:
         with pytest.raises(InvalidInputError, match=rf"`k` must be between 1 and 8; got {k!r}"):
             rec.recommend(query="space", k=k)
 
-    def test_unknown_users_are_named_with_the_way_out(self, rec):
+    def test_unknown_users_are_named_with_what_to_do(self, rec):
         with pytest.raises(UnknownIdError, match=r"8 users.*got 'nobody'.*history=.*query="):
             rec.recommend(user="nobody")
 
@@ -293,20 +293,20 @@ class TestRecommend:
         with pytest.raises(UnknownIdError, match=r"`history`.*got 'x1', 'x2'"):
             rec.recommend(history=["s0", "x1", "x2"])
 
-    def test_an_empty_query_says_nothing(self, rec):
+    def test_an_empty_query_is_like_none(self, rec):
         assert rec.recommend(query="  ", k=3) == rec.recommend(k=3)
 
-    def test_with_nothing_known_the_popular_come_first(self, catalog):
+    def test_an_empty_request_gets_popular_items(self, catalog):
         rows = {"u": ["a", "b", "c"], "i": ["g2", "g2", "s1"]}
         clicks = cs.Interactions.from_frame(rows, user="u", item="i")
         rec = cs.Recommender(encoder=HashEncoder()).fit(catalog, clicks)
         assert ids_of(rec.recommend(k=2)) == ["g2", "s1"]
 
-    def test_with_nothing_known_and_no_clicks_both_kinds_come(self, catalog):
+    def test_an_empty_request_without_clicks_gets_both_kinds(self, catalog):
         rec = cs.Recommender(encoder=HashEncoder()).fit(catalog)
         assert {item[0] for item in ids_of(rec.recommend(k=2))} == {"s", "g"}
 
-    def test_the_cover_of_the_catalogue_is_found_once(self, catalog, monkeypatch):
+    def test_the_cover_of_the_catalogue_is_computed_once(self, catalog, monkeypatch):
         rec = cs.Recommender(encoder=HashEncoder()).fit(catalog)
         made = []
         monkeypatch.setattr(
@@ -348,7 +348,7 @@ class TestRecommend:
         with pytest.raises(InvalidInputError, match=r"`history` must be a list of ids; got 's0'. Pass \['s0'\]"):
             rec.recommend(history="s0")
 
-    def test_a_user_whose_clicked_items_are_gone_is_answered_like_someone_new(self, rec):
+    def test_a_user_whose_clicked_items_are_removed_is_like_a_new_user(self, rec):
         rec.remove_items(["s1", "s2", "s3"])
         assert rec.recommend(user="u0", k=2).item_ids == rec.recommend(k=2).item_ids
 
@@ -371,14 +371,14 @@ class TestFilters:
         assert len(ids_of(rec.recommend(query="space", candidates=["s0", "s1"], k=5))) == 2
 
     @pytest.mark.parametrize("request_", [{"query": "space"}, {"history": ["s0"]}, {}, {"user": "u0"}])
-    def test_when_nothing_is_left_the_row_is_empty(self, rec, request_):
+    def test_a_row_is_empty_when_filters_leave_nothing(self, rec, request_):
         assert rec.recommend(**request_, where={"price": -1}).item_ids == [[]]
 
     def test_a_request_can_exclude_for_itself(self, rec):
         rows = rec.recommend_many([cs.Request(query="space star", exclude=["s0"]), cs.Request(query="space star")], k=1)
         assert rows.item_ids[0] != ["s0"] == rows.item_ids[1]
 
-    def test_what_is_not_there_is_excluded_anyway(self, rec):
+    def test_excluding_an_unknown_item_is_no_error(self, rec):
         assert len(ids_of(rec.recommend(query="space", exclude=["gone"]))) == 8
         assert rec.recommend_many([cs.Request(query="space", exclude=["gone"])]).item_ids[0]
 
@@ -394,7 +394,7 @@ class TestFilters:
 
 
 class TestMany:
-    def test_a_batch_is_what_single_requests_are(self, rec):
+    def test_a_batch_gives_what_single_requests_give(self, rec):
         requests = [
             cs.Request(user="u1"),
             cs.Request(query="garden"),
@@ -412,7 +412,7 @@ class TestMany:
         for row, single in zip(many.scores, singles, strict=True):
             np.testing.assert_allclose(row, single.scores[0], atol=1e-6)
 
-    def test_users_are_a_short_form(self, rec):
+    def test_users_are_short_for_requests_of_known_users(self, rec):
         by_users = rec.recommend_many(users=["u0", "v3"], k=1)
         assert by_users.item_ids == [["s0"], ["g3"]]
 
@@ -420,18 +420,18 @@ class TestMany:
         with pytest.raises(UnknownIdError, match="got 'a', 'b'"):
             rec.recommend_many(users=["a", "u0", "b", "a"])
 
-    def test_no_requests_no_rows(self, rec):
+    def test_no_requests_give_no_rows(self, rec):
         assert len(rec.recommend_many([])) == 0
 
     @pytest.mark.parametrize("arguments", [{}, {"requests": [], "users": []}])
-    def test_requests_or_users(self, rec, arguments):
+    def test_either_requests_or_users_are_given(self, rec, arguments):
         with pytest.raises(InvalidInputError, match="either requests or users="):
             rec.recommend_many(**arguments)
 
     def test_queries_and_dicts_are_requests(self, rec):
-        said = [cs.Request(query="moon"), cs.Request(history=["g0"], query="tulip")]
+        requests = [cs.Request(query="moon"), cs.Request(history=["g0"], query="tulip")]
         batch = rec.recommend_many(["moon", {"history": ["g0"], "query": "tulip"}], k=3)
-        assert batch == rec.recommend_many(said, k=3)
+        assert batch == rec.recommend_many(requests, k=3)
         (streamed,) = rec.recommend_stream(iter(["moon", {"history": ["g0"], "query": "tulip"}]), k=3)
         assert streamed == batch
 
@@ -459,8 +459,8 @@ class TestSimilar:
         assert rec.similar_items("g0", 3) == rec.similar_items("g0", k=3)
 
 
-class TestExperts:
-    """Who has said what of an item that is recommended."""
+class TestContributions:
+    """The share of each source in the score of a recommended item."""
 
     REQUESTS = (
         {"user": "u0"},
@@ -477,20 +477,20 @@ class TestExperts:
         rec = cs.Recommender(encoder=HashEncoder(), ranker=cs.HybridRanker()).fit(catalog, clicks)
         return rec.add_items([{"id": "new", "title": "garden moon", "plot": "a story of both", "price": 1}])
 
-    @pytest.mark.parametrize("said", REQUESTS, ids=str)
-    def test_shares_of_each_item_sum_to_1(self, hybrid, said):
-        found = hybrid.recommend(**said, k=6)
+    @pytest.mark.parametrize("arguments", REQUESTS, ids=str)
+    def test_shares_of_each_item_sum_to_1(self, hybrid, arguments):
+        found = hybrid.recommend(**arguments, k=6)
         assert [len(row) for row in found.contributions] == [len(row) for row in found.item_ids]
         for shares in found.contributions[0]:
             assert set(shares) <= {"lexical", "content", "collaborative", "popularity"}
             assert all(type(share) is float and 0.0 <= share <= 1.0 + 1e-6 for share in shares.values())
             assert sum(shares.values()) == pytest.approx(1.0, abs=1e-5)
 
-    def test_a_batch_says_what_single_requests_say(self, hybrid):
-        requests = [cs.Request(**said) for said in self.REQUESTS]
+    def test_shares_of_a_batch_are_those_of_single_requests(self, hybrid):
+        requests = [cs.Request(**request) for request in self.REQUESTS]
         many = hybrid.recommend_many(requests, k=4).contributions
-        for row, said in zip(many, self.REQUESTS, strict=True):
-            for one, other in zip(row, hybrid.recommend(**said, k=4).contributions[0], strict=True):
+        for row, request in zip(many, self.REQUESTS, strict=True):
+            for one, other in zip(row, hybrid.recommend(**request, k=4).contributions[0], strict=True):
                 assert one == pytest.approx(other, abs=1e-4)
 
     def test_a_new_item_is_recommended_by_its_content(self, hybrid):
@@ -505,18 +505,18 @@ class TestExperts:
         assert lexical["g1"] > 0.1
         assert max(lexical, key=lexical.get) == "g1"
 
-    def test_of_someone_unknown_it_is_popularity_and_without_clicks_content(self, hybrid, rec, catalog):
+    def test_an_empty_request_has_popularity_alone_and_without_clicks_content(self, hybrid, rec, catalog):
         for made in (hybrid, rec):
             assert made.recommend(k=2).contributions == [[{"popularity": 1.0}, {"popularity": 1.0}]]
         alone = cs.Recommender(encoder=HashEncoder(), ranker=cs.HybridRanker()).fit(catalog)
         assert alone.recommend(k=2).contributions == [[{"content": 1.0}, {"content": 1.0}]]
 
     @pytest.mark.parametrize("ranker", [cs.CosineRanker, cs.MLPRanker])
-    def test_rankers_that_do_not_tell_have_none(self, catalog, clicks, ranker):
+    def test_rankers_without_contributions_have_none(self, catalog, clicks, ranker):
         rec = cs.Recommender(encoder=HashEncoder(), ranker=ranker()).fit(catalog, clicks)
         assert rec.recommend(query="rose", k=3).contributions == [[{}, {}, {}]]
 
-    def test_they_are_those_of_the_items_as_they_were_when_asked(self, hybrid):
+    def test_they_are_of_the_state_that_ranked(self, hybrid):
         rec = copy.copy(hybrid)
         found = rec.recommend(user="u0", k=3)
         before = copy.deepcopy(hybrid.recommend(user="u0", k=3).contributions)
@@ -532,7 +532,7 @@ class TestExperts:
         assert len(pickle.dumps(found)) < 2_000
 
     @pytest.mark.parametrize("fuser", FUSERS)
-    def test_any_fuser_may_be_asked(self, catalog, clicks, fuser):
+    def test_they_work_with_any_fuser(self, catalog, clicks, fuser):
         rec = cs.Recommender(encoder=HashEncoder(), fuser=FUSERS[fuser](), ranker=cs.HybridRanker()).fit(
             catalog, clicks
         )
@@ -546,10 +546,10 @@ class TestWords:
     def hybrid(self, catalog, clicks=None, **params):
         return cs.Recommender(encoder=HashEncoder(), ranker=cs.HybridRanker(), **params).fit(catalog, clicks)
 
-    def shares(self, rec, **said):
-        return [shares["lexical"] for shares in rec.recommend(**said, k=8).contributions[0]]
+    def shares(self, rec, **request):
+        return [shares["lexical"] for shares in rec.recommend(**request, k=8).contributions[0]]
 
-    def test_an_item_of_which_nothing_is_said_owes_nothing_to_words(self, catalog):
+    def test_an_item_without_text_has_no_share_of_words(self, catalog):
         """Without clicks, and with the words of other items or none at all."""
         for params in ({}, {"lexical": None}):
             rec = self.hybrid(catalog, **params)
@@ -567,25 +567,25 @@ class TestWords:
         off.add_items([{"id": "n", "title": "tulip", "plot": None}]).update_items([{"id": "g0", "title": "tulip"}])
         assert set(ids_of(off.remove_items(["g1"]).recommend(query="tulip", k=2))) == {"n", "g0"}
 
-    def test_a_slip_of_the_pen_is_forgiven(self, catalog):
+    def test_a_misspelled_word_matches(self, catalog):
         found = self.hybrid(catalog).recommend(query="garden tullip", k=4)
         lexical = {item: shares["lexical"] for item, shares in zip(ids_of(found), found.contributions[0], strict=True)}
         assert all(item[0] == "g" for item in lexical)
         assert max(lexical, key=lexical.get) == "g1"
 
-    def test_so_it_is_where_the_encoder_knows_none_of_the_words(self, catalog):
+    def test_a_misspelled_word_matches_where_the_encoder_knows_no_word(self, catalog):
         rec = cs.Recommender(encoder=cs.TfidfEncoder(dim=6), ranker=cs.HybridRanker()).fit(catalog)
         query = rec.fitted.texts.lexical.encode_query(["tullip"])
         assert (rec.fitted.features.sparse @ query.T).toarray().argmax() == rec.catalog.positions(["g1"])[0]
         assert ids_of(rec.recommend(query="tullip", k=1)) == ["g1"]
 
-    def test_an_encoder_of_your_own_is_used_and_left_alone(self, catalog):
+    def test_a_given_lexical_encoder_is_copied(self, catalog):
         lexical = LexicalEncoder(fuzzy=False)
         rec = self.hybrid(catalog, lexical=lexical)
         assert not hasattr(lexical, "words_")
         assert rec.fitted.texts.lexical.fuzzy is False
 
-    def test_the_usual_one_is_the_same_for_all_and_never_fitted(self, catalog):
+    def test_the_default_lexical_encoder_is_shared_and_never_fitted(self, catalog):
         rec = self.hybrid(catalog)
         assert rec.lexical is cs.Recommender().lexical
         assert not hasattr(rec.lexical, "words_")
@@ -615,32 +615,32 @@ class TestSentences:
     @pytest.mark.parametrize(
         "query", ["something like Alien", "I loved Alien (1979)", "films similar to alien, please"]
     )
-    def test_a_title_in_a_query_is_a_like_and_does_not_come_back(self, query):
+    def test_a_title_in_a_query_is_liked_and_left_out(self, query):
         rec = self.films()
         found = ids_of(rec.recommend(query, k=6))
         assert found.index("aliens") < min(found.index("waltz"), found.index("crow"))
         assert "alien" not in found
         assert "alien" in ids_of(rec.recommend(query, k=7, exclude_seen=False))
 
-    def test_a_title_that_is_asked_for_comes_first(self):
+    def test_a_query_for_a_title_returns_it_first(self):
         assert ids_of(self.films().recommend("alien", k=1)) == ["alien"]
 
-    def test_one_that_is_named_for_a_dislike_never_comes_back(self):
+    def test_a_disliked_title_is_never_returned(self):
         found = ids_of(self.films().recommend("a monster, but I hated The Shark", k=6))
         assert "shark" not in found
         assert found[0] in ("alien", "aliens")
 
     @pytest.mark.parametrize("ranker", ["hybrid", "cosine"])
-    def test_what_is_not_wanted_goes_down(self, ranker):
+    def test_items_that_match_words_to_avoid_go_down(self, ranker):
         rec = self.films(ranker)
         plain, without = (ids_of(rec.recommend(query, k=7)) for query in ("a monster", "a monster, not in space"))
         assert without.index("shark") < plain.index("shark") or without[0] == "shark"
         assert {"alien", "aliens"} != set(without[:2])
 
-    def test_a_query_may_say_only_what_is_not_wanted(self):
+    def test_a_query_may_have_words_to_avoid_only(self):
         assert not {"waltz", "tango"} & set(ids_of(self.films().recommend("no dance please", k=4)))
 
-    def test_off_a_query_is_read_as_it_stands(self, tmp_path):
+    def test_switched_off_a_query_is_searched_for_as_it_stands(self, tmp_path):
         rec = self.films(sentences=False)
         assert ids_of(rec.recommend("something like Alien", k=1)) == ["alien"]
         rec.save(tmp_path / "model")
@@ -648,29 +648,29 @@ class TestSentences:
         assert again.sentences is False
         assert ids_of(again.recommend("something like Alien", k=1)) == ["alien"]
 
-    def test_titles_are_those_of_the_items_as_they_are(self):
+    def test_titles_are_those_of_the_present_items(self):
         rec = self.films().add_items([{"id": "new", "title": "Polka", "plot": "a dance in bohemia"}])
         assert "new" not in ids_of(rec.recommend("something like Polka", k=7))
         rec.remove_items(["new"])
         assert len(ids_of(rec.recommend("something like Polka", k=7))) == 7
 
 
-class TestWordsThatFitNothing:
+class TestFits:
     @pytest.fixture(scope="class")
     def rec(self):
         return cs.Recommender(encoder=HashEncoder(), ranker="hybrid").fit(tiny_catalog())
 
-    def test_the_list_says_so(self, rec):
+    def test_a_query_that_no_item_matches_is_marked(self, rec):
         found = rec.recommend_many(["space", "qwertz asdf", "rose garden"], k=2)
         assert found.fits == [True, False, True]
         assert repr(found).count("nothing fits these words well") == 1
         assert "words of request 1" in found._repr_html_()
 
-    def test_without_words_everything_fits(self, rec):
+    def test_without_a_text_everything_fits(self, rec):
         assert rec.recommend(history=["s0"], k=2).fits == [True]
         assert rec.recommend(k=2).fits == [True]
 
-    def test_a_ranker_that_cannot_tell_says_nothing(self):
+    def test_with_a_ranker_that_cannot_tell_everything_fits(self):
         rec = cs.Recommender(encoder=HashEncoder(), ranker="cosine").fit(tiny_catalog())
         assert rec.recommend("qwertz asdf", k=2).fits == [True]
 
@@ -711,7 +711,7 @@ def test_any_text_gets_an_answer(catalog, clicks, query, with_clicks):
 
 
 class TestSimilarItems:
-    def test_with_clicks_what_is_like_an_item_comes_not_what_is_popular(self, catalog, clicks):
+    def test_with_clicks_similar_items_come_before_popular_ones(self, catalog, clicks):
         rec = cs.Recommender(encoder=HashEncoder(), ranker="hybrid").fit(catalog, clicks)
         plain = cs.Recommender(encoder=HashEncoder(), ranker=cs.HybridRanker(popularity=0.0)).fit(catalog, clicks)
         for item in catalog.ids:
@@ -727,25 +727,25 @@ class TestCatalogueLife:
     def test_a_new_item_is_recommendable_at_once_and_only_it_is_encoded(self, catalog):
         encoder = CountingEncoder()
         rec = cs.Recommender(encoder=encoder).fit(catalog)
-        encoder.asked.clear()
+        encoder.encoded.clear()
         rec.add_items(self.NEW)
-        assert sorted(encoder.asked) == ["a story of garden and gnome", "garden gnome"]
+        assert sorted(encoder.encoded) == ["a story of garden and gnome", "garden gnome"]
         assert ids_of(rec.recommend(query="gnome", k=1)) == ["n1"]
         assert "n1" in ids_of(rec.similar_items("g0", k=5))
 
-    def test_an_id_that_is_there_already_is_refused_and_nothing_changes(self, rec):
+    def test_adding_a_known_id_is_refused_and_changes_nothing(self, rec):
         with pytest.raises(InvalidInputError, match="must be new; got 's0'.*update_items"):
             rec.add_items([*self.NEW, {"id": "s0", "title": "x", "plot": "y"}])
         assert len(rec.catalog) == 8
         assert "n1" not in rec.catalog
 
-    def test_one_row_is_added_and_changed_as_it_is(self, rec):
+    def test_one_row_may_be_added_or_changed_without_a_list(self, rec):
         rec.add_items({"id": "n1", "title": "garden gnome", "plot": None})
         assert ids_of(rec.recommend("gnome", k=1)) == ["n1"]
         rec.update_items({"id": "n1", "title": "submarine"})
         assert rec.catalog.columns["title"][-1] == "submarine"
 
-    def test_the_clicks_are_there_as_they_are_now(self, rec, clicks):
+    def test_interactions_has_the_clicks_as_they_are_now(self, rec, clicks):
         assert sorted(rec.interactions.pairs()) == sorted(clicks.pairs())
         rec.update(cs.Interactions.from_frame({"u": ["w", "w"], "i": ["g0", "g0"]}, user="u", item="i"))
         rec.remove_items(["s0"])
@@ -774,37 +774,37 @@ class TestCatalogueLife:
     def test_changed_text_changes_the_answer_and_only_it_is_encoded(self, catalog):
         encoder = CountingEncoder()
         rec = cs.Recommender(encoder=encoder).fit(catalog)
-        encoder.asked.clear()
+        encoder.encoded.clear()
         rec.update_items([{"id": "s0", "title": "submarine"}])
-        assert encoder.asked == ["submarine", "a story of space and star"]
+        assert encoder.encoded == ["submarine", "a story of space and star"]
         assert ids_of(rec.recommend(query="submarine", k=1)) == ["s0"]
 
     def test_a_changed_price_encodes_nothing(self, catalog):
         encoder = CountingEncoder()
         rec = cs.Recommender(encoder=encoder).fit(catalog)
-        encoder.asked.clear()
+        encoder.encoded.clear()
         rec.update_items({"id": ["s0"], "price": [99]})
-        assert encoder.asked == []
+        assert encoder.encoded == []
         assert ids_of(rec.recommend(query="space", where={"price": 99})) == ["s0"]
 
     def test_an_update_of_an_unknown_item_is_refused(self, rec):
         with pytest.raises(UnknownIdError, match="got 'zz'.*add_items"):
             rec.update_items([{"id": "zz", "title": "x"}])
 
-    def test_removed_items_never_come_back(self, rec):
+    def test_removed_items_are_never_returned(self, rec):
         rec.remove_items(["s0", "g3"])
         assert not {"s0", "g3"} & set(ids_of(rec.recommend(query="space star lily", k=6)))
         assert ids_of(rec.recommend(user="u1", k=1)) == ["s1"]
         with pytest.raises(UnknownIdError, match="got 's0'"):
             rec.similar_items("s0")
 
-    def test_a_bare_id_is_not_taken_for_a_list_of_letters(self, rec):
+    def test_a_bare_id_in_place_of_a_list_is_refused(self, rec):
         with pytest.raises(InvalidInputError, match=r"`item_ids` must be a list of ids; got 's0'"):
             rec.remove_items("s0")
         with pytest.raises(InvalidInputError, match=r"`users` must be a list of ids; got 'u0'"):
             rec.recommend_many(users="u0")
 
-    def test_a_column_that_is_not_there_is_no_update(self, rec):
+    def test_an_unknown_column_cannot_be_updated(self, rec):
         with pytest.raises(InvalidInputError, match="no column 'titel'"):
             rec.update_items([{"id": "s0", "titel": "submarine"}])
 
@@ -822,7 +822,7 @@ class TestCatalogueLife:
         assert sorted(ids_of(rec.recommend(user="w", k=2))) == ["g2", "g3"]
         assert ids_of(rec.recommend(user="u0", k=1)) == ["s0"]
 
-    def test_clicks_on_a_new_item_are_taken(self, rec):
+    def test_clicks_on_a_new_item_count(self, rec):
         rec.add_items(self.NEW)
         rec.update(cs.Interactions.from_frame({"u": ["u0"], "i": ["n1"]}, user="u", item="i"))
         assert "n1" not in ids_of(rec.recommend(user="u0", k=8))
@@ -840,7 +840,7 @@ class TestCatalogueLife:
             results.append(rec.recommend_many(users=["w", "u0"], k=8))
         assert results[0] == results[1]
 
-    def test_adding_then_removing_is_as_if_nothing_had_been(self, rec):
+    def test_adding_then_removing_an_item_changes_no_answer(self, rec):
         before = rec.recommend(query="space", k=8)
         rec.add_items(self.NEW).remove_items(["n1"])
         assert rec.recommend(query="space", k=8) == before
@@ -913,7 +913,7 @@ class TestStream:
         rec.remove_items(["s0", "s1"])
         assert [first, next(stream).item_ids] == [[["s0"]], [["s1"]]]
 
-    def test_nobody_is_no_batch(self, rec):
+    def test_no_users_give_no_batch(self, rec):
         assert list(rec.recommend_stream([])) == []
 
     @pytest.mark.parametrize(
@@ -940,7 +940,7 @@ class TestStream:
         with pytest.raises(UnknownIdError, match="got 'nobody'"):
             next(stream)
 
-    def test_what_is_no_request_is_named(self, rec):
+    def test_a_value_that_is_no_request_is_named(self, rec):
         with pytest.raises(InvalidInputError, match="`requests` must hold Request objects, queries or dicts; got 7"):
             next(rec.recommend_stream([7]))
 
@@ -986,7 +986,7 @@ class TestThreads:
     def slow(self, catalog, clicks):
         return cs.Recommender(encoder=SlowEncoder(8), ranker=cs.CosineRanker()).fit(catalog, clicks)
 
-    def test_items_added_from_two_threads_are_all_there(self, slow):
+    def test_items_added_from_two_threads_are_all_in_the_catalogue(self, slow):
         self.run(self.adding(slow, "x"), self.adding(slow, "y"))
         assert len(slow.catalog) == 8 + 20
         assert set(slow.catalog.ids) >= {f"{name}{at}" for name in "xy" for at in range(10)}

@@ -35,7 +35,7 @@ def test_our_index():
     check_index(cs.ExactIndex())
 
 
-def test_our_double():
+def test_our_test_double():
     check_encoder(HashEncoder(dim=8))
 
 
@@ -99,7 +99,7 @@ class OtherQueries(HashEncoder):
         (OtherQueries(), "encode_query returns rows of the same width"),
     ],
 )
-def test_a_broken_encoder_is_told_what_is_wrong(encoder, message):
+def test_the_broken_rule_of_an_encoder_is_named(encoder, message):
     with pytest.raises(AssertionError, match=message):
         check_encoder(encoder)
 
@@ -129,7 +129,7 @@ class Standardising(cs.ConcatFuser):
         (Standardising(), "without any field is a row of zeros"),
     ],
 )
-def test_a_broken_fuser_is_told_what_is_wrong(fuser, message):
+def test_the_broken_rule_of_a_fuser_is_named(fuser, message):
     with pytest.raises(AssertionError, match=message):
         check_fuser(fuser)
 
@@ -160,7 +160,7 @@ class NeedsClicks(cs.CosineRanker):
         (NeedsClicks(), "works without clicks"),
     ],
 )
-def test_a_broken_ranker_is_told_what_is_wrong(ranker, message):
+def test_the_broken_rule_of_a_ranker_is_named(ranker, message):
     with pytest.raises(AssertionError, match=message):
         check_ranker(ranker)
 
@@ -187,11 +187,11 @@ class Deaf(cs.ExactIndex):
     ("index", "message"),
     [(Padding(), "rows are short"), (Unsorted(), "best first"), (Deaf(), "only allowed positions")],
 )
-def test_a_broken_index_is_told_what_is_wrong(index, message):
+def test_the_broken_rule_of_an_index_is_named(index, message):
     with pytest.raises(AssertionError, match=message):
         check_index(index)
 
 
-def test_a_broken_recommender_is_told_what_is_wrong():
+def test_the_broken_rule_of_a_recommender_is_named():
     with pytest.raises(AssertionError, match="who likes two garden items gets the other two"):
         check_recommender(lambda: cs.Recommender(encoder=HashEncoder(), ranker=Constant()))

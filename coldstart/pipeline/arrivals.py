@@ -1,4 +1,8 @@
-"""When each item came, counted in clicks: what tells an item that is new from one that nobody wanted."""
+"""When each item was added, counted in clicks: what tells a new item from old stock that nobody clicked.
+
+The unit is clicks, not days: an item that was there for half of the clicks had half of the chances to get one, however
+fast they came.
+"""
 
 import warnings
 from collections.abc import Hashable, Iterable
@@ -17,9 +21,18 @@ from coldstart.pipeline.state import Fitted
 def arrivals_of(
     catalog: Catalog, clicks: Interactions | None, new: Iterable[Hashable], before: Fitted | None
 ) -> npt.NDArray[np.float64]:
-    """Return the number of clicks made before each item came, shape (n,); 0 is from the start.
+    """Return the number of clicks made before each item was added, shape (n,); 0 for old stock.
 
-    ``new`` items come after all clicks; else a date says it, else what was fitted ``before``.
+    Parameters
+    ----------
+    catalog : Catalog
+        With the dates at which items were added, perhaps.
+    clicks : Interactions or None
+        On items of the catalogue.
+    new : iterable of item ids
+        Items that have just been added, after all clicks, whatever their dates say.
+    before : Fitted or None
+        The state of the last ``fit``, which tells of items without a date.
 
     Raises
     ------
@@ -28,27 +41,30 @@ def arrivals_of(
     """
     clock = 0 if clicks is None else len(clicks)
     rows = catalog.positions(id_tuple(new, "new"), "new")
-    arrived = _known_before(catalog, before)
+    # Each source overwrites the ones before it: the last state, then dates, then what the caller says.
+    arrived = _by_last_state(catalog, before)
     dated, counts = _by_date(catalog, clicks)
     arrived[dated] = counts
     arrived[rows] = clock
+    # The last state may have had more clicks than there are now.
     return np.minimum(arrived, clock)
 
 
-def _known_before(catalog: Catalog, before: Fitted | None) -> npt.NDArray[np.float64]:
-    """When items came by an earlier state; what it did not have came after its last click."""
-    nothing = np.zeros(len(catalog))
+def _by_last_state(catalog: Catalog, before: Fitted | None) -> npt.NDArray[np.float64]:
+    """Return arrivals as of an earlier state; items that it lacked were added after its last click."""
+    old_stock = np.zeros(len(catalog))
     if before is None or not before.clock:
-        return nothing
+        return old_stock
     rows = [before.catalog.item_ids.find(item_id) for item_id in catalog.ids]
+    # No item in common: another catalogue altogether, not a thousand new items of the old one.
     if all(row is None for row in rows):
-        return nothing  # another catalogue altogether: it is no news of the old one
+        return old_stock
     arrived = before.arrived.tolist()
     return np.array([before.clock if row is None else arrived[row] for row in rows])
 
 
 def _by_date(catalog: Catalog, clicks: Interactions | None) -> tuple[IntArray, IntArray]:
-    """Rows of items with a date, and how many clicks were before it; none where clicks have no times."""
+    """Return the rows of items with a date, and the number of clicks before it; none where clicks have no times."""
     none = np.zeros(0, dtype=np.int64)
     if catalog.since is None or clicks is None or not np.isfinite(catalog.since).any():
         return none, none

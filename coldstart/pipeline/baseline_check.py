@@ -1,4 +1,4 @@
-"""Did training pay? What a fitted ranker does on items and clicks that it has not seen, beside the simplest ones."""
+"""Did training pay? NDCG of a ranker on held-out items and clicks, beside the simplest rankers on the same ones."""
 
 import copy
 import warnings
@@ -10,29 +10,40 @@ from scipy.sparse import csr_array
 
 from coldstart._arrays import Csr, IntArray, split_entries
 from coldstart.base import Features, Fuser, Ranker, Users, VectorRanker
+from coldstart.data.holdout import COLD, HELD, K, sample_rows
 from coldstart.errors import ColdstartWarning
 from coldstart.fusers.concat import ConcatFuser
 from coldstart.metrics.accuracy import ndcg
 from coldstart.metrics.significance import Values, paired_bootstrap
-from coldstart.pipeline.ranking import scored
+from coldstart.pipeline.ranking import rank_by_scores
 from coldstart.pipeline.state import Fitted, Parts
 from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.popularity import PopularityRanker
 
 MIN_CLICKS = 1_000
-"""With fewer nothing can be said."""
+"""Clicks below which there is no check: the interval of every difference would contain zero."""
 
 MAX_USERS, MAX_ITEMS = 2_000, 4_000
-"""Users and items drawn, so that the check stays a matter of seconds."""
+"""Users and items sampled for the check, at most, so that it takes seconds."""
 
-ASKED_USERS = 500
-COLD_SHARE = 0.15
-HELD_SHARE = 0.1
-K = 20
+EVAL_USERS = 500
+"""Evaluation users, at most."""
 
 
 class Finding(NamedTuple):
-    """NDCG@20 of the ranker and of the simple one that it is compared with, and the interval of the difference."""
+    """Mean NDCG@20 of the ranker and of one baseline, and the 95 % interval of the difference.
+
+    Attributes
+    ----------
+    group : str
+        The candidates: "cold" or "overall".
+    baseline : str
+        Its name.
+    ranker, other : float
+        NDCG@20 of the ranker and of the baseline.
+    low, high : float
+        Interval of ``ranker - other``.
+    """
 
     group: str
     baseline: str
@@ -43,18 +54,18 @@ class Finding(NamedTuple):
 
     @property
     def behind(self) -> bool:
-        """Whether the simple one is ahead, and not by chance: the whole interval is below zero."""
+        """Whether the baseline is significantly better: the whole interval is below zero."""
         return self.high < 0.0
 
 
 @dataclass(frozen=True)
-class Honesty:
-    """What the check of ``Recommender.fit`` found.
+class BaselineCheck:
+    """What ``Recommender.fit`` measured of the ranker beside the baselines.
 
     Attributes
     ----------
     findings : tuple of Finding
-        Among hidden items ("cold") and all clicked ones ("overall"), against text cosine and popularity.
+        Among pseudo-cold items ("cold") and among all clicked items ("overall"), against text cosine and popularity.
     """
 
     findings: tuple[Finding, ...]
@@ -67,91 +78,106 @@ class Honesty:
         )
 
 
-def check_honesty(parts: Parts, fitted: Fitted) -> Honesty | None:
-    """Hide some items and clicks, fit copies of fuser and ranker on the rest, compare, and warn when it does not pay.
+def check_against_baselines(parts: Parts, fitted: Fitted) -> BaselineCheck | None:
+    """Fit copies of fuser and ranker without some items and clicks, and measure how well they predict these.
 
-    Returns None when there are too few clicks.
+    The baselines, plain text cosine and popularity, are fitted and measured on the same clicks. Warns when the ranker
+    is significantly behind one of them.
+
+    Returns
+    -------
+    BaselineCheck or None
+        None when there are too few clicks to tell.
     """
-    items = _some_items(fitted.clicks)
-    clicks = _some_users(csr_array(fitted.clicks[:, items]))
+    items = np.arange(len(fitted.catalog))
+    if len(items) > MAX_ITEMS:
+        items = sample_rows(np.unique(fitted.clicks.indices), MAX_ITEMS)
+    clicks = _sample_users(csr_array(fitted.clicks[:, items]))
     if clicks.nnz < MIN_CLICKS:
         return None
-    train, held, cold = _hide(clicks)
+    train, held, cold = _hold_out(clicks)
+    # Fields were encoded by `fit`: only fuser and ranker are fitted again, so nothing is encoded twice.
     fields = {name: vectors.take(items) for name, vectors in fitted.fields.items()}
     known, missing = fitted.features_at(items), fitted.catalog.missing_at(items)
     exposure = np.ones(len(items), dtype=np.float32) if known.exposure is None else known.exposure.copy()
-    exposure[cold] = 0.0  # hidden items are told as what they stand for: items that have just arrived
-    rows = np.random.default_rng(0).permutation(len(train.indptr) - 1)[:ASKED_USERS]
-    asked = _Asked(csr_array(train[rows]), csr_array(held[rows]), cold, np.unique(clicks.indices))
-    if not asked.held[:, cold].nnz:
+    # Pseudo-cold items stand for new ones. As old stock, their lack of clicks would count against them.
+    exposure[cold] = 0.0
+    # Not `sample_rows`, which sorts: the bootstrap draws users by position, so another order gives another interval.
+    rows = np.random.default_rng(0).permutation(len(train.indptr) - 1)[:EVAL_USERS]
+    evaluation = _Evaluation(csr_array(train[rows]), csr_array(held[rows]), cold, np.unique(clicks.indices))
+    if not evaluation.held[:, cold].nnz:
         return None
 
-    def measured(fuser: Fuser, ranker: Ranker | VectorRanker) -> dict[str, Values]:
+    def measure(fuser: Fuser, ranker: Ranker | VectorRanker) -> dict[str, Values]:
         features = replace(known, dense=fuser.fit(fields, missing, train).fuse(fields, missing), exposure=exposure)
-        return asked.answer(ranker.fit(features, train), features)
+        return evaluation.ndcg(ranker.fit(features, train), features)
 
-    ours = measured(copy.deepcopy(parts.fuser), copy.deepcopy(parts.ranker))
-    simple: dict[str, Ranker | VectorRanker] = {
+    ours = measure(copy.deepcopy(parts.fuser), copy.deepcopy(parts.ranker))
+    baselines: dict[str, Ranker | VectorRanker] = {
         "text cosine": CosineRanker(center=False),
         "popularity": PopularityRanker(),
     }
     if not any(vectors.any() for vectors in fields.values()):
-        del simple["text cosine"]  # it is a recommender that reads no text
-    others = {name: measured(ConcatFuser("equal"), ranker) for name, ranker in simple.items()}
-    found = Honesty(tuple(_compare(g, n, ours[g], by[g]) for g in ours for n, by in others.items()))
-    _warn(found, type(parts.ranker).__name__)
-    return found
+        del baselines["text cosine"]  # the encoder reads no text, so every cosine would be zero
+    theirs = {name: measure(ConcatFuser("equal"), ranker) for name, ranker in baselines.items()}
+    check = BaselineCheck(tuple(_compare(g, n, ours[g], by[g]) for g in ours for n, by in theirs.items()))
+    _warn_if_behind(check, type(parts.ranker).__name__)
+    return check
 
 
-class _Asked(NamedTuple):
-    """Users with what is known of them, what is hidden, and the candidates."""
+class _Evaluation(NamedTuple):
+    """Evaluation users and candidates.
+
+    Attributes
+    ----------
+    history, held : csr_array of shape (m, n)
+        Given and held-out clicks.
+    cold, clicked : ndarray of int
+        Positions of the pseudo-cold items, and of all that have clicks.
+    """
 
     history: Csr
     held: Csr
     cold: IntArray
     clicked: IntArray
 
-    def answer(self, ranker: Ranker | VectorRanker, features: Features) -> dict[str, Values]:
-        """NDCG of each user among the hidden items, and among all that were clicked."""
-        nothing = Features(np.zeros((self.history.shape[0], features.dense.shape[1]), dtype=np.float32))
-        nobody = csr_array(self.history.shape, dtype=np.float32)
-        users = Users(self.history, nobody, nothing, nothing)
+    def ndcg(self, ranker: Ranker | VectorRanker, features: Features) -> dict[str, Values]:
+        """Return the NDCG@20 of each user among the pseudo-cold items, and among all clicked ones."""
+        no_text = Features(np.zeros((self.history.shape[0], features.dense.shape[1]), dtype=np.float32))
+        no_dislikes = csr_array(self.history.shape, dtype=np.float32)
+        users = Users(self.history, no_dislikes, no_text, no_text)
         seen = np.split(self.history.indices, self.history.indptr[1:-1])
         values = {}
         for group, candidates in (("cold", self.cold), ("overall", self.clicked)):
-            hits = scored(ranker, users, features, min(K, len(candidates)), candidates, seen)
+            # Lists are made as `recommend` makes them, with its order of equal scores; hence not `ndcg_per_user`.
+            hits = rank_by_scores(ranker, users, features, min(K, len(candidates)), candidates, seen)
             held = csr_array(self.held[:, candidates])
             relevant = [candidates[row] for row in np.split(held.indices, held.indptr[1:-1])]
             values[group] = ndcg(list(hits.positions), [set(row.tolist()) for row in relevant], K)
         return values
 
 
-def _some_items(clicks: Csr) -> IntArray:
-    """All items, or ``MAX_ITEMS`` of those that somebody clicked."""
-    if clicks.shape[1] <= MAX_ITEMS:
-        return np.arange(clicks.shape[1])
-    return np.sort(np.random.default_rng(0).permutation(np.unique(clicks.indices))[:MAX_ITEMS])
+def _sample_users(clicks: Csr) -> Csr:
+    """Return the clicks of at most ``MAX_USERS`` users who have two or more: one to give and one to hold out."""
+    return csr_array(clicks[sample_rows(np.flatnonzero(np.diff(clicks.indptr) > 1), MAX_USERS)])
 
 
-def _some_users(clicks: Csr) -> Csr:
-    """At most ``MAX_USERS`` users with two clicks or more."""
-    rows = np.flatnonzero(np.diff(clicks.indptr) > 1)
-    chosen = np.sort(np.random.default_rng(0).permutation(rows)[:MAX_USERS])
-    return csr_array(clicks[chosen])
+def _hold_out(clicks: Csr) -> tuple[Csr, Csr, IntArray]:
+    """Return training clicks, held-out clicks, and the positions of the pseudo-cold items.
 
-
-def _hide(clicks: Csr) -> tuple[Csr, Csr, IntArray]:
-    """Training clicks, hidden clicks, and the items that lost all of theirs."""
+    The shares are those of ``coldstart.data.holdout.cut``, but no users are taken out: evaluation users need a history.
+    """
+    # `cut` with new_users=0 would hold out other clicks: it draws users before items from the same generator.
     rng = np.random.default_rng(0)
     clicked = np.unique(clicks.indices)
-    cold = np.sort(rng.permutation(clicked)[: round(COLD_SHARE * len(clicked))])
-    hidden = np.isin(clicks.indices, cold) | (rng.random(clicks.nnz) < HELD_SHARE)
-    return *split_entries(clicks, ~hidden), cold
+    cold = np.sort(rng.permutation(clicked)[: round(COLD * len(clicked))])
+    held_out = np.isin(clicks.indices, cold) | (rng.random(clicks.nnz) < HELD)
+    return *split_entries(clicks, ~held_out), cold
 
 
-def _compare(group: str, baseline: str, ours: Values, other: Values) -> Finding:
-    difference = paired_bootstrap(ours, other, draws=1000)
-    return Finding(group, baseline, float(np.nanmean(ours)), float(np.nanmean(other)), difference.low, difference.high)
+def _compare(group: str, baseline: str, ours: Values, theirs: Values) -> Finding:
+    difference = paired_bootstrap(ours, theirs, draws=1000)
+    return Finding(group, baseline, float(np.nanmean(ours)), float(np.nanmean(theirs)), difference.low, difference.high)
 
 
 def _verdict(finding: Finding) -> str:
@@ -160,8 +186,8 @@ def _verdict(finding: Finding) -> str:
     return "" if finding.low > 0.0 else ": not surely ahead"
 
 
-def _warn(found: Honesty, ranker: str) -> None:
-    behind = [finding for finding in found.findings if finding.behind]
+def _warn_if_behind(check: BaselineCheck, ranker: str) -> None:
+    behind = [finding for finding in check.findings if finding.behind]
     if behind:
         lines = "; ".join(
             f"among {f.group} items {f.baseline} has {f.other:.3f} and {ranker} {f.ranker:.3f}" for f in behind

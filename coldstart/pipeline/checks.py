@@ -1,4 +1,4 @@
-"""What the methods of a recommender were given, checked before anything is done."""
+"""Check and convert the arguments of a recommender's methods, before anything is computed or changed."""
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -12,27 +12,27 @@ from coldstart.data.requests import Request
 from coldstart.data.tables import Table, id_tuple
 from coldstart.errors import InvalidInputError
 
-Asked: TypeAlias = Request | str | Mapping[str, Any]
-"""A request, a query, or the arguments of a ``Request``."""
+RequestLike: TypeAlias = Request | str | Mapping[str, Any]
+"""A ``Request``, a query, or a mapping of the arguments of a ``Request``."""
 
 
-def checked_catalog(
+def as_catalog(
     catalog: Catalog | Table, id: str | None = None, fields: Sequence[str] | None = None, added: str | None = None
 ) -> Catalog:
-    """Return the catalogue, or make it of a table with its id column, its fields and when items were added.
+    """Return the catalogue, or make one of a table and the names of its columns, see ``Catalog.from_frame``.
 
     Raises
     ------
     InvalidInputError
-        When a table comes without ``id`` or ``fields``, or a catalogue with columns.
+        When a table is given without ``id`` or ``fields``, or a catalogue with names of columns.
     """
-    named = {"id": id, "fields": fields, "added": added}
+    columns = {"id": id, "fields": fields, "added": added}
     if isinstance(catalog, Catalog):
-        _check_unnamed(named, "a Catalog, which has its own")
+        _check_no_columns(columns, "a Catalog, which has its own")
         return catalog
     if id is None or fields is None:
         raise InvalidInputError(
-            f"`catalog` must be a Catalog, or a table with id= and fields=; got {_what(catalog, named)}. "
+            f"`catalog` must be a Catalog, or a table with id= and fields=; got {_described(catalog, columns)}. "
             "Make one: Catalog.from_frame(table, id='id column', fields=['title', ...]), "
             "or pass the same id= and fields= along with the table."
         )
@@ -45,7 +45,7 @@ def encoder_per_field(encoder: Encoder | Mapping[str, Encoder], catalog: Catalog
     Raises
     ------
     InvalidInputError
-        When other fields are named than the catalogue has.
+        When not exactly the fields of the catalogue are named.
     """
     encoders = dict(encoder) if isinstance(encoder, Mapping) else dict.fromkeys(catalog.fields, encoder)
     if set(encoders) != set(catalog.fields):
@@ -55,30 +55,31 @@ def encoder_per_field(encoder: Encoder | Mapping[str, Encoder], catalog: Catalog
     return {name: encoders[name] for name in catalog.fields}
 
 
-def made_clicks(
+def as_interactions(
     interactions: Interactions | Table | None,
     user: str | None = None,
     item: str | None = None,
     weight: str | None = None,
     time: str | None = None,
 ) -> Interactions | None:
-    """Return the clicks, or make them of a table with its user and item columns; None stays None.
+    """Return the interactions, or make them of a table and the names of its columns; None stays None.
 
     Raises
     ------
     InvalidInputError
-        When a table comes without ``user`` or ``item``, or anything else with one of the columns.
+        When a table is given without ``user`` or ``item``, or anything else with names of columns.
     """
-    named = {"user": user, "item": item, "weight": weight, "time": time}
+    columns = {"user": user, "item": item, "weight": weight, "time": time}
     if interactions is None:
-        _check_unnamed(named, "no interactions")
+        _check_no_columns(columns, "no interactions")
         return None
     if isinstance(interactions, Interactions):
-        _check_unnamed(named, "Interactions, which have their own")
+        _check_no_columns(columns, "Interactions, which have their own")
         return interactions
     if user is None or item is None:
+        got = _described(interactions, columns)
         raise InvalidInputError(
-            f"`interactions` must be Interactions, or a table with user= and item=; got {_what(interactions, named)}. "
+            f"`interactions` must be Interactions, or a table with user= and item=; got {got}. "
             "Make them: Interactions.from_frame(table, user='user column', item='item column'), "
             "or pass the same user= and item= along with the table."
         )
@@ -91,7 +92,7 @@ def checked_clicks(interactions: Interactions, catalog: Catalog, on_unknown: OnU
     Raises
     ------
     InvalidInputError
-        When it is something else, or clicks are on unknown items and ``on_unknown`` is "error".
+        When they are no ``Interactions``, or clicks are on unknown items and ``on_unknown`` is "error".
     """
     if not isinstance(interactions, Interactions):
         raise InvalidInputError(
@@ -101,13 +102,13 @@ def checked_clicks(interactions: Interactions, catalog: Catalog, on_unknown: OnU
     return interactions.within(catalog, on_unknown)
 
 
-def checked_batch(requests: Iterable[Asked] | None, users: Iterable[Hashable] | None) -> list[Request]:
-    """Return requests, or one for each known user.
+def as_requests(requests: Iterable[RequestLike] | None, users: Iterable[Hashable] | None) -> list[Request]:
+    """Return a list of requests, or of one for each of some known users.
 
     Raises
     ------
     InvalidInputError
-        When both or none are given, or something is no request.
+        When both or none are given, or one of them is no request.
     """
     _check_either(requests, users, "recommend_many")
     if requests is None:
@@ -116,27 +117,27 @@ def checked_batch(requests: Iterable[Asked] | None, users: Iterable[Hashable] | 
     return [_as_request(one) for one in requests]
 
 
-def checked_batches(
-    requests: Iterable[Asked] | None, users: Iterable[Hashable] | None, size: int
+def as_request_batches(
+    requests: Iterable[RequestLike] | None, users: Iterable[Hashable] | None, size: int
 ) -> Iterator[list[Request]]:
-    """Return batches of requests, or of one for each known user, made when they are asked for.
+    """Return batches of requests, or of one for each of some known users; each is read when it is asked for.
 
     Raises
     ------
     InvalidInputError
-        At once when both or none are given, they are no iterable, or ``size`` is out of range; with its batch when
-        something is no request.
+        At the call when both or none are given, they are no iterable, or ``size`` is out of range; with its batch when
+        one of them is no request.
     """
     _check_either(requests, users, "recommend_stream")
     check_between("batch_size", size, 1, 1_000_000)
     name, given = ("requests", requests) if users is None else ("users", users)
     _check_iterable(name, given)
-    cut = _cut(iter(cast("Iterable[Any]", given)), size)
-    return (checked_batch(None, batch) if requests is None else checked_batch(batch, None) for batch in cut)
+    batches = _in_batches(iter(cast("Iterable[Any]", given)), size)
+    return (as_requests(None, batch) if requests is None else as_requests(batch, None) for batch in batches)
 
 
 def _as_request(one: Any) -> Request:
-    """A request, of a query or of the arguments of ``Request``."""
+    """Return a request, made of a query or of a mapping where it is one."""
     if isinstance(one, Request):
         return one
     if isinstance(one, str):
@@ -150,30 +151,33 @@ def _as_request(one: Any) -> Request:
 
 
 def _check_iterable(name: str, given: Any) -> None:
+    """Raise unless it is an iterable of several things: a text would be read letter by letter, a mapping by keys."""
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise InvalidInputError(f"`{name}` must be an iterable; got {given!r}. Pass [{given!r}].")
 
 
-def _check_unnamed(columns: Mapping[str, Any], got: str) -> None:
-    """Raise when columns of a table are named and there is no table."""
+def _check_no_columns(columns: Mapping[str, Any], got: str) -> None:
+    """Raise when names of columns are given beside something that is no table."""
     named = [name for name, column in columns.items() if column is not None]
     if named:
         listed = ", ".join(f"{name}=" for name in named)
         raise InvalidInputError(f"{listed} of Recommender.fit names columns of a table; got {got}. Leave it out.")
 
 
-def _what(given: Any, columns: Mapping[str, Any]) -> str:
-    """The type of what was given, and the columns that came with it."""
+def _described(given: Any, columns: Mapping[str, Any]) -> str:
+    """Return the type of an argument and the columns named with it, for a message."""
     named = [f"{name}={column!r}" for name, column in columns.items() if column is not None]
     return " with ".join([type(given).__name__, *([", ".join(named)] if named else [])])
 
 
-def _cut(rest: Iterator[Any], size: int) -> Iterator[list[Any]]:
+def _in_batches(rest: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    """Yield lists of the next ``size`` values; only one is in memory."""
     while batch := list(islice(rest, size)):
         yield batch
 
 
 def _check_either(requests: object, users: object, method: str) -> None:
+    """Raise unless exactly one of them is given."""
     if (requests is None) == (users is None):
         got = f"{type(requests).__name__} and users={type(users).__name__}"
         raise InvalidInputError(f"{method} takes either requests or users=; got {got}.")

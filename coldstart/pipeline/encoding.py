@@ -1,4 +1,8 @@
-"""Fields to vectors, one call per encoder."""
+"""Encode fields and queries, one call per encoder.
+
+Fields that share an encoder are encoded in one call: a language model batches texts of similar length, and the more it
+gets at once, the less it pads.
+"""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -13,7 +17,7 @@ from coldstart.errors import InvalidInputError
 
 
 def fit_encoders(catalog: Catalog, encoders: Mapping[str, Encoder]) -> dict[str, Encoder]:
-    """Fit copies of the encoders that learn, each once on all its fields; others are used as they are."""
+    """Fit a copy of each encoder that learns, on the values of all its fields; others are returned as they are."""
     fitted: dict[int, Encoder] = {}
     for encoder, names in _fields_of(encoders):
         fitted[id(encoder)] = encoder
@@ -25,21 +29,22 @@ def fit_encoders(catalog: Catalog, encoders: Mapping[str, Encoder]) -> dict[str,
 
 
 def encode_fields(catalog: Catalog, encoders: Mapping[str, Encoder]) -> dict[str, FloatArray]:
-    """Encode what is there, one call per encoder; rows of zeros where a field is missing."""
+    """Return the vectors of each field, {field: (n, d)}; rows of zeros where a value is missing."""
     fields: dict[str, FloatArray] = {}
     for encoder, names in _fields_of(encoders):
-        there = [_present(catalog, name) for name in names]
-        values = [value for _, cells in there for value in cells]
+        present = [_present(catalog, name) for name in names]
+        values = [value for _, cells in present for value in cells]
         vectors = checked_vectors(encoder.encode(values), len(values), encoder)
-        ends = np.cumsum([len(rows) for rows, _ in there])
-        for name, (rows, _), part in zip(names, there, np.split(vectors, ends[:-1]), strict=True):
+        ends = np.cumsum([len(rows) for rows, _ in present])
+        for name, (rows, _), part in zip(names, present, np.split(vectors, ends[:-1]), strict=True):
             fields[name] = np.zeros((len(catalog), vectors.shape[1]), dtype=np.float32)
             fields[name][rows] = part
+    # In the order of the catalogue: fusers pair fields with the columns of `missing` by their order.
     return {name: fields[name] for name in encoders}
 
 
 def encode_queries(texts: Sequence[str], encoders: Mapping[str, Encoder]) -> dict[str, FloatArray]:
-    """Encode texts as every field would say them, {field: (m, d)}."""
+    """Return the vectors of texts by the encoder of each field, {field: (m, d)}."""
     fields: dict[str, FloatArray] = {}
     for encoder, names in _fields_of(encoders):
         vectors = with_defaults(encoder, BaseEncoder).encode_query(list(texts))
@@ -48,7 +53,7 @@ def encode_queries(texts: Sequence[str], encoders: Mapping[str, Encoder]) -> dic
 
 
 def checked_vectors(vectors: FloatArray, rows: int, encoder: Encoder) -> FloatArray:
-    """Hold an encoder to its contract: finite rows, one per value.
+    """Check that an encoder returned finite rows, one per value; return them as float32.
 
     Raises
     ------
@@ -62,7 +67,8 @@ def checked_vectors(vectors: FloatArray, rows: int, encoder: Encoder) -> FloatAr
 
 
 def _fields_of(encoders: Mapping[str, Encoder]) -> list[tuple[Encoder, list[str]]]:
-    """Each distinct encoder with its fields."""
+    """Return each distinct encoder with the names of its fields."""
+    # By identity: encoders need not be hashable, and equal ones may have learned different things.
     names: dict[int, list[str]] = {}
     for name, encoder in encoders.items():
         names.setdefault(id(encoder), []).append(name)
@@ -70,7 +76,7 @@ def _fields_of(encoders: Mapping[str, Encoder]) -> list[tuple[Encoder, list[str]
 
 
 def _present(catalog: Catalog, name: str) -> tuple[IntArray, list[Any]]:
-    """Rows that have the field, and their values."""
+    """Return the rows that have a value in a field, and these values."""
     cells = catalog.columns[name]
     rows = np.array([row for row, cell in enumerate(cells) if cell is not None], dtype=np.int64)
     return rows, [cells[row] for row in rows]

@@ -1,4 +1,4 @@
-"""What a recommender is made of: parts by name, by default or as given, checked before anything is encoded."""
+"""The parts of a recommender, by default, by name or as given, checked before anything is encoded."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
@@ -33,7 +33,7 @@ _METHODS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "index": (("build", "search"),),
     "lexical": (("fit", "encode", "encode_query"),),
 }
-"""What a part of each role must have, in one of these ways."""
+"""Methods that a part of each role must have: all of one of these groups."""
 
 
 def named_part(role: str, given: Any) -> Any:
@@ -62,31 +62,31 @@ def named_part(role: str, given: Any) -> Any:
 
 
 def checked_fuser(given: Fuser | str | None) -> Fuser:
-    """Return the fuser given, by name or by default.
+    """Return a fuser: the given or named one, or the default.
 
     Raises
     ------
     InvalidInputError
-        When it is none.
+        When it is no fuser.
     """
     fuser: Fuser = _checked("fuser", given)
     return fuser
 
 
 def checked_ranker(given: Ranker | VectorRanker | str | None) -> Ranker | VectorRanker:
-    """Return the ranker given, by name or by default; raises as ``checked_fuser``."""
+    """Return a ranker: the given or named one, or the default; raises as ``checked_fuser``."""
     ranker: Ranker | VectorRanker = _checked("ranker", given)
     return ranker
 
 
 def checked_index(given: Index | str | None) -> Index:
-    """Return the index given or the default one; raises as ``checked_fuser``."""
+    """Return an index: the given or named one, or the default; raises as ``checked_fuser``."""
     index: Index = _checked("index", given)
     return index
 
 
 def checked_lexical(given: LexicalEncoder | bool | None) -> LexicalEncoder | None:
-    """Return the reader of exact words: the one given, the usual one for True, none for False and None.
+    """Return a lexical encoder: the given one, the default for True, None for False and None.
 
     Raises
     ------
@@ -100,12 +100,12 @@ def checked_lexical(given: LexicalEncoder | bool | None) -> LexicalEncoder | Non
 
 
 def checked_encoder(given: Encoder | Mapping[str, Encoder] | None) -> Encoder | Mapping[str, Encoder]:
-    """Return the encoder, or those of several fields, or the default.
+    """Return the given encoder, or those of several fields, or the default.
 
     Raises
     ------
     InvalidInputError
-        When one is none.
+        When one of them is no encoder.
     """
     if given is None:
         return TextEncoder()
@@ -115,30 +115,30 @@ def checked_encoder(given: Encoder | Mapping[str, Encoder] | None) -> Encoder | 
 
 
 def _checked(role: str, given: Any) -> Any:
-    """The part of a role, found by its name; the default when nothing is given."""
+    """Return the part of a role: the given or named one, or the default."""
     part = next(iter(NAMED[role].values()))() if given is None else named_part(role, given)
     _check_part(role, part)
     return part
 
 
 def _check_part(role: str, part: Any) -> None:
-    """Raise unless it is an object with the methods of its role."""
+    """Raise unless a part is an object with the methods of its role."""
     if isinstance(part, type):
         raise InvalidInputError(f"`{role}` must be an object; got the class {part.__name__}. Pass {part.__name__}().")
-    ways = _METHODS[role]
-    fits = any(all(callable(getattr(part, name, None)) for name in way) for way in ways)
-    if isinstance(part, str) or not fits:  # a text has a method encode
-        needed = _or([" and ".join(way) for way in ways])
+    groups = _METHODS[role]
+    has_methods = any(all(callable(getattr(part, name, None)) for name in group) for group in groups)
+    if isinstance(part, str) or not has_methods:  # str.encode makes any text look like an encoder
+        needed = _or([" and ".join(group) for group in groups])
         hint = f"TextEncoder({part!r})" if role == "encoder" and isinstance(part, str) else _example(role)
-        word = "method" if sum(map(len, ways)) == 1 else "methods"
+        word = "method" if sum(map(len, groups)) == 1 else "methods"
         raise InvalidInputError(f"`{role}` must have the {word} {needed}; got {part!r}. Pass {hint}.")
 
 
 def _example(role: str) -> str:
-    """A part of the role, as one would write it."""
+    """Return code that makes a part of a role, for a message."""
     if role in NAMED:
-        made: Any = next(iter(NAMED[role].values()))
-        return f"{made.__name__}()"
+        default: Any = next(iter(NAMED[role].values()))
+        return f"{default.__name__}()"
     return "TextEncoder()" if role == "encoder" else "LexicalEncoder()"
 
 

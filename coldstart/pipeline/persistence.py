@@ -1,4 +1,8 @@
-"""A fitted recommender to a folder and back."""
+"""Write a fitted recommender to a folder, and read it back.
+
+A folder holds data, never code: it names classes of the library (see ``registry``), and parts of other classes are
+handed to ``load`` by the caller.
+"""
 
 import hashlib
 import pkgutil
@@ -18,7 +22,7 @@ from coldstart._arrays import Csr
 from coldstart._component import SAVED, Component
 from coldstart._rows import Rows
 from coldstart._tensors import read_tensors, write_tensors
-from coldstart.base import BaseEncoder, BaseRanker, Encoder, with_defaults
+from coldstart.base import BaseEncoder, BaseRanker, with_defaults
 from coldstart.data.catalog import Catalog
 from coldstart.data.cells import Cells
 from coldstart.data.ids import Ids
@@ -43,12 +47,15 @@ from coldstart.storage import (
 )
 
 PARTS = ("encoders", "fusers", "index", "rankers")
-"""Folders whose modules define the parts that a saved folder may name; those of your own are handed to ``load``."""
+"""Folders whose modules define the parts that a saved folder may name."""
 
 
 @cache
 def registry() -> Mapping[str, type[Component]]:
-    """Load every module that defines parts, and return the classes that a saved folder may name."""
+    """Import every module that defines parts, and return the classes that a saved folder may name.
+
+    A class registers itself when it is declared with ``saved=True``, which happens when its module is imported.
+    """
     for folder in PARTS:
         package = import_module(f"coldstart.{folder}")
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
@@ -60,22 +67,26 @@ def registry() -> Mapping[str, type[Component]]:
 
 
 def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool, compact: bool = False) -> None:
-    """Write a folder of readable files; see ``Recommender.save``."""
+    """Write a folder; see ``Recommender.save``."""
+    # `pack` moves every array into `tensors`, which becomes one file that `load` maps into memory.
     tensors: Tensors = {}
+    # Dead rows are of no use to who loads the folder, and one block can be mapped.
     fitted = fitted.compacted()
     ranker = with_defaults(fitted.parts.ranker, BaseRanker).compacted() if compact else fitted.parts.ranker
-    encoders = _distinct(fitted.parts.encoders)
-    inside = [f"encoder_{at}" if include_encoder or _lies_in(e, folder) else None for at, e in enumerate(encoders)]
     parts = fitted.parts
+    # Fields share an encoder: it is written once, and loaded as one object.
+    encoders: list[Any] = list({id(encoder): encoder for encoder in parts.encoders.values()}.values())
+    inside = [f"encoder_{at}" if include_encoder or _lies_in(e, folder) else None for at, e in enumerate(encoders)]
     config = {
         "fields": {name: encoders.index(encoder) for name, encoder in parts.encoders.items()},
         "encoders": [
-            _pack_part(_as_saved(encoder, name), tensors, f"encoder_{at}")
+            _pack_part(encoder.saved(name) if _has_weights(encoder) else encoder, tensors, f"encoder_{at}")
             for at, (encoder, name) in enumerate(zip(encoders, inside, strict=True))
         ],
         "fuser": _pack_part(parts.fuser, tensors, "fuser"),
         "ranker": _pack_part(ranker, tensors, "ranker"),
         "items": pack(fitted.vectors and fitted.vectors.rows.whole(), tensors, "items"),
+        # A built index has its codes as state; its vectors are `items`, and not written twice.
         "index": _pack_part(fitted.vectors.index if fitted.vectors else parts.index, tensors, "index"),
         "vectors": pack({name: rows.whole() for name, rows in fitted.fields.items()}, tensors, "vectors"),
         "clicks": pack(fitted.clicks, tensors, "clicks"),
@@ -87,15 +98,16 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool, compact:
         "saved": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
     catalog = fitted.catalog
-    columns = [[name, _packed(catalog.cells(name), tensors, f"columns.{name}")] for name in catalog.columns]
+    # Pairs, as JSON objects would turn column names into text.
+    columns = [[name, _pack_cells(catalog.cells(name), tensors, f"columns.{name}")] for name in catalog.columns]
     table = {
         "id": catalog.id_name,
         "fields": list(catalog.fields),
         "added": catalog.added,
         "columns": {"is": "dict", "items": columns},
     }
-    both = {"items": catalog.item_ids.rows.whole(), "users": fitted.people.rows.whole()}
-    ids = {name: _packed(value, tensors, f"ids of {name}") for name, value in both.items()}
+    ids_of = {"items": catalog.item_ids.rows.whole(), "users": fitted.user_ids.rows.whole()}
+    ids = {name: _pack_cells(cells, tensors, f"ids of {name}") for name, cells in ids_of.items()}
     files: dict[str, Any] = {
         "weights.safetensors": lambda path: write_tensors(tensors, path),
         "ids.json": lambda path: write_json(ids, path),
@@ -106,130 +118,148 @@ def save_fitted(fitted: Fitted, folder: Path, *, include_encoder: bool, compact:
     write_folder(folder, files, config)
 
 
-def load_fitted(folder: Path, yours: Mapping[str, Any], verify: Verify) -> Fitted:
-    """Read a folder written by ``save_fitted``; ``yours`` are parts of classes that are not ours, by role."""
+def load_fitted(folder: Path, given: Mapping[str, Any], verify: Verify) -> Fitted:
+    """Read a folder written by ``save_fitted``; see ``coldstart.load``.
+
+    Parameters
+    ----------
+    folder : Path
+    given : mapping of str to object
+        By role ("encoder", "fuser", "ranker", "index"), the fitted parts of classes that the folder can only name;
+        None for the others.
+    verify : bool or "auto"
+        As in ``read_config``.
+    """
     place, config = read_config(folder, verify=verify)
     tensors = read_tensors(place / "weights.safetensors")
-    catalog, people = _load_catalog(place, tensors)
+    catalog, user_ids = _load_catalog(place, tensors)
     fields = catalog.fields
-    given = yours["encoder"] if isinstance(yours["encoder"], Mapping) else dict.fromkeys(fields, yours["encoder"])
-    encoders = {
-        at: _unpack_part(config["encoders"][at], tensors, "encoder", given.get(name))
+    by_field = given["encoder"] if isinstance(given["encoder"], Mapping) else dict.fromkeys(fields, given["encoder"])
+    by_number = {
+        at: _unpack_part(config["encoders"][at], tensors, "encoder", by_field.get(name))
         for name, at in config["fields"].items()
     }
-    encoders = {at: with_defaults(encoder, BaseEncoder).opened(place) for at, encoder in encoders.items()}
-    earlier = _of_earlier_form(config["ranker"])
-    if earlier:
+    # Weights that were copied into the folder lie where the folder lies now.
+    by_number = {at: with_defaults(encoder, BaseEncoder).opened(place) for at, encoder in by_number.items()}
+    outdated = _is_outdated(config["ranker"])
+    if outdated:
         config["ranker"] = {**config["ranker"], "state": pack({}, {}, "")}
-    roles = {role: _unpack_part(config[role], tensors, role, yours[role]) for role in ("fuser", "ranker", "index")}
+    roles = {role: _unpack_part(config[role], tensors, role, given[role]) for role in ("fuser", "ranker", "index")}
     built, items = roles["index"], unpack(config.get("items"), tensors, {})
-    vectors = None
+    # `Parts.index` is never built, and the folder holds the built one: its parameters make the other.
     if "yours" not in config["index"]:
         roles["index"] = type(built)(**built.get_params())
-    if items is not None:
-        vectors = ItemVectors.restored(items, built)
-    by_field = {name: encoders[at] for name, at in config["fields"].items()}
-    lexical, sentences = unpack(config.get("lexical"), tensors, registry()), config.get("sentences", True)
     clicks = unpack(config["clicks"], tensors, {})
     arrived, clock = _load_arrivals(config.get("arrivals"), tensors, clicks)
+    # Keys that earlier versions did not write are read with `get`.
     fitted = Fitted(
-        parts=Parts(by_field, **roles, lexical=lexical, sentences=sentences),
+        parts=Parts(
+            {name: by_number[at] for name, at in config["fields"].items()},
+            **roles,
+            lexical=unpack(config.get("lexical"), tensors, registry()),
+            sentences=config.get("sentences", True),
+        ),
         catalog=catalog,
         fields={name: Rows.of(vectors) for name, vectors in unpack(config["vectors"], tensors, {}).items()},
-        people=people,
+        user_ids=user_ids,
         clicks=clicks,
         arrived=arrived,
         clock=clock,
         texts=unpack(config.get("texts"), tensors, registry()),
-        vectors=vectors,
+        vectors=None if items is None else ItemVectors.restored(items, built),
     )
-    return _with_ranker(fitted, earlier).ready()
+    # The items are not fused here: a ranker with vectors may never need it, and others fuse them in `ready`.
+    return _with_restored_ranker(fitted, outdated).ready()
 
 
-def _of_earlier_form(ranker: Json) -> bool:
-    """Whether a saved ``HybridRanker`` was learned by a version that worked in another way."""
+def _is_outdated(ranker: Json) -> bool:
+    """Whether a saved ``HybridRanker`` has the state of a version that scored in another way."""
+    # Only those versions kept their choices under this name.
     return ranker.get("class") == "HybridRanker" and "settings_" in dict(ranker["state"]["items"])
 
 
-def _with_ranker(fitted: Fitted, earlier: bool) -> Fitted:
-    """Fit again what a folder does not hold: weights that were left out to save room, or all of an earlier form."""
+def _with_restored_ranker(fitted: Fitted, outdated: bool) -> Fitted:
+    """Fit what the folder lacks: weights left out by ``compact``, or the whole of an outdated ranker."""
     ranker: Any = fitted.parts.ranker
-    if earlier:
+    if outdated:
         warnings.warn(
             "This folder was saved by an earlier version, whose HybridRanker worked in another way: it is fitted anew "
             "from the clicks in the folder. Save it again to load it faster.",
             ColdstartWarning,
             stacklevel=4,
         )
-        again = ranker.fit(fitted.features, fitted.clicks)
+        complete = ranker.fit(fitted.features, fitted.clicks)
     elif with_defaults(ranker, BaseRanker).restores:
-        again = ranker.restored(fitted.features, fitted.clicks)
+        complete = ranker.restored(fitted.features, fitted.clicks)
     else:
         return fitted
-    return replace(fitted, parts=replace(fitted.parts, ranker=again))
+    return replace(fitted, parts=replace(fitted.parts, ranker=complete))
 
 
 def _load_catalog(place: Path, tensors: Tensors) -> tuple[Catalog, Ids]:
-    """Items and users; of format 2, ids and cells stay packed until they are asked for."""
+    """Return the catalogue and the user ids; since format 2, ids and cells stay packed until they are read."""
     ids, table = read_json(place / "ids.json"), read_json(place / "columns.json")
-    items, people = (Ids(Rows.of(unpack(ids[name], tensors, {}))) for name in ("items", "users"))
+    items, user_ids = (Ids(Rows.of(unpack(ids[name], tensors, {}))) for name in ("items", "users"))
     id_name, fields, columns = (unpack(table[name], tensors, {}) for name in ("id", "fields", "columns"))
     cells = {name: Rows.of(column) for name, column in columns.items()}
-    return Catalog.of_rows(items, tuple(fields), cells, id_name, table.get("added")), people
+    return Catalog.of_rows(items, tuple(fields), cells, id_name, table.get("added")), user_ids
 
 
 def _arrivals(fitted: Fitted) -> dict[str, Any]:
-    """How many clicks there were, and which items came after how many of them."""
+    """Return the number of clicks, and of each item that is not old stock how many came before it."""
     rows = np.flatnonzero(fitted.arrived)
     return {"clock": fitted.clock, "rows": rows, "arrived": fitted.arrived[rows]}
 
 
 def _load_arrivals(packed: Json, tensors: Tensors, clicks: Csr) -> tuple[npt.NDArray[np.float64], float]:
-    """The same read again; a folder of an earlier version has all items from the start and as many clicks as pairs."""
-    told, arrived = unpack(packed, tensors, {}), np.zeros(clicks.shape[1])
-    if told is None:
+    """Read ``_arrivals``. A folder of a version without them has old stock only, and one click per user and item."""
+    arrivals, arrived = unpack(packed, tensors, {}), np.zeros(clicks.shape[1])
+    if arrivals is None:
         return arrived, float(clicks.nnz)
-    arrived[told["rows"]] = told["arrived"]
-    return arrived, told["clock"]
+    arrived[arrivals["rows"]] = arrivals["arrived"]
+    return arrived, arrivals["clock"]
 
 
-def _packed(cells: Sequence[Any], tensors: Tensors, name: str) -> Json:
-    """Cells of one kind as arrays, others as JSON."""
+def _pack_cells(cells: Sequence[Any], tensors: Tensors, name: str) -> Json:
+    """Pack cells that are all texts or all numbers as arrays, which are mapped at load; others as JSON."""
     return pack(Cells.of(cells) or tuple(cells), tensors, name)
 
 
-def _distinct(encoders: Mapping[str, Encoder]) -> list[Any]:
-    return list({id(encoder): encoder for encoder in encoders.values()}.values())
-
-
 def _has_weights(encoder: Any) -> bool:
-    """Whether it is an encoder of ours with weights of its own, to be referred to or copied."""
+    """Whether an encoder of the library has weights, to be referred to by hash or copied."""
     return _is_ours(encoder) and with_defaults(innermost(encoder), BaseEncoder).has_weights
 
 
 def _lies_in(encoder: Any, folder: Path) -> bool:
-    """Whether its weights are in the folder, which will be replaced: then they are copied again."""
+    """Whether the weights lie in the folder that is about to be replaced: then they are copied into the new one."""
     inner = innermost(encoder)
     if not isinstance(inner, TextEncoder) or not isinstance(inner.model, str):
         return False
     return Path(inner.model).resolve().is_relative_to(folder.resolve()) and Path(inner.model).is_dir()
 
 
-def _as_saved(encoder: Any, inside: str | None) -> Any:
-    return encoder.saved(inside) if _has_weights(encoder) else encoder
-
-
 def _pack_part(part: Any, tensors: Tensors, name: str) -> Json:
-    """A part of ours with its state; of a part of the caller's only the class name."""
+    """Pack a part of the library with its state; of one of the caller's only the class name."""
     return pack(part, tensors, name) if _is_ours(part) else {"yours": type(part).__name__}
 
 
 def _is_ours(part: Any) -> bool:
-    ours = registry().get(type(part).__name__) is type(part)
+    """Whether a part is of a class of the library and, where it wraps an encoder, so is that."""
+    # By identity, not by name: the caller may have a class of the same name.
+    ours = isinstance(part, Component) and registry().get(part.saved_name) is type(part)
     return ours and (not isinstance(part, CachedEncoder | AdaptedEncoder | ReducedEncoder) or _is_ours(part.encoder))
 
 
 def _unpack_part(packed: Json, tensors: Tensors, role: str, given: Any) -> Any:
+    """Return a part of the library, built from the folder, or the ``given`` one where the folder only names it.
+
+    Raises
+    ------
+    InvalidInputError
+        When a part is given that the folder holds.
+    SavedFolderError
+        When none is given, or one of another class.
+    """
     if "yours" not in packed:
         if given is not None:
             raise InvalidInputError(
@@ -246,7 +276,7 @@ def _unpack_part(packed: Json, tensors: Tensors, role: str, given: Any) -> Any:
 
 
 def _fingerprint(fitted: Fitted) -> dict[str, Json]:
-    """What the model was fitted on, in numbers and a hash."""
+    """Return counts of what the recommender knows, and a hash of its item ids and texts: which data a folder is of."""
     catalog, digest = fitted.catalog, hashlib.sha256()
     for cells in (catalog.item_ids.rows.whole(), *map(catalog.cells, catalog.fields)):
         packed = Cells.of(cells)
@@ -255,11 +285,12 @@ def _fingerprint(fitted: Fitted) -> dict[str, Json]:
         else:
             for part in (packed.data, packed.ends, packed.missing):
                 digest.update(b"" if part is None else part.data)
-    counts = {"items": len(catalog), "users": len(fitted.people), "clicks": int(fitted.clicks.nnz)}
+    counts = {"items": len(catalog), "users": len(fitted.user_ids), "clicks": int(fitted.clicks.nnz)}
     return {**counts, "sha256": digest.hexdigest()}
 
 
 def _card(fitted: Fitted, config: Mapping[str, Json]) -> str:
+    """Return the README of a folder, for people who find it."""
     data, parts = config["data"], fitted.parts
     encoders = ", ".join(f"{name}: {encoder!r}" for name, encoder in parts.encoders.items())
     return f"""# A coldstart recommender

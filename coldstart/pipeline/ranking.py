@@ -1,4 +1,4 @@
-"""From requests to ranked items: here ids become positions, and positions ids."""
+"""Rank items for requests: ids become positions, texts become vectors, and positions become ids again."""
 
 import os
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -18,11 +18,12 @@ from coldstart.data.where import Where, matching
 from coldstart.errors import UnknownIdError
 from coldstart.index.topk import top_k
 from coldstart.pipeline.encoding import encode_queries
-from coldstart.pipeline.sentences import Said, has_cues, understand
+from coldstart.pipeline.sentences import ParsedQuery, has_cues, parse_query
 from coldstart.pipeline.state import Fitted
 from coldstart.reranking import diverse_cover
 
 DEFAULT_K = 10
+"""Items returned when no ``k`` is given."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Filters:
     where: Where | None = None
 
 
-def answer(fitted: Fitted, requests: Sequence[Request], k: int | None, filters: Filters) -> Recommendations:
-    """Rank the catalogue for each request.
+def rank(fitted: Fitted, requests: Sequence[Request], k: int | None, filters: Filters) -> Recommendations:
+    """Return the best ``k`` items for each request.
 
     Raises
     ------
@@ -45,142 +46,156 @@ def answer(fitted: Fitted, requests: Sequence[Request], k: int | None, filters: 
     UnknownIdError
         Naming every unknown user or item of the batch.
     """
-    return next(answers(fitted, iter([requests]), k, filters))
+    return next(rank_batches(fitted, iter([requests]), k, filters))
 
 
-def answers(
+def rank_batches(
     fitted: Fitted, batches: Iterator[Sequence[Request]], k: int | None, filters: Filters
 ) -> Iterator[Recommendations]:
-    """Rank for one batch after the other, when it is asked for; ``k`` and the filters are checked at once, as above."""
+    """Yield the recommendations for one batch of requests after the other.
+
+    A batch is read and ranked only when the iterator reaches it; ``k`` and the filters are checked at the call. Raises
+    as ``rank``.
+    """
     n_items = len(fitted.catalog)
     k = min(DEFAULT_K, n_items) if k is None else k
     check_between("k", k, 1, n_items, f"The catalogue has {n_items:,} items; pass k <= {n_items}.")
     allow = _allowed(fitted, filters)
-    return (_answer(fitted, batch, k, allow, filters.exclude_seen) for batch in batches)
+    # A generator expression, not `yield`: the body of a generator function, checks included, would run only later.
+    return (_rank_batch(fitted, batch, k, allow, filters.exclude_seen) for batch in batches)
 
 
-def _answer(
+def _rank_batch(
     fitted: Fitted, requests: Sequence[Request], k: int, allow: IntArray | None, exclude_seen: bool
 ) -> Recommendations:
     users = read_users(fitted, requests)
-    rows = _rank(fitted, requests, users, k, allow, _excluded(fitted, requests, users, exclude_seen))
-    catalog, found = fitted.catalog, [positions for positions, _ in rows]
-    shown = np.unique(np.concatenate([*found, np.zeros(0, dtype=np.int64)])).astype(np.int64)
-    ids = dict(zip(shown.tolist(), catalog.ids_at(shown), strict=True))
-    titles = zip(ids.values(), catalog.cells_at(catalog.fields[0], shown), strict=True)
+    rows = _top_k(fitted, requests, users, k, allow, _excluded(fitted, requests, users, exclude_seen))
+    catalog, ranked = fitted.catalog, [positions for positions, _ in rows]
+    # Ids and titles may lie packed in a mapped file: read those of the returned items only, each once.
+    returned = np.unique(np.concatenate([*ranked, np.zeros(0, dtype=np.int64)])).astype(np.int64)
+    ids = dict(zip(returned.tolist(), catalog.ids_at(returned), strict=True))
+    titles = zip(ids.values(), catalog.cells_at(catalog.fields[0], returned), strict=True)
     return Recommendations(
-        [[ids[at] for at in positions.tolist()] for positions in found],
+        [[ids[at] for at in positions.tolist()] for positions in ranked],
         [scores.tolist() for _, scores in rows],
         {item_id: str(title) for item_id, title in titles if title is not None},
-        cache(partial(_contributions, fitted, requests, found)),
+        # Both take time, and most callers never look at them. They hold `fitted`, so that they tell of the state that
+        # ranked, however the recommender has changed since; and they read the requests again when they are used, since
+        # keeping `users` would keep the text vectors of every answer in memory.
+        cache(partial(_contributions, fitted, requests, ranked)),
         cache(partial(_fits, fitted, requests)),
     )
 
 
 def _fits(fitted: Fitted, requests: Sequence[Request]) -> list[bool]:
-    """Whether some item answers the texts of each request; users are read again, as below."""
+    """Return whether some item matches the texts of each request."""
     ranker = with_defaults(fitted.parts.ranker, BaseRanker)
-    answered: list[bool] = ranker.answers(read_users(fitted, requests), fitted.features).tolist()
-    return answered
+    matched: list[bool] = ranker.answers(read_users(fitted, requests), fitted.features).tolist()
+    return matched
 
 
-def _contributions(fitted: Fitted, requests: Sequence[Request], rows: Sequence[IntArray]) -> Shares:
-    """What ``shares_of`` says; users are read again, which an answer need not keep until then."""
-    return shares_of(fitted, read_users(fitted, requests), rows)
-
-
-def shares_of(fitted: Fitted, users: Users, rows: Sequence[IntArray]) -> Shares:
-    """Return how much each source brought to the scores of the items of each row, shares that sum to 1."""
-    ranker = with_defaults(fitted.parts.ranker, BaseRanker)
+def _contributions(fitted: Fitted, requests: Sequence[Request], ranked: Sequence[IntArray]) -> Shares:
+    """Return the share of each source in the scores of the ranked items; the shares of an item sum to 1."""
+    ranker, users = with_defaults(fitted.parts.ranker, BaseRanker), read_users(fitted, requests)
     shares: Shares = []
-    for row, positions in enumerate(rows):
-        if not (ranker.answers_nobody or _is_known(users, row)):
+    for row, positions in enumerate(ranked):
+        if not (ranker.answers_nobody or _has_evidence(users, row)):
             shares.append([{"popularity" if fitted.clicks.nnz else "content": 1.0} for _ in positions])
             continue
-        brought = ranker.contributions(users[[row]], fitted.features)  # one user at a time: all items have shares
-        if brought is None:
+        # One user at a time: a ranker returns the shares of all items, (n_sources, 1, n), of which k are kept.
+        contributions = ranker.contributions(users[[row]], fitted.features)
+        if contributions is None:
             shares.append([{} for _ in positions])
         else:
-            by_item = brought.shares[:, 0, positions].T.tolist()
-            shares.append([dict(zip(brought.sources, of_item, strict=True)) for of_item in by_item])
+            by_item = contributions.shares[:, 0, positions].T.tolist()
+            shares.append([dict(zip(contributions.sources, of_item, strict=True)) for of_item in by_item])
     return shares
 
 
 def read_users(fitted: Fitted, requests: Sequence[Request]) -> Users:
-    """Turn requests into arrays: ids into positions, texts into vectors, sentences into what they say.
+    """Turn requests into arrays: ids into positions, texts into vectors, titles in queries into likes and dislikes.
 
     Raises
     ------
     UnknownIdError
         Naming every unknown user or item of the batch.
     """
-    said = [_understood(fitted, request.query) for request in requests]
-    avoided = [one.avoided for one in said]
-    liked, disliked = (_marked(fitted, [getattr(one, name) for one in said]) for name in ("liked", "disliked"))
-    history = _membership(fitted, [r.history for r in requests], "history").maximum(liked)
+    queries = [_parsed(fitted, request.query) for request in requests]
+    avoided = [query.avoided for query in queries]
+    liked = _indicators(fitted, [query.liked for query in queries])
+    disliked = _indicators(fitted, [query.disliked for query in queries])
+    # The maximum, not the sum: an item that is given as an id and named in the query counts once.
+    history = _indicators_of_ids(fitted, [r.history for r in requests], "history").maximum(liked)
     return Users(
-        history=csr_array(_known_history(fitted, requests) + history),
-        disliked=csr_array(_membership(fitted, [r.disliked for r in requests], "disliked").maximum(disliked)),
-        query=_place_texts(fitted, [one.wanted for one in said]),
-        profile=_place_texts(fitted, [cast("str | None", r.profile) for r in requests]),
-        avoided=_place_texts(fitted, avoided) if any(avoided) else None,
+        history=csr_array(_clicks_of_users(fitted, requests) + history),
+        disliked=csr_array(_indicators_of_ids(fitted, [r.disliked for r in requests], "disliked").maximum(disliked)),
+        query=_encode_texts(fitted, [query.text for query in queries]),
+        profile=_encode_texts(fitted, [cast("str | None", r.profile) for r in requests]),
+        avoided=_encode_texts(fitted, avoided) if any(avoided) else None,
     )
 
 
-def _understood(fitted: Fitted, query: str | None) -> Said:
-    """What a query says; titles are looked up only where a word is before one."""
+def _parsed(fitted: Fitted, query: str | None) -> ParsedQuery:
+    """Parse a query, unless ``sentences`` is off."""
+    # Cues first: they need no titles, and the table of all titles is built at its first use.
     if query is None or not fitted.parts.sentences or not has_cues(query):
-        return Said(query)
-    return understand(query, fitted.titles)
+        return ParsedQuery(query)
+    return parse_query(query, fitted.titles)
 
 
-def _known_history(fitted: Fitted, requests: Sequence[Request]) -> Csr:
-    people = fitted.people
-    asked = [(row, request.user) for row, request in enumerate(requests) if request.user is not None]
-    unknown = list(dict.fromkeys(user for _, user in asked if user not in people))
+def _clicks_of_users(fitted: Fitted, requests: Sequence[Request]) -> Csr:
+    """Return one row of clicks per request, empty where no user is named."""
+    user_ids = fitted.user_ids
+    named = [(row, request.user) for row, request in enumerate(requests) if request.user is not None]
+    unknown = list(dict.fromkeys(user for _, user in named if user not in user_ids))
     if unknown:
         raise UnknownIdError(
-            f"`user` must be one of the {len(people):,} users of the interactions; got {some(unknown)}. "
+            f"`user` must be one of the {len(user_ids):,} users of the interactions; got {some(unknown)}. "
             "For someone new pass history=[item ids] or query='what they want', or call update with their clicks."
         )
-    theirs = fitted.clicks[np.array([people.find(user) for _, user in asked], dtype=np.int64)]
+    # Rows of named users are gathered, and empty rows put between them by their end positions alone.
+    theirs = fitted.clicks[np.array([user_ids.find(user) for _, user in named], dtype=np.int64)]
     counts = np.zeros(len(requests), dtype=np.int64)
-    counts[[row for row, _ in asked]] = np.diff(theirs.indptr)
+    counts[[row for row, _ in named]] = np.diff(theirs.indptr)
     ends = np.append(0, np.cumsum(counts))
     return csr_array((theirs.data, theirs.indices, ends), shape=(len(requests), theirs.shape[1]))
 
 
-def _membership(fitted: Fitted, lists: Sequence[Sequence[Hashable]], what: str) -> Csr:
-    """One row per list of ids, 1 where an item is in it."""
-    at = iter(fitted.catalog.positions([item_id for items in lists for item_id in dict.fromkeys(items)], what).tolist())
-    return _marked(fitted, [list(islice(at, len(dict.fromkeys(items)))) for items in lists])
+def _indicators_of_ids(fitted: Fitted, lists: Sequence[Sequence[Hashable]], argument: str) -> Csr:
+    """Return a row of 0 and 1 per list of item ids, shape (m, n)."""
+    # All lists are looked up at once, so that an error names the unknown ids of the whole batch.
+    unique = [list(dict.fromkeys(ids)) for ids in lists]
+    at = iter(fitted.catalog.positions([item_id for ids in unique for item_id in ids], argument).tolist())
+    return _indicators(fitted, [list(islice(at, len(ids))) for ids in unique])
 
 
-def _marked(fitted: Fitted, lists: Sequence[Sequence[int]]) -> Csr:
-    """One row per list of positions, 1 where an item is in it."""
+def _indicators(fitted: Fitted, lists: Sequence[Sequence[int]]) -> Csr:
+    """Return a row of 0 and 1 per list of positions, shape (m, n)."""
     columns = np.array([at for positions in lists for at in positions], dtype=np.int64)
     rows = np.repeat(np.arange(len(lists)), [len(positions) for positions in lists])
     return csr_array((np.ones(len(columns), np.float32), (rows, columns)), shape=(len(lists), len(fitted.catalog)))
 
 
-def _place_texts(fitted: Fitted, texts: Sequence[str | None]) -> Features:
-    """Put texts among the items: an item whose every field says so; zero rows for None."""
-    told = [row for row, text in enumerate(texts) if text is not None]
-    if not told:
+def _encode_texts(fitted: Fitted, texts: Sequence[str | None]) -> Features:
+    """Return texts as vectors in the space of the items; rows of zeros for None."""
+    rows = [row for row, text in enumerate(texts) if text is not None]
+    if not rows:
+        # A batch of known users mostly has no text: one zero, broadcast, takes no memory.
         return Features(np.broadcast_to(np.float32(0.0), (len(texts), fitted.dim)))
-    said = [cast(str, texts[row]) for row in told]
-    fields = encode_queries(said, fitted.parts.encoders)
+    given = [cast(str, texts[row]) for row in rows]
+    fields = encode_queries(given, fitted.parts.encoders)
     dense = with_defaults(fitted.parts.fuser, BaseFuser).fuse_query(fields)
-    sparse, read = (None, None) if fitted.texts is None else fitted.texts.asked(said, fields)
-    if len(told) == len(texts):
+    sparse, read = (None, None) if fitted.texts is None else fitted.texts.for_queries(given, fields)
+    if len(rows) == len(texts):
         return Features(dense, sparse, None, read)
-    spread = csr_array((np.ones(len(told), np.float32), (told, np.arange(len(told)))), shape=(len(texts), len(told)))
+    # A product with this 0-1 matrix puts each row at its request, dense and sparse alike.
+    spread = csr_array((np.ones(len(rows), np.float32), (rows, np.arange(len(rows)))), shape=(len(texts), len(rows)))
     return Features(spread @ dense, *(None if part is None else spread @ part for part in (sparse, None, read)))
 
 
 def _allowed(fitted: Fitted, filters: Filters) -> IntArray | None:
-    """Positions that may be returned to anyone, ascending; None when all may."""
-    excluded = _known(fitted, id_tuple(filters.exclude, "exclude"))
+    """Return the positions that pass the filters, ascending; None when all do."""
+    excluded = _in_catalog(fitted, id_tuple(filters.exclude, "exclude"))
     if filters.candidates is None and filters.where is None and not excluded:
         return None
     keep = np.full(len(fitted.catalog), filters.candidates is None)
@@ -192,19 +207,19 @@ def _allowed(fitted: Fitted, filters: Filters) -> IntArray | None:
     return None if keep.all() else np.flatnonzero(keep)
 
 
-def _known(fitted: Fitted, item_ids: Iterable[Hashable]) -> list[Hashable]:
-    """Those of the ids that are in the catalogue: what is not there cannot come back anyway."""
+def _in_catalog(fitted: Fitted, item_ids: Iterable[Hashable]) -> list[Hashable]:
+    """Return the ids that are in the catalogue; to exclude one that is not there changes nothing and is no error."""
     return [item_id for item_id in item_ids if item_id in fitted.catalog]
 
 
 def _excluded(fitted: Fitted, requests: Sequence[Request], users: Users, exclude_seen: bool) -> list[IntArray]:
-    """Positions never to return, per request: what it dislikes or excludes, and what was seen."""
-    hidden = users.disliked + _membership(fitted, [_known(fitted, r.exclude) for r in requests], "exclude")
+    """Return the positions that each request leaves out: disliked, excluded and, unless allowed, seen items."""
+    hidden = users.disliked + _indicators_of_ids(fitted, [_in_catalog(fitted, r.exclude) for r in requests], "exclude")
     hidden = csr_array(hidden + users.history) if exclude_seen else csr_array(hidden)
     return [hidden.indices[hidden.indptr[row] : hidden.indptr[row + 1]] for row in range(len(requests))]
 
 
-def _rank(
+def _top_k(
     fitted: Fitted,
     requests: Sequence[Request],
     users: Users,
@@ -212,34 +227,39 @@ def _rank(
     allow: IntArray | None,
     excluded: list[IntArray],
 ) -> list[tuple[IntArray, FloatArray]]:
-    """Positions and scores of each request, by what is known of it."""
+    """Return positions and scores for each request.
+
+    A request with no evidence gets popular items, and one whose query changes the item vectors is ranked alone; all
+    others are ranked together, in one matrix product.
+    """
     attends = with_defaults(fitted.parts.fuser, BaseFuser).attends
-    for_nobody = with_defaults(fitted.parts.ranker, BaseRanker).answers_nobody
+    ranks_without_evidence = with_defaults(fitted.parts.ranker, BaseRanker).answers_nobody
     rows: list[Any] = [None] * len(requests)
     together = []
     for row, request in enumerate(requests):
-        if not (for_nobody or _is_known(users, row)):
-            rows[row] = _for_nobody(fitted, k, allow, excluded[row])
+        if not (ranks_without_evidence or _has_evidence(users, row)):
+            rows[row] = _rank_without_evidence(fitted, k, allow, excluded[row])
         elif attends and request.query is not None:
-            rows[row] = _attended(fitted, request.query, users[[row]], k, allow, excluded[row])
+            rows[row] = _rank_attended(fitted, request.query, users[[row]], k, allow, excluded[row])
         else:
             together.append(row)
     if together:
-        hits = _ranked(fitted, users[together], k, allow, [excluded[row] for row in together])
-        for row, *found in zip(together, *hits, strict=True):
-            rows[row] = found
+        hits = _rank_together(fitted, users[together], k, allow, [excluded[row] for row in together])
+        for row, *ranked in zip(together, *hits, strict=True):
+            rows[row] = ranked
     return rows
 
 
-def _ranked(fitted: Fitted, users: Users, k: int, allow: IntArray | None, excluded: list[IntArray]) -> Hits:
+def _rank_together(fitted: Fitted, users: Users, k: int, allow: IntArray | None, excluded: list[IntArray]) -> Hits:
+    """Rank by the fastest way there is: an index, the ranker's own search, or the scores of all items."""
     ranker = fitted.parts.ranker
     if fitted.vectors is not None:
         return fitted.vectors.search(cast(VectorRanker, ranker), users, k, allow, excluded)
-    found = with_defaults(ranker, BaseRanker).best(users, fitted.features, k, allow, excluded)
-    return found or scored(ranker, users, fitted.features, k, allow, excluded)
+    hits = with_defaults(ranker, BaseRanker).best(users, fitted.features, k, allow, excluded)
+    return hits or rank_by_scores(ranker, users, fitted.features, k, allow, excluded)
 
 
-def scored(
+def rank_by_scores(
     ranker: Ranker | VectorRanker,
     users: Users,
     features: Features,
@@ -247,34 +267,39 @@ def scored(
     allow: IntArray | None,
     excluded: list[IntArray],
 ) -> Hits:
-    """Rank by the scores of given features, one block of users at a time."""
+    """Return the best ``k`` items of each user by the scores of all items, one block of users at a time."""
 
-    def of_block(block: slice) -> FloatArray:
+    def scores_of_block(block: slice) -> FloatArray:
         scores = scores_of(ranker, users[block], features)
+        # A copy, even of float32: `top_k` writes into the scores, and these may belong to the ranker.
         return np.array(scores if allow is None else scores[:, allow], dtype=np.float32)
 
     workers = (os.cpu_count() or 1) if with_defaults(ranker, BaseRanker).scores_in_threads else 1
-    return top_k(of_block, len(users), len(features), k, allow, excluded, workers)
+    return top_k(scores_of_block, len(users), len(features), k, allow, excluded, workers)
 
 
-def _attended(
+def _rank_attended(
     fitted: Fitted, query: str, user: Users, k: int, allow: IntArray | None, excluded: IntArray
 ) -> tuple[IntArray, FloatArray]:
-    """Rank for one request with the items as its query sees them."""
+    """Rank for one request by item vectors that depend on its query; see ``BaseFuser.attend``."""
     encoded = encode_queries([query], fitted.parts.encoders)
-    focus = next(iter(encoded.values()))[0]
+    query_vector = next(iter(encoded.values()))[0]
     fuser, missing = with_defaults(fitted.parts.fuser, BaseFuser), fitted.catalog.missing
-    dense = fuser.attend(focus, {name: rows.whole() for name, rows in fitted.fields.items()}, missing)
+    dense = fuser.attend(query_vector, {name: rows.whole() for name, rows in fitted.fields.items()}, missing)
     features = fitted.features_of(dense, missing)
-    positions, scores = scored(fitted.parts.ranker, user, features, k, allow, [excluded])
+    positions, scores = rank_by_scores(fitted.parts.ranker, user, features, k, allow, [excluded])
     return positions[0], scores[0]
 
 
-def _for_nobody(fitted: Fitted, k: int, allow: IntArray | None, excluded: IntArray) -> tuple[IntArray, FloatArray]:
-    """Rank for someone of whom nothing is known: what is popular, else a diverse cover of the catalogue."""
+def _rank_without_evidence(
+    fitted: Fitted, k: int, allow: IntArray | None, excluded: IntArray
+) -> tuple[IntArray, FloatArray]:
+    """Rank for a request that says nothing: by popularity, or without clicks by a diverse cover of the catalogue."""
     n_items = len(fitted.catalog)
     if fitted.clicks.nnz:
-        hits = top_k(lambda _: _popular(fitted, allow), 1, n_items, k, allow, [excluded])
+        counts = fitted.popularity if allow is None else fitted.popularity[allow]
+        # `top_k` writes into what it is given, so every call gets a copy of the counts.
+        hits = top_k(lambda _: counts[None].copy(), 1, n_items, k, allow, [excluded])
     elif allow is None and not len(excluded):
         hits = fitted.cover(k)
     else:
@@ -283,19 +308,15 @@ def _for_nobody(fitted: Fitted, k: int, allow: IntArray | None, excluded: IntArr
     return hits.positions[0], hits.scores[0]
 
 
-def _popular(fitted: Fitted, allow: IntArray | None) -> FloatArray:
-    counts = fitted.popularity if allow is None else fitted.popularity[allow]
-    return counts[None].copy()
-
-
-def _is_known(users: Users, row: int) -> bool:
-    """Whether a request says anything to rank by."""
+def _has_evidence(users: Users, row: int) -> bool:
+    """Whether a request has clicks, dislikes or a text to rank by."""
     clicked = users.history.indptr[row + 1] > users.history.indptr[row]
     disliked = users.disliked.indptr[row + 1] > users.disliked.indptr[row]
     texts = (users.query, users.profile, users.avoided)
-    return bool(clicked or disliked or any(_says(part, row) for part in texts if part is not None))
+    return bool(clicked or disliked or any(_has_text(part, row) for part in texts if part is not None))
 
 
-def _says(texts: Features, row: int) -> bool:
+def _has_text(texts: Features, row: int) -> bool:
+    """Whether a text has a word or a meaning: a text of unknown words only may have neither."""
     words = texts.sparse is not None and texts.sparse.indptr[row + 1] > texts.sparse.indptr[row]
     return bool(words or texts.dense[row].any())

@@ -1,9 +1,11 @@
-"""What a sentence says beyond its topic: titles that somebody likes, and what is not wanted.
+"""Parse a query: titles that the user likes or dislikes, and what they want to avoid.
 
-"something like Inception but lighter, no horror" is a like of *Inception*, a text that is not wanted, "horror", and a
-text that is, "something like Inception but lighter": a title says much to a language model, so it stays where it is.
-The wording is English; a text in another language has none of these words and stays whole. What is no plain likeness or
-negation is left alone: a sentence that is misread costs more than one that is read as it stands.
+"something like Inception but lighter, no horror" has a liked title, *Inception*, a text to avoid, "horror", and a text
+to search for, "something like Inception but lighter". The liked title stays in the text: it tells a language model much
+about the topic. The rules are patterns of English; a text in another language matches none of them and stays whole.
+
+Patterns are narrow on purpose. A query that is parsed wrongly costs more than one that is searched for as it stands, so
+what is not plainly a like or a negation is left alone.
 """
 
 import re
@@ -14,30 +16,30 @@ from coldstart.encoders._texts import WORD, folded
 from coldstart.encoders.lexical import KINDS, STOP_WORDS
 
 LONGEST_REQUEST = 2_000
-"""Letters up to which a text is taken for a request: longer ones are documents, and stay whole."""
+"""Characters of the longest text that is parsed: a longer one is a document, not a request, and stays whole."""
 
 LONGEST_TITLE, LONGEST_NEGATION = 12, 4
-"""Words of a title, and of a text that is not wanted, that are looked at."""
+"""Words of the longest title, and of the longest text to avoid."""
 
 LIKED = (
     r"(?:something|anything|stuff|more|films?|movies?|books?|songs?|games?|shows?|series|just|much|is|feels?|looks?"
     r"|sounds?) like|^like|similar to|akin to|reminiscent of|such as|along the lines of|as good as"
     r"|in the (?:style|vein|spirit|manner) of|reminds? me of|fans? of|likes?|liked|loves?|loved|enjoy(?:s|ed)?|adored?"
 )
-"""What stands before a title that somebody likes."""
+"""Cues before a title that the user likes."""
 
 USED = r"watched|saw|seen|read|played|heard|finished|bought"
-"""What stands before a title that somebody knows: a like, too, unless it is denied."""
+"""Cues before a title that the user knows. It counts as liked; denied ("not seen"), it says nothing."""
 
 DISLIKED = r"hate[sd]?|dislike[sd]?|unlike|(?:can(?:no|')t|couldn't) stand"
-"""What stands before a title that somebody does not like; so does a denied ``LIKED``."""
+"""Cues before a title that the user dislikes; a denied ``LIKED`` is another."""
 
 NEGATION = (
     r"without|w/o|no|nothing|not|isn't|aren't|except(?: for)?|excluding|anything but|other than|instead of|rather than"
     r"|minus the|avoid(?:ing)?|(?:do|does)(?:n't| not) (?:really )?(?:want|like|enjoy|need|feel like)"
     r"|does(?:n't| not) (?:have|contain|include)|(?:i|we) (?:really )?(?:hate|dislike|(?:can(?:no|')t|couldn't) stand)"
 )
-"""What stands before words that say what is not wanted."""
+"""Cues before words to avoid."""
 
 NO_NEGATION = (
     # not ..
@@ -51,22 +53,23 @@ NO_NEGATION = (
     # words of Spanish and Portuguese, where "no" means "not" before a verb and "in the"
     r"|me|te|se|lo|la|le|es|hay|tengo|quiero"
 )
-"""Words after a negation that make it no plain one."""
+"""Words after a cue of ``NEGATION`` that make it a phrase with another meaning: "not only", "no problem"."""
 
 AUXILIARY = r"(?:have|has|had|did|do|does|could|would|can|can't|may|might|should|will|why|whether|or|try|what|rather)"
-"""Words before "not" that make it a part of their verb."""
+"""Words before "not" that tie it to their verb: "could not"."""
 
 CLAUSE_END = (
     r"[.,;:!?()]|\b(?:but|please|i|we|that|which|who|because|though|just|only|with|for|from|about|tonight"
     r"|(?:and|or) (?:i|something|anything|a|an|has|is|it|not|without|no|with|for|from))\b"
 )
+"""Where the words that a negation refers to end, at the latest."""
 
 FOREIGN = frozenset(
     (  # noqa: SIM905
         "un una um uma el los las del que o os il gli les des une est der das und ist ein eine kein mit"
     ).split()
 )
-"""Function words of other languages that are no English words."""
+"""Function words of other languages that are not English words: a text with one of them has no English negation."""
 
 _LIKES = re.compile(rf"(?:\b(?P<liked>{LIKED})|\b(?P<used>{USED})|\b(?P<disliked>{DISLIKED}))\b", re.IGNORECASE)
 _DENIED = re.compile(r"(?:\b(?:not|never|no|nothing|neither)|n't)\s+(?:\w+\s+){0,2}$", re.IGNORECASE)
@@ -82,35 +85,35 @@ _YEAR = re.compile(r"\s*\((\d{4})\)\s*$")
 _NUMBER = re.compile(r"\s*\(?\d")
 _ARTICLE_LAST = re.compile(r"^(.*), (the|a|an|le|la|les|il|el|der|die|das)$", re.IGNORECASE)
 _FILLER = KINDS | {"the", "a", "an", "both", "old", "original"}
-_SILENT = STOP_WORDS | KINDS
-_BETWEEN = frozenset(["and", "or", "also"])
+_UNINFORMATIVE = STOP_WORDS | KINDS
+_CONJUNCTIONS = frozenset(["and", "or", "also"])
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a sentence says.
+class ParsedQuery:
+    """A query, parsed.
 
     Attributes
     ----------
-    wanted : str or None
-        The text without what is not wanted; None when nothing is left that says something.
+    text : str or None
+        What to search for: the query without what is to be avoided; None when only stop words are left.
     avoided : str or None
-        What is not wanted, in words.
+        What is to be avoided, in words.
     liked, disliked : tuple of int
-        Rows of the items that it names.
+        Rows of the items whose titles it contains.
     """
 
-    wanted: str | None
+    text: str | None
     avoided: str | None = None
     liked: tuple[int, ...] = ()
     disliked: tuple[int, ...] = ()
 
 
 class Titles:
-    """Find the item whose title stands in a text.
+    """Look up items by title.
 
-    A title is known by its words, with or without the year behind it, and with an article that stands last put first;
-    one that two items share is none.
+    A title matches with or without its year, and with a trailing article ("Matrix, The") also put first. Case, accents
+    and punctuation do not matter.
 
     Examples
     --------
@@ -127,106 +130,112 @@ class Titles:
                     self._rows.setdefault(words, []).append(row)
 
     def rows(self, words: Sequence[str]) -> tuple[int, ...]:
-        """Return the rows of the items with this title."""
+        """Return the rows of all items with this title, given as its folded words."""
         return tuple(self._rows.get(tuple(words), ()))
 
 
 def has_cues(text: str) -> bool:
-    """Whether there is a word at which a sentence may be taken apart."""
-    text = _plain(text)
+    """Whether a text has a cue of a like, a dislike or a negation, so that it is worth parsing."""
+    text = _straighten(text)
     return len(text) <= LONGEST_REQUEST and bool(_LIKES.search(text) or _NEGATED.search(text))
 
 
-def understand(text: str, titles: Titles) -> Said:
-    """Take a sentence apart.
+def parse_query(text: str, titles: Titles) -> ParsedQuery:
+    """Parse a query into a text to search for, a text to avoid, and liked and disliked titles.
 
-    A title counts where words such as "like" or "loved" stand before it; in a denial, or after "hated", it is a
-    dislike. The longest title wins. One of a single common word must be written with a capital letter after a verb
+    A title counts when a cue such as "like" or "loved" stands before it; in a denial, or after "hated", it is a
+    dislike. The longest title wins. A title of a single common word must be written with a capital letter after a verb
     ("I like Heat"), since "I like music" names no film.
 
     Examples
     --------
-    >>> understand("something like the matrix but lighter, no horror please", Titles(["The Matrix", "Heat"]))
-    Said(wanted='something like the matrix but lighter, please', avoided='horror', liked=(0,), disliked=())
+    >>> parse_query("something like the matrix but lighter, no horror please", Titles(["The Matrix", "Heat"]))
+    ParsedQuery(text='something like the matrix but lighter, please', avoided='horror', liked=(0,), disliked=())
     """
     if not has_cues(text):
-        return Said(text)
-    plain = _plain(text)
+        return ParsedQuery(text)
+    # One apostrophe replaces another, so positions in `plain` are positions in `text`, of which the results are cut.
+    plain = _straighten(text)
     liked: list[int] = []
     disliked: list[int] = []
-    unwanted: list[tuple[int, int]] = []
+    removed: list[tuple[int, int]] = []
     avoided: list[str] = []
-    names = list(_titles_in(plain, titles))
+    # Cues inside a title are none: "No Country for Old Men" denies nothing.
+    title_spans = list(_title_spans(plain, titles))
     for cue in _LIKES.finditer(plain):
         denied = _DENIED.search(plain[: cue.start()])
-        if _touches(cue.span(), names) or (denied and cue["used"]):
+        if _overlaps(cue.span(), title_spans) or (denied and cue["used"]):
             continue
-        named, end = _titles_after(plain, cue.end(), titles, bool(_VERB.match(cue.group())))
+        rows, end = _titles_after(plain, cue.end(), titles, bool(_VERB.match(cue.group())))
         if denied or cue["disliked"]:
-            disliked += named
-            unwanted += [(denied.start() if denied else cue.start(), end)] * bool(named)
+            disliked += rows
+            removed += [(denied.start() if denied else cue.start(), end)] * bool(rows)
         else:
-            liked += named
+            liked += rows
     for cue in _negations(plain):
-        if _touches(cue.span("cue"), [*names, *unwanted]):
+        # What the first loop removed is a dislike already: "I hate Alien" must not also avoid the word "alien".
+        if _overlaps(cue.span("cue"), [*title_spans, *removed]):
             continue
-        named, end = _titles_after(plain, cue.end("cue"), titles, is_verb=True)
-        disliked += named
-        if not named:
-            end = _end_of_negation(plain, cue)
+        rows, end = _titles_after(plain, cue.end("cue"), titles, is_verb=True)
+        disliked += rows
+        if not rows:
+            end = _end_of_negated(plain, cue)
             avoided += [text[cue.end() : end]] * bool(end)
-        unwanted += [(cue.start(), end)] * bool(end)
-    if not unwanted:
-        return Said(text, liked=tuple(dict.fromkeys(liked)))
-    wanted = _without(text, sorted(unwanted))
-    informative = any(folded(word) not in _SILENT for word in WORD.findall(wanted))
-    return Said(
-        wanted if informative else None,
+        removed += [(cue.start(), end)] * bool(end)
+    if not removed:
+        return ParsedQuery(text, liked=tuple(dict.fromkeys(liked)))
+    rest = _remove_spans(text, sorted(removed))
+    informative = any(folded(word) not in _UNINFORMATIVE for word in WORD.findall(rest))
+    return ParsedQuery(
+        rest if informative else None,
         ", ".join(avoided) or None,
+        # A title under both cues, as in "like Heat but not Heat", is a dislike.
         tuple(dict.fromkeys(row for row in liked if row not in disliked)),
         tuple(dict.fromkeys(disliked)),
     )
 
 
-def _plain(text: str) -> str:
-    """The text with the straight apostrophes of a keyboard."""
+def _straighten(text: str) -> str:
+    """Replace typographic apostrophes, which phones insert, by the straight ones of the patterns."""
     return text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
 
 
 def _titles_after(text: str, end: int, titles: Titles, is_verb: bool) -> tuple[list[int], int]:
-    """Items whose titles are listed behind a place, and where the list ends."""
+    """Return the rows of the titles listed from ``end`` on, and where the list ends."""
     words = list(WORD.finditer(text, end))
-    named: list[int] = []
+    rows: list[int] = []
     at = 0
     while at < len(words) and not re.search(r"[.!?;:]", text[end : words[at].start()]):
-        found = _longest_title(text, words[at : at + LONGEST_TITLE + 1], titles, is_verb)
-        if found:
-            row, length = found
-            named.append(row)
+        # One word more than the longest title: whether a single word is a title depends on the next one.
+        match = _longest_title(text, words[at : at + LONGEST_TITLE + 1], titles, is_verb)
+        if match:
+            row, length = match
+            rows.append(row)
             at += length
             end = words[at - 1].end()
-            end += 1 if text[end : end + 1] == ")" else 0
-        elif folded(words[at].group()) in _FILLER or (named and folded(words[at].group()) in _BETWEEN):
+            end += 1 if text[end : end + 1] == ")" else 0  # "Heat (1995)": its last word ends before the bracket
+        elif folded(words[at].group()) in _FILLER or (rows and folded(words[at].group()) in _CONJUNCTIONS):
             at += 1
         else:
             break
-    return named, end
+    return rows, end
 
 
 def _longest_title(text: str, words: Sequence[re.Match[str]], titles: Titles, is_verb: bool) -> tuple[int, int] | None:
-    """The one item with the longest title at the beginning of some words, and its number of words."""
+    """Return the row of the longest title that the words begin with, and its length in words; None when ambiguous."""
     spelled = [folded(word.group()) for word in words]
     for length in range(min(len(words), LONGEST_TITLE), 0, -1):
         rows = titles.rows(spelled[:length])
         if not rows:
             continue
-        named = len(rows) == 1 and not _NUMBER.match(text, words[length - 1].end())
-        return (rows[0], length) if named and (length > 1 or _is_a_name(text, words, is_verb)) else None
+        # A number behind it makes another title, a year or a sequel that the catalogue lacks: "Alien 3".
+        unique = len(rows) == 1 and not _NUMBER.match(text, words[length - 1].end())
+        return (rows[0], length) if unique and (length > 1 or _is_title_word(text, words, is_verb)) else None
     return None
 
 
-def _is_a_name(text: str, words: Sequence[re.Match[str]], is_verb: bool) -> bool:
-    """Whether a title of one word is meant: "I like Heat", not "I like music" nor "I love Frozen food"."""
+def _is_title_word(text: str, words: Sequence[re.Match[str]], is_verb: bool) -> bool:
+    """Whether a single word is meant as a title: "I like Heat", not "I like music" nor "I love Frozen food"."""
     first = words[0]
     if first.group().islower() and (is_verb or first.group() in STOP_WORDS):
         return False
@@ -236,8 +245,8 @@ def _is_a_name(text: str, words: Sequence[re.Match[str]], is_verb: bool) -> bool
     return bool(apart) or folded(words[1].group()) in STOP_WORDS
 
 
-def _titles_in(text: str, titles: Titles) -> Iterator[tuple[int, int]]:
-    """Where titles of several words stand: "No Country for Old Men" denies nothing."""
+def _title_spans(text: str, titles: Titles) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each title of two words or more."""
     words = list(WORD.finditer(text))
     spelled = [folded(word.group()) for word in words]
     for at in range(len(words)):
@@ -247,12 +256,12 @@ def _titles_in(text: str, titles: Titles) -> Iterator[tuple[int, int]]:
             yield words[at].start(), words[end - 1].end()
 
 
-def _touches(span: tuple[int, int], others: Sequence[tuple[int, int]]) -> bool:
+def _overlaps(span: tuple[int, int], others: Sequence[tuple[int, int]]) -> bool:
     return any(start < span[1] and span[0] < end for start, end in others)
 
 
 def _negations(text: str) -> Iterator[re.Match[str]]:
-    """Plain negations of English sentences."""
+    """Yield the cues of plain English negations."""
     if any(folded(word) in FOREIGN for word in WORD.findall(text)):
         return
     for cue in _NEGATED.finditer(text):
@@ -260,16 +269,17 @@ def _negations(text: str) -> Iterator[re.Match[str]]:
             yield cue
 
 
-def _end_of_negation(text: str, cue: re.Match[str]) -> int:
-    """Where the words end that a negation denies; 0 when none of them says something."""
+def _end_of_negated(text: str, cue: re.Match[str]) -> int:
+    """Return where the words that a cue negates end; 0 when all of them are stop words."""
     stop = _CLAUSE_END.search(text, cue.end())
     words = list(WORD.finditer(text, cue.end(), stop.start() if stop else len(text)))[:LONGEST_NEGATION]
-    says = any(folded(word.group()) not in _SILENT for word in words)
-    return words[-1].end() if says else 0
+    informative = any(folded(word.group()) not in _UNINFORMATIVE for word in words)
+    return words[-1].end() if informative else 0
 
 
-def _without(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    """A text without some of its parts, and without signs and little words that joined them to the rest."""
+def _remove_spans(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """Cut spans out of a text, with the punctuation and conjunctions that joined them to the rest."""
+    # From the last to the first, so that the positions of the others stay valid.
     for start, end in reversed(spans):
         joint = re.match(r"\s*,?\s*but\b", text[end:], re.IGNORECASE)
         text = text[:start].rstrip() + " " + text[end + (joint.end() if joint else 0) :].lstrip()
@@ -282,7 +292,7 @@ def _without(text: str, spans: Sequence[tuple[int, int]]) -> str:
 
 
 def _spellings(title: str) -> list[tuple[str, ...]]:
-    """The ways a title is written: as it is, without its year, and with its article in front."""
+    """Return the folded words of a title as it is, without its year, and with its trailing article in front."""
     year = _YEAR.search(title)
     name = title[: year.start()] if year else title
     last = _ARTICLE_LAST.match(name)

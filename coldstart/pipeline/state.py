@@ -1,7 +1,9 @@
-"""Everything a fitted recommender knows, as one value that never changes.
+"""The state of a fitted recommender, as one immutable value.
 
-A change of the catalogue or of the clicks makes a new value; the old one stays whole, so that a
-failure half-way, or a reader in another thread, never sees a mixture.
+A change of the catalogue or of the clicks makes a new value, and the recommender swaps one reference. So readers need
+no lock: a request works on the value it got, whole, however many changes come meanwhile. And a change that fails
+half-way leaves the old value as it was. The new value shares with the old all arrays that did not change (see
+``Rows``), so that a change costs what it changes and not the size of the catalogue.
 """
 
 import copy
@@ -45,9 +47,20 @@ Fields: TypeAlias = Mapping[str, FloatArray]
 
 @dataclass(frozen=True)
 class Parts:
-    """The fitted parts: one encoder per field, a fuser, a ranker, an index yet to be built; words or none.
+    """The parts of a recommender.
 
-    ``sentences`` says whether queries are taken apart.
+    Attributes
+    ----------
+    encoders : mapping of str to Encoder
+        One per field.
+    fuser : Fuser
+    ranker : Ranker or VectorRanker
+    index : Index
+        Never built: copies of it are, see ``ItemVectors``.
+    lexical : LexicalEncoder or None
+        Not fitted: a fitted copy is in ``Texts``. None when exact words do not count.
+    sentences : bool
+        Whether queries are parsed, see ``parse_query``.
     """
 
     encoders: Mapping[str, Encoder]
@@ -60,7 +73,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Items, their vectors, and who clicked what.
+    """Items, their vectors, and clicks.
 
     Attributes
     ----------
@@ -68,50 +81,56 @@ class Fitted:
     catalog : Catalog
     fields : mapping of str to Rows of shape (n, d)
         Encoded fields; rows of zeros where a field is missing.
-    people : Ids
-        The users.
+    user_ids : Ids
+        One per row of ``clicks``.
     clicks : csr_array of shape (n_users, n)
+        Sums of weights.
     arrived : ndarray of shape (n,), float64
-        Clicks made before an item came; 0 for those that were there from the start.
+        Number of clicks made before an item was added; 0 for old stock.
     clock : float
-        Clicks made so far.
+        Number of clicks made so far. It only grows: the time by which ``arrived`` counts. Clicks that went with removed
+        items, or that repeat others, are counted too, so it may be more than ``clicks`` has entries.
     texts : Texts or None
         None when the ranker reads vectors only.
     vectors : ItemVectors or None
         Of a ``VectorRanker``; None when the ranker's score is no dot product.
-    known : Features or None
-        The fused items, where they were made already, perhaps with the exposures of an earlier state.
+    fused : Features or None
+        The fused items of a state that has computed them. Their exposures may be those of an earlier state.
     """
 
     parts: Parts
     catalog: Catalog
     fields: Mapping[str, Rows]
-    people: Ids
+    user_ids: Ids
     clicks: Csr
     arrived: npt.NDArray[np.float64]
     clock: float
     texts: Texts | None = None
     vectors: ItemVectors | None = None
-    known: Features | None = None
+    fused: Features | None = None
 
     @cached_property
     def features(self) -> Features:
-        """The fused items; a ``VectorRanker`` that has its vectors hardly needs them."""
-        if self.known is not None:
-            return self._exposed(self.known)
+        """The fused items, computed at first use.
+
+        A loaded state has none. A ``VectorRanker`` ranks by its saved vectors and may never need them; fusing a million
+        items at every load would take longer than the load itself.
+        """
+        if self.fused is not None:
+            return self._with_exposure(self.fused)
         fields = {name: rows.whole() for name, rows in self.fields.items()}
-        return self.features_of(_fused(self.parts, fields, self.catalog.missing), self.catalog.missing)
+        return self.features_of(_fuse(self.parts, fields, self.catalog.missing), self.catalog.missing)
 
     def features_at(self, rows: IntArray) -> Features:
-        """Return some of ``features``."""
-        if self.known is not None:
+        """Return the features of some items; only these are fused, where not all are yet."""
+        if self.fused is not None:
             return self.features[rows]
         missing = self.catalog.missing_at(rows)
-        dense = _fused(self.parts, {name: vectors.take(rows) for name, vectors in self.fields.items()}, missing)
+        dense = _fuse(self.parts, {name: vectors.take(rows) for name, vectors in self.fields.items()}, missing)
         return self.features_of(dense, missing, rows)
 
     def features_of(self, dense: FloatArray, missing: BoolArray, rows: IntArray | None = None) -> Features:
-        """Return fused vectors with the texts of their items: all, or those of some rows."""
+        """Return fused vectors as features, with the text rows and exposures of all items, or of ``rows``."""
         texts = self.texts
         sparse, read, exposure = *((None, None) if texts is None else (texts.sparse, texts.read)), self.exposure
         if rows is not None:
@@ -120,13 +139,14 @@ class Fitted:
 
     @cached_property
     def exposure(self) -> FloatArray | None:
-        """Share of the clicks that came while an item was there, see ``Features``; None when all always were."""
+        """Exposure of each item, shape (n,), see ``Features``; None when all are old stock."""
         if not (self.clock and self.arrived.any()):
             return None
         return np.clip(1.0 - self.arrived / self.clock, 0.0, 1.0).astype(np.float32)
 
-    def _exposed(self, features: Features) -> Features:
-        """The same features with the exposures of now; themselves where those have not changed."""
+    def _with_exposure(self, features: Features) -> Features:
+        """Return features with the exposures of this state."""
+        # A click changes exposures and nothing else of the features, so the vectors are shared with the old state.
         if np.array_equal(features.exposure, self.exposure):  # type: ignore[arg-type]
             return features
         return replace(features, exposure=self.exposure)
@@ -139,7 +159,7 @@ class Fitted:
     @property
     def users(self) -> tuple[Hashable, ...]:
         """Ids of the users, one per row of ``clicks``."""
-        return self.people.whole
+        return self.user_ids.whole
 
     @cached_property
     def popularity(self) -> FloatArray:
@@ -147,10 +167,10 @@ class Fitted:
         return np.asarray(self.clicks.sum(axis=0), dtype=np.float32)
 
     def cover(self, k: int) -> Hits:
-        """Return ``k`` items that together cover the whole catalogue; the longest cover asked for so far is kept.
-
-        A shorter cover is the beginning of a longer one.
-        """
+        """Return ``k`` items that together cover the whole catalogue."""
+        # Items are picked one after the other, so a shorter cover is the beginning of a longer one: the longest so far
+        # is kept. It is one value behind one reference, so two threads may both compute it, and neither sees a half.
+        # `vars` writes past the frozen dataclass, as `cached_property` does.
         kept: Hits | None = vars(self).get("_cover")
         if kept is None or len(kept.positions[0]) < k:
             everything = np.arange(len(self.catalog))
@@ -160,39 +180,41 @@ class Fitted:
 
     @cached_property
     def by_likeness(self) -> "Fitted":
-        """The same with a ranker that leaves popularity out."""
+        """The same state with a ranker that leaves popularity out, for ``similar_items``."""
         ranker = self.parts.ranker
         like = with_defaults(ranker, BaseRanker).by_likeness()
         if like is ranker:
             return self
-        return replace(self, parts=replace(self.parts, ranker=like), known=self.features)
+        return replace(self, parts=replace(self.parts, ranker=like), fused=self.features)
 
     @cached_property
     def titles(self) -> Titles:
-        """The items by their titles, which are the cells of the first field, as sentences name them."""
+        """The items by title, which is the first field; built when a query first has a cue."""
         return Titles(self.catalog.cells(self.catalog.fields[0]))
 
     def ready(self) -> "Fitted":
-        """Compute what requests need and is not there yet, so that what fails, fails now."""
+        """Return this state with all that requests need, computed now: a part that fails, fails before the swap."""
         if self.vectors is not None:
             return self
         ranker, features = self.parts.ranker, self.features
         if not isinstance(ranker, VectorRanker):
-            return replace(self, known=features)
+            return replace(self, fused=features)
+        # A ranker that knows items by position must get all of them at once, or row 0 of a block would be item 0.
         size = len(features) if with_defaults(ranker, BaseRanker).knows_positions else BLOCK_ROWS
-        made = in_blocks(lambda block: ranker.item_vectors(features[block]), len(features), size)
-        return replace(self, vectors=ItemVectors.of(made, self.parts.index), known=None)
+        vectors = in_blocks(lambda block: ranker.item_vectors(features[block]), len(features), size)
+        # The item vectors replace the fused ones: both would take twice the memory.
+        return replace(self, vectors=ItemVectors.of(vectors, self.parts.index), fused=None)
 
     def compacted(self) -> "Fitted":
-        """Return the same with item vectors in one piece, without dead rows."""
+        """Return this state with the item vectors in one array, without dead rows, to be saved."""
         return self if self.vectors is None else replace(self, vectors=self.vectors.compacted(self.parts.index))
 
     def with_items(self, table: Table) -> "Fitted":
-        """Add items; only they are encoded."""
+        """Return a state with more items; only these are encoded."""
         new, before = self.catalog.like(table), len(self.catalog)
         catalog = self.catalog.joined(new)
         encoded = encode_fields(new, self.parts.encoders)
-        clicks = _resized(self.clicks, len(self.people), len(catalog))
+        clicks = _enlarged(self.clicks, len(self.user_ids), len(catalog))
         texts = self.texts and self.texts.extended(new, encoded)
         arrived = np.append(self.arrived, np.full(len(new), self.clock))
         changed = replace(self, catalog=catalog, clicks=clicks, arrived=arrived, texts=texts)
@@ -200,11 +222,12 @@ class Fitted:
         return self._edited(Rows.extended, np.arange(before, len(catalog)), encoded, changed, origin)
 
     def with_updates(self, table: Table) -> "Fitted":
-        """Change cells of known items; only rows whose fields changed are encoded."""
+        """Return a state with other cells; only items whose encoded fields changed are encoded again."""
         rows, cells = self.catalog.edits(table)
         catalog, texts = self.catalog.with_cells(rows, cells), self.texts
-        told = [(self.catalog.cells_at(name, rows), cells[name]) for name in catalog.fields if name in cells]
-        rows = rows[[any(old[at] != new[at] for old, new in told) for at in range(len(rows))]]
+        # A price that changes, or a title sent again as it was, leaves all vectors as they are.
+        encoded_cells = [(self.catalog.cells_at(name, rows), cells[name]) for name in catalog.fields if name in cells]
+        rows = rows[[any(old[at] != new[at] for old, new in encoded_cells) for at in range(len(rows))]]
         if not len(rows):
             return replace(self, catalog=catalog)
         edited = catalog.take(rows)
@@ -214,7 +237,7 @@ class Fitted:
         return self._edited(edit, rows, encoded, changed, lambda: np.arange(len(catalog)))
 
     def without_items(self, item_ids: Iterable[Hashable]) -> "Fitted":
-        """Take items out, with the clicks on them; their users stay known."""
+        """Return a state without some items and the clicks on them; users stay, even without a click left."""
         gone = self.catalog.positions(id_tuple(item_ids, "item_ids"))
         kept = np.delete(np.arange(len(self.catalog)), gone)
         if not len(kept):
@@ -226,82 +249,113 @@ class Fitted:
         return self._edited(lambda old, _: old.taken(kept), kept[:0], nothing, changed, lambda: kept)
 
     def with_clicks(self, interactions: Interactions) -> "Fitted":
-        """Add clicks of known and new users; nothing is trained."""
-        people = self.people.extended([user for user in interactions.users if user not in self.people])
-        new = click_matrix(interactions, people, self.catalog)
-        clicks = csr_array(_resized(self.clicks, len(people), len(self.catalog)) + new)
-        changed = replace(self, people=people, clicks=clicks, clock=self.clock + len(interactions))
+        """Return a state with more clicks, of known and new users; nothing is trained."""
+        user_ids = self.user_ids.extended([user for user in interactions.users if user not in self.user_ids])
+        new = click_matrix(interactions, user_ids, self.catalog)
+        clicks = csr_array(_enlarged(self.clicks, len(user_ids), len(self.catalog)) + new)
+        changed = replace(self, user_ids=user_ids, clicks=clicks, clock=self.clock + len(interactions))
         return changed._refreshed(lambda: np.arange(len(self.catalog)))
 
     def _edited(
         self, edit: Edit, rows: IntArray, encoded: Fields, changed: "Fitted", origin: Callable[[], IntArray]
     ) -> "Fitted":
-        """Change the rows of the items as ``edit`` says; ``rows`` of ``changed`` are new, and only they are made."""
+        """Apply a change of the catalogue to every array that has a row per item.
+
+        Parameters
+        ----------
+        edit : callable
+            The change, as a function of the old rows and the rows that are new.
+        rows : ndarray of int
+            Positions, in the new catalogue, of the items whose vectors are computed.
+        encoded : mapping of str to ndarray of shape (len(rows), d)
+            Their fields.
+        changed : Fitted
+            This state with the new catalogue, clicks and texts, and the old vectors.
+        origin : callable
+            Returns the old position of each item of the new catalogue, -1 for a new one. It is as long as the
+            catalogue, so it is made only for a ranker that needs it.
+        """
         fields = {name: edit(old, encoded[name]) for name, old in self.fields.items()}
-        changed = replace(changed, fields=fields, vectors=None, known=None)
-        fresh = changed.features_at(rows) if len(rows) else None
+        changed = replace(changed, fields=fields, vectors=None, fused=None)
+        new = changed.features_at(rows) if len(rows) else None
         ranker, index = self.parts.ranker, self.parts.index
+        # Vectors that depend on their own item only are edited like the fields: nothing but the new rows is fused.
         if self.vectors is not None and not with_defaults(ranker, BaseRanker).knows_positions:
-            made = self.vectors.rows.take(rows) if fresh is None else cast(VectorRanker, ranker).item_vectors(fresh)
-            return replace(changed, vectors=self.vectors.edited(edit, made, index))
+            vectors = self.vectors.rows.take(rows) if new is None else cast(VectorRanker, ranker).item_vectors(new)
+            return replace(changed, vectors=self.vectors.edited(edit, vectors, index))
+        # Other rankers read all fused items, so these are edited instead, and not fused again either.
         dense = self.features.dense
-        dense = edit(Rows.of(dense), dense[:0] if fresh is None else fresh.dense).whole()
-        known = changed.features_of(dense, changed.catalog.missing)
-        return replace(changed, known=known)._refreshed(origin)
+        dense = edit(Rows.of(dense), dense[:0] if new is None else new.dense).whole()
+        fused = changed.features_of(dense, changed.catalog.missing)
+        return replace(changed, fused=fused)._refreshed(origin)
 
     def _refreshed(self, origin: Callable[[], IntArray]) -> "Fitted":
-        """Tell a ranker that knows items by position where they are now: ``origin`` is where they were, -1 new."""
+        """Return this state with its ranker refreshed, where the ranker knows items by position; see ``BaseRanker``."""
         ranker = with_defaults(self.parts.ranker, BaseRanker)
         if not ranker.knows_positions:
             return self.ready()
         parts = replace(self.parts, ranker=ranker.refreshed(self.features, self.clicks, origin()))
-        return replace(self, parts=parts, vectors=None, known=self.features).ready()
+        return replace(self, parts=parts, vectors=None, fused=self.features).ready()
 
 
 def fit_parts(
     parts: Parts, catalog: Catalog, interactions: Interactions | None, arrived: npt.NDArray[np.float64]
 ) -> Fitted:
-    """Fit copies of the parts on a catalogue and, when there are any, clicks on its items.
+    """Fit copies of the parts.
 
-    ``arrived`` is the number of clicks made before each item came.
+    In the order in which they read each other: encoders, fuser, texts, ranker, index.
+
+    Parameters
+    ----------
+    parts : Parts
+        Not changed.
+    catalog : Catalog
+    interactions : Interactions or None
+        Clicks on items of the catalogue.
+    arrived : ndarray of shape (n,), float64
+        Number of clicks made before each item was added.
     """
     encoders = fit_encoders(catalog, parts.encoders)
     fields = encode_fields(catalog, encoders)
-    people = Ids.of(() if interactions is None else interactions.users)
+    user_ids = Ids.of(() if interactions is None else interactions.users)
     clicks = csr_array((0, len(catalog)), dtype=np.float32)
     if interactions is not None:
-        clicks = click_matrix(interactions, people, catalog)
-    learn_from = clicks if clicks.nnz else None
-    fuser = copy.deepcopy(parts.fuser).fit(fields, catalog.missing, learn_from)
+        clicks = click_matrix(interactions, user_ids, catalog)
+    # An empty matrix is no clicks: parts get None.
+    training_clicks = clicks if clicks.nnz else None
+    fuser = copy.deepcopy(parts.fuser).fit(fields, catalog.missing, training_clicks)
     ranker = copy.deepcopy(parts.ranker)
-    texts = None
+    texts = None  # computed for rankers that read them, since they take as much memory as the vectors
     if with_defaults(ranker, BaseRanker).reads_words:
         texts = Texts.of(catalog, fields, encoders, parts.lexical, with_defaults(fuser, BaseFuser).query_weights_)
     parts = replace(parts, encoders=encoders, fuser=fuser, ranker=ranker)
     rows = {name: Rows.of(vectors) for name, vectors in fields.items()}
     clock = 0.0 if interactions is None else float(len(interactions))
-    fitted = Fitted(parts, catalog, rows, people, clicks, arrived, clock, texts)
-    ranker.fit(fitted.features, learn_from)
+    fitted = Fitted(parts, catalog, rows, user_ids, clicks, arrived, clock, texts)
+    ranker.fit(fitted.features, training_clicks)
     return fitted.ready()
 
 
-def click_matrix(interactions: Interactions, people: Ids, catalog: Catalog) -> Csr:
-    """Weights of clicks as (n_users, n_items), repeated clicks added up."""
-    row = np.array([people.find(user) for user in interactions.users], dtype=np.int64)
+def click_matrix(interactions: Interactions, user_ids: Ids, catalog: Catalog) -> Csr:
+    """Return the weights of clicks, shape (n_users, n_items); those of repeated clicks are added up."""
+    row = np.array([user_ids.find(user) for user in interactions.users], dtype=np.int64)
     column = catalog.positions(interactions.items, "items of interactions")
     at = (row[interactions.user_index], column[interactions.item_index])
-    return csr_array((interactions.weight, at), shape=(len(people), len(catalog)), dtype=np.float32)
+    return csr_array((interactions.weight, at), shape=(len(user_ids), len(catalog)), dtype=np.float32)
 
 
-def _fused(parts: Parts, fields: Fields, missing: BoolArray) -> FloatArray:
-    def fused(block: slice) -> FloatArray:
+def _fuse(parts: Parts, fields: Fields, missing: BoolArray) -> FloatArray:
+    """Return the fused vectors, shape (n, dim), computed in blocks so that a fuser's copies stay small."""
+
+    def fuse_block(block: slice) -> FloatArray:
         some = {name: vectors[block] for name, vectors in fields.items()}
         return as_matrix(parts.fuser.fuse(some, missing[block]), "vectors of the fuser")
 
-    return in_blocks(fused, len(missing))
+    return in_blocks(fuse_block, len(missing))
 
 
-def _resized(clicks: Csr, n_users: int, n_items: int) -> Csr:
-    """The same clicks among more users and items; they are shared, not copied."""
+def _enlarged(clicks: Csr, n_users: int, n_items: int) -> Csr:
+    """Return clicks with empty rows and columns added."""
+    # Only the end positions of rows are new; data and indices are shared with the old state.
     ends = np.append(clicks.indptr, np.full(n_users - clicks.shape[0], clicks.nnz, dtype=clicks.indptr.dtype))
     return csr_array((clicks.data, clicks.indices, ends), shape=(n_users, n_items))

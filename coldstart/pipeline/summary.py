@@ -1,24 +1,28 @@
-"""A fitted recommender in one line and in one table."""
+"""A fitted recommender shown as one line and as a table.
+
+A file of its own, though short: what is shown in a notebook changes for other reasons than what is fitted.
+"""
 
 from textwrap import shorten
 
 from coldstart._tables import as_html
 from coldstart.pipeline.state import Fitted
 
-MOST = 160
-"""Letters of the line."""
+MAX_CHARS = 160
+"""Length of the line, at most."""
 
-FEW = 3
-"""Fields that the line names."""
+MAX_FIELDS = 3
+"""Fields named in the line, at most; the others are counted."""
 
 
 def as_line(fitted: Fitted) -> str:
-    """Say how much is known and what ranks it, in one line without settings."""
+    """Return the ranker, the number of items and clicks, and the fields as one line."""
     fields = fitted.catalog.fields
-    named = ", ".join(fields[:FEW]) + (f" and {len(fields) - FEW} more" if len(fields) > FEW else "")
+    more = len(fields) - MAX_FIELDS
+    named = ", ".join(fields[:MAX_FIELDS]) + (f" and {more} more" if more > 0 else "")
     ranker = type(fitted.parts.ranker).__name__
     line = f"{ranker}, {_items(fitted)}, {_clicks(fitted)}, fields: {named}"
-    return f"Recommender({shorten(line, MOST, placeholder=' ...')})"
+    return f"Recommender({shorten(line, MAX_CHARS, placeholder=' ...')})"
 
 
 def as_table(fitted: Fitted) -> str:
@@ -47,4 +51,4 @@ def _items(fitted: Fitted) -> str:
 def _clicks(fitted: Fitted) -> str:
     if not fitted.clicks.nnz:
         return "no clicks"
-    return f"{fitted.clicks.nnz:,} clicks of {len(fitted.people):,} users"
+    return f"{fitted.clicks.nnz:,} clicks of {len(fitted.user_ids):,} users"

@@ -290,7 +290,7 @@ class TestFit:
         def fail(*_):
             raise AssertionError("checked")
 
-        monkeypatch.setattr("coldstart.recommender.check_honesty", fail)
+        monkeypatch.setattr("coldstart.recommender.check_against_baselines", fail)
         quiet(cs.Recommender(encoder=HashEncoder()), SPLIT)
 
     @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""When items came: what the ranker is told of it, through every change of a recommender."""
+"""Exposures of items, as a ranker gets them through every change of a recommender."""
 
 import copy
 import pickle
@@ -35,7 +35,7 @@ class Probe(Component):
 
 
 class Plain(Probe):
-    """The same of a ranker that is told of no change."""
+    """The same ranker without ``refreshed``."""
 
     refreshed = property()  # which hasattr does not find
 
@@ -58,10 +58,10 @@ def recommender(ranker=None):
 
 
 def exposures(rec):
-    """Of each item by id, as the ranker is told at the next request."""
+    """The exposure of each item by id, as the ranker gets it at the next request."""
     rec.recommend(k=1)
-    told = rec.ranker_.scored_
-    return None if told is None else dict(zip(rec.catalog.ids, told.tolist(), strict=True))
+    exposure = rec.ranker_.scored_
+    return None if exposure is None else dict(zip(rec.catalog.ids, exposure.tolist(), strict=True))
 
 
 def approx(**expected):
@@ -69,33 +69,33 @@ def approx(**expected):
 
 
 class TestFit:
-    def test_without_a_word_all_items_were_there_from_the_start(self):
+    def test_by_default_all_items_are_old_stock(self):
         rec = recommender().fit(made(), clicks())
         assert rec.ranker_.fitted_ is exposures(rec) is None
 
-    def test_new_items_have_seen_no_click(self):
+    def test_new_items_have_exposure_zero(self):
         rec = recommender().fit(made(), clicks(), new=["c", "b"])
         assert rec.ranker_.fitted_.tolist() == [1.0, 0.0, 0.0, 1.0]
         assert rec.ranker_.fitted_.dtype == np.float32
         assert exposures(rec) == approx(a=1.0, b=0.0, c=0.0, d=1.0)
 
-    def test_a_date_says_how_many_clicks_were_before_the_item(self):
+    def test_a_date_counts_the_clicks_before_it(self):
         catalog = made(added="came", came=[None, date(1970, 1, 2), 3, 10**9])
         rec = recommender().fit(catalog, clicks(time=[1, 2, 3, 4 * 86_400]))
         assert rec.ranker_.fitted_.tolist() == [1.0, 0.25, 0.5, 0.0]
 
-    def test_new_comes_before_a_date(self):
+    def test_new_overrides_a_date(self):
         catalog = made(added="came", came=[None, None, 3, 3])
         rec = recommender().fit(catalog, clicks(time=[1, 2, 3, 4]), new=["a", "c"])
         assert exposures(rec) == approx(a=0.0, b=1.0, c=0.0, d=0.5)
 
-    def test_tables_have_a_column_of_dates_too(self):
+    def test_a_table_may_have_a_column_of_dates(self):
         table, likes = items(came=[None, None, None, 3]), {"u": [1, 1, 2, 2], "i": list("abab"), "t": [1, 2, 3, 4]}
         rec = recommender().fit(table, likes, id="id", fields=["title"], added="came", user="u", item="i", time="t")
         assert exposures(rec) == approx(a=1.0, b=1.0, c=1.0, d=0.5)
         assert rec.catalog.added == "came"
 
-    def test_dates_without_times_of_clicks_are_not_used_and_said_so(self):
+    def test_dates_without_times_of_clicks_are_not_used_and_warned_about(self):
         with pytest.warns(
             ColdstartWarning, match="dates in 'came'.* are not used: the clicks have no times.*new="
         ) as got:
@@ -103,10 +103,10 @@ class TestFit:
         assert got[0].filename == __file__
         assert exposures(rec) is None
 
-    def test_a_column_of_dates_that_is_empty_is_no_reason_to_warn(self):
+    def test_an_empty_column_of_dates_does_not_warn(self):
         assert exposures(recommender().fit(made(added="came", came=[None] * 4), clicks())) is None
 
-    def test_without_clicks_nobody_can_tell_new_items_from_old_ones(self):
+    def test_without_clicks_there_are_no_exposures(self):
         assert exposures(recommender().fit(made(added="came", came=[1, 2, 3, 4]), new=["a"])) is None
 
     @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ class TestFit:
             ({"added": "came"}, InvalidInputError, "added= of Recommender.fit names columns of a table; got a Catalog"),
         ],
     )
-    def test_what_cannot_be_is_an_error_and_the_recommender_answers_as_before(self, wrong, kind, match):
+    def test_wrong_arguments_raise_and_leave_the_recommender_as_it_was(self, wrong, kind, match):
         rec = recommender().fit(made(), clicks(), new=["a"])
         before = rec.fitted
         with pytest.raises(kind, match=match):
@@ -135,7 +135,7 @@ class TestFit:
 
 class TestChanges:
     @pytest.mark.parametrize("ranker", [Probe(), Plain()], ids=["refreshed", "plain"])
-    def test_an_item_grows_older_with_every_click(self, ranker):
+    def test_the_exposure_of_an_item_grows_with_every_click(self, ranker):
         rec = recommender(ranker).fit(made(), clicks())
         rec.add_items(items("e"))
         assert exposures(rec) == approx(a=1.0, b=1.0, c=1.0, d=1.0, e=0.0)
@@ -146,7 +146,7 @@ class TestChanges:
         rec.update(clicks("ee")).update_items({"id": "e", "title": "another"})
         assert exposures(rec) == approx(b=1.0, c=1.0, d=1.0, e=0.6, f=0.2)
 
-    def test_a_ranker_that_is_told_of_changes_is_told_of_exposures(self):
+    def test_a_ranker_is_refreshed_with_exposures(self):
         rec = recommender().fit(made(), clicks()).add_items(items("e"))
         assert rec.ranker_.refreshed_.tolist() == [1.0, 1.0, 1.0, 1.0, 0.0]
         assert rec.update(clicks("aaaa")).ranker_.refreshed_.tolist() == [1.0, 1.0, 1.0, 1.0, 0.5]
@@ -159,50 +159,50 @@ class TestChanges:
         assert rec.fitted.features.exposure.tolist() == [1.0, 1.0, 1.0, 0.5]
         assert rec.fitted.features_at(np.array([3, 0])).exposure.tolist() == [0.5, 1.0]
 
-    def test_of_a_ranker_of_vectors_some_features_have_their_exposures(self):
+    def test_some_features_have_their_exposures_with_a_vector_ranker_too(self):
         rec = recommender(cs.CosineRanker()).fit(made(), clicks()).add_items(items("e")).update(clicks("aaaa"))
         assert rec.fitted.features_at(np.array([4, 0])).exposure.tolist() == [0.5, 1.0]
         assert rec.fitted.features.exposure.tolist() == [1.0, 1.0, 1.0, 1.0, 0.5]
 
-    def test_items_added_before_the_first_click_were_there_from_the_start(self):
+    def test_items_added_before_the_first_click_are_old_stock(self):
         rec = recommender().fit(made()).add_items(items("e")).update(clicks("aaaa"))
         assert exposures(rec) is None
 
 
 class TestFitAgain:
-    def test_what_came_later_is_still_known_to_have(self):
+    def test_arrivals_are_remembered_at_the_next_fit(self):
         rec = recommender().fit(made(), clicks()).add_items(items("e")).update(clicks("aaaa"))
         rec.fit(made("edcba"), clicks("aaaaaaaa" + "bb"))
         assert exposures(rec) == approx(a=1.0, b=1.0, c=1.0, d=1.0, e=0.6)
 
-    def test_what_the_old_catalogue_lacked_came_after_its_clicks(self):
+    def test_items_that_the_last_catalogue_lacked_arrived_after_its_clicks(self):
         rec = recommender().fit(made(), clicks()).fit(made("abcdef"), clicks("aaaaaaaa"))
         assert exposures(rec) == approx(a=1.0, b=1.0, c=1.0, d=1.0, e=0.5, f=0.5)
 
-    def test_with_fewer_clicks_than_before_it_has_just_arrived(self):
+    def test_with_fewer_clicks_than_before_such_an_item_is_new(self):
         rec = recommender().fit(made(), clicks()).fit(made("abcde"), clicks("ab"))
         assert exposures(rec) == approx(a=1.0, b=1.0, c=1.0, d=1.0, e=0.0)
 
-    def test_dates_and_new_say_better(self):
+    def test_dates_and_new_override_what_is_remembered(self):
         rec = recommender().fit(made(), clicks(), new=["a", "b", "c"])
         catalog = made(added="came", came=[None, 1, None, None])
         rec.fit(catalog, clicks("aabbaabb", time=[1] * 8), new=["d"])
         assert exposures(rec) == approx(a=0.5, b=1.0, c=0.5, d=0.0)
 
-    def test_of_another_catalogue_nothing_is_known(self):
+    def test_after_another_catalogue_all_items_are_old_stock(self):
         rec = recommender().fit(made(), clicks()).fit(made("xyz"), clicks("xxyy"))
         assert exposures(rec) is None
 
-    def test_after_a_fit_without_clicks_nothing_is_known(self):
+    def test_after_a_fit_without_clicks_all_items_are_old_stock(self):
         rec = recommender().fit(made()).fit(made("abcdef"), clicks())
         assert exposures(rec) is None
 
-    def test_the_same_data_again_change_nothing(self):
+    def test_fitting_the_same_data_again_changes_nothing(self):
         rec = recommender().fit(made(), clicks(), new=["c"])
         before = exposures(rec)
         assert exposures(rec.fit(made(), clicks())) == before
 
-    def test_a_copy_that_is_not_fitted_knows_nothing(self):
+    def test_an_unfitted_copy_remembers_no_arrivals(self):
         rec = recommender().fit(made(), clicks(), new=["c"])
         fresh = cs.Recommender(**rec.get_params()).fit(made(), clicks())
         assert exposures(fresh) is None
@@ -232,7 +232,7 @@ STEPS = st.lists(
 
 @given(STEPS)
 @settings(max_examples=40, deadline=None)
-def test_exposures_are_shares_of_the_clicks_whatever_happens(tmp_path_factory, steps):
+def test_exposures_are_shares_of_the_clicks_after_any_changes(tmp_path_factory, steps):
     """Beside a dict that counts by hand."""
     folder = tmp_path_factory.mktemp("arrivals")
     rec = recommender().fit(made(), clicks("aabb"), new=["d"])
@@ -257,14 +257,14 @@ def test_exposures_are_shares_of_the_clicks_whatever_happens(tmp_path_factory, s
     assert exposures(rec) == (pytest.approx(expected, abs=1e-6) if any(came.values()) else None)
 
 
-def test_a_loaded_recommender_goes_on_counting(tmp_path):
+def test_a_loaded_recommender_keeps_counting_clicks(tmp_path):
     rec = saved_and_loaded(recommender().fit(made(), clicks()).add_items(items("e")), tmp_path / "rec")
     rec.update(clicks("aaaa")).add_items(items("f"))
     assert exposures(rec) == approx(a=1.0, b=1.0, c=1.0, d=1.0, e=0.5, f=0.0)
     assert exposures(rec.fit(made("abcdef"), clicks("a" * 10))) == approx(a=1.0, b=1.0, c=1.0, d=1.0, e=0.6, f=0.2)
 
 
-def test_a_saved_catalogue_still_says_when_items_were_added(tmp_path):
+def test_a_saved_catalogue_keeps_the_dates_of_its_items(tmp_path):
     catalog = made(added="came", came=[None, date(1970, 1, 2), None, None])
     again = saved_and_loaded(recommender().fit(catalog, clicks(time=[1, 2, 3, 4])), tmp_path / "rec").catalog
     assert (again.added, again.since.tolist()) == ("came", catalog.since.tolist())

@@ -10,7 +10,7 @@ import coldstart as cs
 from coldstart._component import Component
 from coldstart.errors import ColdstartWarning, InvalidInputError
 from coldstart.pipeline import baseline_check
-from coldstart.pipeline.baseline_check import Finding, Honesty, _hide, _some_users
+from coldstart.pipeline.baseline_check import BaselineCheck, Finding, _hold_out, _sample_users
 from coldstart.rankers.als import ALSRanker
 from coldstart.rankers.ease import EASERanker
 from coldstart.rankers.popularity import RandomRanker
@@ -21,10 +21,10 @@ N_CLICKS = 1_200
 
 
 class Recording(Component):
-    """Keeps the clicks that each copy of it was fitted on, and the histories it was asked for."""
+    """Keeps the clicks that each copy of it was fitted on, and the histories it has ranked for."""
 
     fits = []
-    asked = []
+    histories = []
 
     def __init__(self, name="recording"):
         self.name = name
@@ -39,7 +39,7 @@ class Knowing(Recording):
     """Knows the group of each item, and so that of each user."""
 
     def score(self, users, features):
-        Recording.asked.append(users.history)
+        Recording.histories.append(users.history)
         liked = users.history @ np.eye(6, dtype=np.float32)[GROUP]
         return liked[:, GROUP].astype(np.float32)
 
@@ -50,8 +50,8 @@ class Guessing(Recording):
 
 
 @pytest.fixture(autouse=True)
-def _no_fits_are_recorded_yet():
-    Recording.fits, Recording.asked = [], []
+def _empty_records():
+    Recording.fits, Recording.histories = [], []
 
 
 def catalog_of(item_name=str, telling=False):
@@ -79,7 +79,7 @@ def fit_quietly(rec, *data, **options):
 
 
 class TestWarning:
-    def test_a_ranker_that_guesses_is_told_of_with_numbers(self):
+    def test_a_ranker_that_guesses_is_warned_about_with_numbers(self):
         expected = (
             r"^Guessing does not beat the simplest rankers on clicks that were hidden from it \(NDCG@20\): "
             r"among cold items (text cosine|popularity) has 0\.\d{3} and Guessing 0\.\d{3}; .*"
@@ -88,15 +88,15 @@ class TestWarning:
         with pytest.warns(ColdstartWarning, match=expected):
             cs.Recommender(encoder=HashEncoder(16), ranker=Guessing()).fit(catalog_of(telling=True), clicks_of())
 
-    def test_the_numbers_are_those_that_are_kept(self):
+    def test_the_numbers_of_the_warning_are_those_of_check_(self):
         rec = recommender(Guessing())
         with pytest.warns(ColdstartWarning) as caught:
             rec.fit(catalog_of(telling=True), clicks_of())
         behind = [finding for finding in rec.check_.findings if finding.behind]
         assert len(behind) >= 2
         for f in behind:
-            told = f"among {f.group} items {f.baseline} has {f.other:.3f} and Guessing {f.ranker:.3f}"
-            assert told in str(caught[0].message)
+            line = f"among {f.group} items {f.baseline} has {f.other:.3f} and Guessing {f.ranker:.3f}"
+            assert line in str(caught[0].message)
 
     def test_the_warning_points_at_the_line_that_called_fit(self):
         with pytest.warns(ColdstartWarning) as caught:
@@ -107,7 +107,7 @@ class TestWarning:
         rec = recommender(Knowing()).fit(catalog_of(), clicks_of())
         assert all(finding.low > 0 for finding in rec.check_.findings)
 
-    def test_plain_text_cosine_is_not_said_to_lose_to_itself(self):
+    def test_plain_text_cosine_is_not_behind_itself(self):
         plain = recommender(cs.CosineRanker(center=False), cs.ConcatFuser("equal"))
         rec = plain.fit(catalog_of(telling=True), clicks_of())
         for f in rec.check_.findings[::2]:
@@ -115,14 +115,14 @@ class TestWarning:
 
 
 class TestFindings:
-    def test_there_is_one_for_each_group_and_each_simple_ranker(self):
-        found = recommender(Knowing()).fit(catalog_of(), clicks_of()).check_.findings
+    def test_there_is_one_for_each_group_and_baseline(self):
+        check = recommender(Knowing()).fit(catalog_of(), clicks_of()).check_.findings
         expected = [(group, simple) for group in ("cold", "overall") for simple in ("text cosine", "popularity")]
-        assert [finding[:2] for finding in found] == expected
-        assert all(0.0 <= value <= 1.0 for finding in found for value in finding[2:4])
-        assert all(finding.low <= finding.ranker - finding.other <= finding.high for finding in found)
+        assert [finding[:2] for finding in check] == expected
+        assert all(0.0 <= value <= 1.0 for finding in check for value in finding[2:4])
+        assert all(finding.low <= finding.ranker - finding.other <= finding.high for finding in check)
 
-    def test_popularity_knows_nothing_of_hidden_items_and_telling_text_does(self):
+    def test_popularity_cannot_rank_pseudo_cold_items_and_informative_text_can(self):
         plain, telling = (
             fit_quietly(recommender(Knowing()), catalog_of(telling=telling), clicks_of()).check_.findings[:2]
             for telling in (False, True)
@@ -130,7 +130,7 @@ class TestFindings:
         assert telling[0].other > 0.9 > 0.8 > plain[0].other
         assert telling[1].other == plain[1].other < 0.8
 
-    def test_what_a_user_is_known_to_like_is_left_out_of_the_lists(self):
+    def test_given_clicks_are_left_out_of_the_lists(self):
         class Repeating(Knowing):
             def score(self, users, features):
                 return super().score(users, features) + 1_000.0 * users.history.toarray()
@@ -149,16 +149,16 @@ class TestFindings:
             (0.2, 0.2, 0.0, 0.0, False),
         ],
     )
-    def test_a_ranker_is_behind_when_that_is_no_chance(self, ranker, other, low, high, behind):
+    def test_a_ranker_is_behind_when_the_whole_interval_is_below_zero(self, ranker, other, low, high, behind):
         assert Finding("cold", "popularity", ranker, other, low, high).behind is behind
 
-    def test_the_repr_tells_all_numbers_and_how_sure_they_are(self):
+    def test_the_repr_has_all_numbers_and_their_intervals(self):
         findings = (
             Finding("cold", "popularity", 0.3, 0.1, 0.15, 0.25),
             Finding("overall", "text cosine", 0.1, 0.2, -0.15, 0.05),
             Finding("overall", "popularity", 0.1, 0.2, -0.15, -0.05),
         )
-        assert repr(Honesty(findings)).splitlines() == [
+        assert repr(BaselineCheck(findings)).splitlines() == [
             "cold: NDCG@20 0.300, popularity 0.100 (difference +0.150 to +0.250)",
             "overall: NDCG@20 0.100, text cosine 0.200 (difference -0.150 to +0.050: not surely ahead)",
             "overall: NDCG@20 0.100, popularity 0.200 (difference -0.150 to -0.050: behind)",
@@ -166,7 +166,7 @@ class TestFindings:
 
 
 class TestWhen:
-    def test_without_the_check_nothing_is_found_and_nothing_is_fitted_twice(self):
+    def test_without_the_check_nothing_is_fitted_twice(self):
         rec = recommender(Guessing()).fit(catalog_of(telling=True), clicks_of(), check=False)
         assert rec.check_ is None
         assert len(Recording.fits) == 1
@@ -175,7 +175,7 @@ class TestWhen:
         assert recommender(cs.CosineRanker()).fit(catalog_of()).check_ is None
 
     @pytest.mark.parametrize(("least", "checked"), [(N_CLICKS, True), (N_CLICKS + 1, False)])
-    def test_with_too_few_clicks_nothing_is_said(self, monkeypatch, least, checked):
+    def test_too_few_clicks_are_not_checked(self, monkeypatch, least, checked):
         monkeypatch.setattr(baseline_check, "MIN_CLICKS", least)
         rec = recommender(Knowing()).fit(catalog_of(), clicks_of())
         assert (rec.check_ is not None) == checked
@@ -183,21 +183,21 @@ class TestWhen:
     def test_a_thousand_clicks_are_enough(self):
         assert baseline_check.MIN_CLICKS == 1_000
 
-    def test_clicks_of_users_with_one_click_say_nothing(self):
+    def test_users_with_one_click_are_not_evaluation_users(self):
         rows = [{"u": at, "i": str(at % 72)} for at in range(1_500)]
         many = cs.Interactions.from_frame(rows, user="u", item="i")
         assert recommender(Guessing()).fit(catalog_of(), many).check_ is None
 
-    def test_too_few_items_to_hide_one_are_not_checked(self):
+    def test_too_few_items_for_a_pseudo_cold_one_are_not_checked(self):
         catalog = cs.Catalog.from_frame({"id": [1, 2, 3], "title": ["a", "b", "c"]}, id="id", fields=["title"])
         rows = [{"u": at // 2, "i": at % 2 + 1} for at in range(1_200)]
         clicks = cs.Interactions.from_frame(rows, user="u", item="i")
         assert recommender(cs.CosineRanker()).fit(catalog, clicks).check_ is None
 
-    def test_when_nobody_asked_has_clicked_a_hidden_item_nothing_is_said_of_them(self):
+    def test_without_a_relevant_pseudo_cold_item_there_is_no_check(self):
         rarely = np.random.default_rng(0).permutation(20)[:3]
         popular = np.setdiff1d(np.arange(20), rarely)
-        not_asked = np.random.default_rng(0).permutation(600)[baseline_check.ASKED_USERS]
+        not_asked = np.random.default_rng(0).permutation(600)[baseline_check.EVAL_USERS]
         rows = [{"u": user, "i": int(popular[(user + step) % 17])} for user in range(600) for step in (1, 2, 3)]
         rows += [{"u": int(not_asked), "i": int(item)} for item in rarely]
         catalog = cs.Catalog.from_frame(
@@ -207,17 +207,17 @@ class TestWhen:
         rec = fit_quietly(recommender(cs.CosineRanker()), catalog, clicks)
         assert rec.check_ is None or not np.isnan([f[2:] for f in rec.check_.findings]).any()
 
-    def test_it_is_found_anew_with_each_fit(self):
+    def test_it_is_measured_anew_with_each_fit(self):
         rec = recommender(Knowing()).fit(catalog_of(), clicks_of())
         assert rec.check_ is not None
         assert rec.fit(catalog_of(), clicks_of(), check=False).check_ is None
 
-    def test_a_fit_that_fails_leaves_what_was_found(self):
+    def test_a_fit_that_fails_leaves_the_last_check(self):
         rec = recommender(Knowing()).fit(catalog_of(), clicks_of())
-        found = rec.check_
+        check = rec.check_
         with pytest.raises(InvalidInputError):
             rec.fit(catalog_of(item_name=int), clicks_of())
-        assert rec.check_ is found
+        assert rec.check_ is check
 
 
 class TestSideEffects:
@@ -245,11 +245,11 @@ class TestSideEffects:
         recommender(ranker).fit(catalog_of(), clicks_of())
         assert ranker.get_state() == {}
 
-    def test_it_finds_the_same_each_time(self):
+    def test_it_is_deterministic(self):
         one, other = (recommender(Knowing()).fit(catalog_of(), clicks_of()).check_ for _ in range(2))
         assert one == other
 
-    def test_it_never_sees_ids(self):
+    def test_it_does_not_depend_on_ids(self):
         other_names = {"item_name": lambda at: ("item", 1000 - at)}
         one = recommender(Knowing()).fit(catalog_of(), clicks_of()).check_
         other = recommender(Knowing()).fit(
@@ -257,7 +257,7 @@ class TestSideEffects:
         )
         assert one == other.check_
 
-    def test_the_copy_learns_from_less_than_the_ranker_does(self):
+    def test_the_copy_is_fitted_on_fewer_clicks_than_the_ranker(self):
         recommender(Knowing()).fit(catalog_of(), clicks_of())
         everything, less = Recording.fits
         assert everything.nnz == N_CLICKS
@@ -265,71 +265,71 @@ class TestSideEffects:
         assert (np.asarray(less.sum(axis=0)) == 0).sum() == round(0.15 * 72)
         assert not (less > everything).nnz
 
-    def test_many_users_are_a_matter_of_seconds(self, monkeypatch):
+    def test_users_are_sampled(self, monkeypatch):
         monkeypatch.setattr(baseline_check, "MAX_USERS", 110)
-        monkeypatch.setattr(baseline_check, "ASKED_USERS", 30)
+        monkeypatch.setattr(baseline_check, "EVAL_USERS", 30)
         recommender(Knowing()).fit(catalog_of(), clicks_of())
         assert Recording.fits[1].shape == (110, 72)
-        assert sum(history.shape[0] for history in Recording.asked) == 2 * 30
+        assert sum(history.shape[0] for history in Recording.histories) == 2 * 30
 
 
-class TestWhatIsHidden:
+class TestHoldOut:
     CLICKS = csr_array(np.kron(np.eye(10), np.ones((20, 10))).astype(np.float32))
 
-    def test_every_click_is_trained_on_or_hidden(self):
-        train, held, cold = _hide(self.CLICKS)
+    def test_every_click_is_in_training_or_held_out(self):
+        train, held, cold = _hold_out(self.CLICKS)
         np.testing.assert_array_equal((train + held).toarray(), self.CLICKS.toarray())
         assert not train.multiply(held).nnz
         assert len(cold) == 15
 
-    def test_hidden_items_lose_all_their_clicks_and_others_a_tenth(self):
-        train, held, cold = _hide(self.CLICKS)
+    def test_pseudo_cold_items_lose_all_clicks_and_others_a_tenth(self):
+        train, held, cold = _hold_out(self.CLICKS)
         assert not train[:, cold].nnz
         others = np.setdiff1d(np.arange(100), cold)
         assert held[:, others].nnz / self.CLICKS[:, others].nnz == pytest.approx(0.1, abs=0.03)
 
-    def test_items_nobody_clicked_are_not_hidden(self):
+    def test_items_without_clicks_are_not_drawn_as_pseudo_cold(self):
         wide = csr_array((self.CLICKS.data, self.CLICKS.indices * 2, self.CLICKS.indptr), shape=(200, 200))
-        cold = _hide(wide)[2]
+        cold = _hold_out(wide)[2]
         assert len(cold) == 15
         assert (cold % 2 == 0).all()
 
-    def test_users_with_one_click_are_left_out_and_the_rest_keep_their_rows(self):
+    def test_users_with_one_click_are_left_out_and_the_others_stay_in_order(self):
         clicks = csr_array(np.array([[1, 1, 0], [0, 1, 0], [2, 0, 3], [0, 0, 0]], dtype=np.float32))
-        assert _some_users(clicks).toarray().tolist() == [[1, 1, 0], [2, 0, 3]]
+        assert _sample_users(clicks).toarray().tolist() == [[1, 1, 0], [2, 0, 3]]
 
 
 class TestArrivals:
-    """Hidden items stand for new ones, and the copies are told so."""
+    """Pseudo-cold items stand for new ones, and the copies get them as such."""
 
-    def told_at(self, **facts):
-        told = []
+    def exposures_with(self, **facts):
+        exposures = []
 
-        class Told(Knowing):
+        class Exposed(Knowing):
             def fit(self, features, clicks=None):
-                told.append(features.exposure)
+                exposures.append(features.exposure)
                 return super().fit(features, clicks)
 
             def score(self, users, features):
-                told.append(features.exposure)
+                exposures.append(features.exposure)
                 return super().score(users, features)
 
-        fitted = fit_quietly(recommender(Told()), catalog_of(), clicks_of(), **facts).fitted
-        cold = _hide(_some_users(fitted.clicks))[2]
-        return told[0], told[1:], cold
+        fitted = fit_quietly(recommender(Exposed()), catalog_of(), clicks_of(), **facts).fitted
+        cold = _hold_out(_sample_users(fitted.clicks))[2]
+        return exposures[0], exposures[1:], cold
 
-    def test_hidden_items_have_just_arrived_and_the_others_were_there(self):
-        all_of_them, told, cold = self.told_at()
-        assert all_of_them is None
-        assert len(told) >= 3
-        for exposure in told:
+    def test_pseudo_cold_items_are_new_and_the_others_old_stock(self):
+        of_fit, exposures, cold = self.exposures_with()
+        assert of_fit is None
+        assert len(exposures) >= 3
+        for exposure in exposures:
             assert np.flatnonzero(exposure == 0).tolist() == cold.tolist()
             assert (np.delete(exposure, cold) == 1).all()
 
-    def test_the_others_are_told_as_they_are(self):
-        cold = self.told_at()[2]
+    def test_the_exposures_of_other_items_stay(self):
+        cold = self.exposures_with()[2]
         late = int(np.setdiff1d(np.arange(72), cold)[0])
-        all_of_them, told, _ = self.told_at(new=[str(late)])
-        assert np.flatnonzero(all_of_them == 0).tolist() == [late]
-        for exposure in told:
+        of_fit, exposures, _ = self.exposures_with(new=[str(late)])
+        assert np.flatnonzero(of_fit == 0).tolist() == [late]
+        for exposure in exposures:
             assert np.flatnonzero(exposure == 0).tolist() == sorted([late, *cold])

@@ -10,7 +10,7 @@ from coldstart.testing import HashEncoder, tiny_catalog
 
 
 class Counting(HashEncoder):
-    """Remembers what it was asked to encode, call by call."""
+    """Records the values of each call of ``encode``."""
 
     def __init__(self, dim=64):
         super().__init__(dim)
@@ -21,7 +21,7 @@ class Counting(HashEncoder):
         return super().encode(values)
 
 
-def test_one_encoder_reads_all_its_fields_in_one_call():
+def test_an_encoder_of_several_fields_is_called_once():
     encoder = Counting()
     fields = encode_fields(tiny_catalog(), {"title": encoder, "plot": encoder})
     assert len(encoder.calls) == 1
@@ -29,7 +29,7 @@ def test_one_encoder_reads_all_its_fields_in_one_call():
     assert not fields["plot"][1].any()
 
 
-def test_several_encoders_read_their_own_fields():
+def test_each_encoder_encodes_its_own_fields():
     title, plot = Counting(8), Counting(16)
     fields = encode_fields(tiny_catalog(), {"title": title, "plot": plot})
     assert {name: vectors.shape for name, vectors in fields.items()} == {"title": (8, 8), "plot": (8, 16)}
@@ -52,7 +52,7 @@ def test_encoders_that_do_not_learn_are_used_as_they_are():
     assert fit_encoders(tiny_catalog(), {"title": encoder})["title"] is encoder
 
 
-def test_queries_are_read_as_queries_where_an_encoder_tells_them_apart():
+def test_queries_are_encoded_by_encode_query_where_there_is_one():
     class Two(HashEncoder):
         def encode_query(self, values, /):
             return -self.encode(values)

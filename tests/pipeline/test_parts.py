@@ -17,12 +17,12 @@ from coldstart.pipeline.parts import (
 from coldstart.testing import HashEncoder
 
 
-def test_without_a_part_there_is_a_usual_one():
+def test_parts_have_defaults():
     usual = [checked_fuser(None), checked_ranker(None), checked_index(None), checked_encoder(None)]
     assert [type(part) for part in usual] == [cs.ConcatFuser, cs.HybridRanker, cs.ExactIndex, cs.TextEncoder]
 
 
-def test_a_part_given_is_taken_as_it_is():
+def test_a_given_part_is_returned_as_it_is():
     fuser, ranker, encoder, lexical = cs.WeightedFuser(), cs.MLPRanker(), HashEncoder(), LexicalEncoder()
     assert checked_fuser(fuser) is fuser
     assert checked_ranker(ranker) is ranker
@@ -31,17 +31,17 @@ def test_a_part_given_is_taken_as_it_is():
 
 
 @pytest.mark.parametrize(("given", "kind"), [(True, LexicalEncoder), (False, type(None)), (None, type(None))])
-def test_words_are_switched_on_and_off(given, kind):
+def test_lexical_is_switched_on_and_off(given, kind):
     assert type(checked_lexical(given)) is kind
 
 
 @pytest.mark.parametrize(("role", "name"), [(role, name) for role in NAMED for name in NAMED[role]])
-def test_a_name_is_understood_in_letters_of_any_case_and_gives_a_new_part(role, name):
+def test_a_name_in_any_case_makes_a_new_part(role, name):
     assert type(named_part(role, name.upper())) is NAMED[role][name]
     assert named_part(role, name) is not named_part(role, name)
 
 
-def test_a_name_of_nothing_is_answered_by_those_there_are():
+def test_an_unknown_name_raises_with_the_known_ones():
     with pytest.raises(
         InvalidInputError,
         match=r"^`ranker` must be 'hybrid', 'cosine' or 'mlp', or an object such as HybridRanker\(\); got 'als'\.$",
@@ -56,6 +56,6 @@ def test_a_part_of_another_role_is_refused():
         checked_encoder(cs.HybridRanker())
 
 
-def test_an_encoder_in_words_keeps_its_name():
+def test_a_model_name_in_place_of_an_encoder_is_explained():
     with pytest.raises(InvalidInputError, match=r"Pass TextEncoder\('all-MiniLM-L6-v2'\)"):
         checked_encoder("all-MiniLM-L6-v2")

@@ -1,4 +1,4 @@
-"""Save, a new process, load: the same lists; and what is said when the folder is not whole."""
+"""Save, a new process, load: the same lists; and errors that say what is wrong with a folder."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ def fitted(fuser=None, ranker=None, encoder=None):
 
 @pytest.mark.parametrize("fuser", [cs.ConcatFuser, cs.WeightedFuser, cs.AttentionFuser])
 @pytest.mark.parametrize("ranker", [cs.CosineRanker, cs.MLPRanker, cs.HybridRanker])
-def test_the_same_lists_and_scores_bit_for_bit_in_a_new_process(tmp_path, fuser, ranker):
+def test_a_new_process_gives_the_same_scores_bit_for_bit(tmp_path, fuser, ranker):
     rec = fitted(fuser(), ranker())
     rec.add_items([{"id": "n1", "title": "garden moon", "plot": None, "price": 1}])
     rec.save(tmp_path / "model")
@@ -36,13 +36,13 @@ def test_the_same_lists_and_scores_bit_for_bit_in_a_new_process(tmp_path, fuser,
         import sys, coldstart as cs
         rec = cs.load(sys.argv[1])
         requests = [cs.Request(query="moon"), cs.Request(user="u0"), cs.Request(history=["g0"], disliked=["g1"]), cs.Request()]
-        found = rec.recommend_many(requests, k=5)
-        print(repr((found.item_ids, found.scores)))
+        actual = rec.recommend_many(requests, k=5)
+        print(repr((actual.item_ids, actual.scores)))
     """
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "model")]
-    there = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    elsewhere = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     here = rec.recommend_many(REQUESTS, k=5)
-    assert there == repr((here.item_ids, here.scores))
+    assert elsewhere == repr((here.item_ids, here.scores))
 
 
 WORDED = [
@@ -55,20 +55,20 @@ WORDED = [
 
 @pytest.mark.parametrize("lexical", [{}, {"lexical": LexicalEncoder(k1=0.5, fuzzy=False)}, {"lexical": None}], ids=str)
 @pytest.mark.parametrize("clicks", [tiny_clicks(), None], ids=["clicks", "none"])
-def test_words_are_saved_too(tmp_path, lexical, clicks):
+def test_exact_words_are_saved_too(tmp_path, lexical, clicks):
     rec = cs.Recommender(encoder=cs.TfidfEncoder(dim=6), ranker=cs.HybridRanker(), **lexical)
     rec.fit(tiny_catalog(), clicks)
     rec.add_items([{"id": "n1", "title": "garden moon", "plot": None, "price": 1}])
     rec.save(tmp_path / "model")
     again = cs.load(tmp_path / "model")
-    asked = WORDED if clicks else WORDED[:2]
-    assert again.recommend_many(asked, k=8) == rec.recommend_many(asked, k=8)
-    assert again.recommend_many(asked, k=8).contributions == rec.recommend_many(asked, k=8).contributions
+    requests = WORDED if clicks else WORDED[:2]
+    assert again.recommend_many(requests, k=8) == rec.recommend_many(requests, k=8)
+    assert again.recommend_many(requests, k=8).contributions == rec.recommend_many(requests, k=8).contributions
     later = [{"id": "n2", "title": "tulip tulips", "plot": "a story of lily", "price": 1}]
-    assert again.add_items(later).recommend_many(asked, k=8) == rec.add_items(later).recommend_many(asked, k=8)
+    assert again.add_items(later).recommend_many(requests, k=8) == rec.add_items(later).recommend_many(requests, k=8)
     assert repr(again.fitted.parts.lexical) == repr(rec.fitted.parts.lexical)
     again.fit(tiny_catalog(), clicks)
-    assert again.recommend_many(asked, k=8) == rec.fit(tiny_catalog(), clicks).recommend_many(asked, k=8)
+    assert again.recommend_many(requests, k=8) == rec.fit(tiny_catalog(), clicks).recommend_many(requests, k=8)
 
 
 def test_everything_works_after_loading(tmp_path):
@@ -108,7 +108,7 @@ def test_a_column_that_cannot_be_saved_is_named_and_nothing_is_written(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_parts_of_a_stranger_are_handed_to_load(tmp_path):
+def test_parts_of_other_classes_are_passed_to_load(tmp_path):
     rec = fitted(encoder=HashEncoder())
     rec.save(tmp_path / "model")
     again = cs.load(tmp_path / "model", encoder=HashEncoder())
@@ -160,7 +160,7 @@ def test_embedded_weights_survive_saving_over_the_folder_they_were_loaded_from(t
     assert cs.load(tmp_path / "model").recommend(query="moon", k=3) == rec.recommend(query="moon", k=3)
 
 
-def test_a_cached_encoder_of_a_stranger_is_handed_to_load(tmp_path):
+def test_a_cached_encoder_of_another_class_is_passed_to_load(tmp_path):
     encoder = cs.CachedEncoder(HashEncoder(), tmp_path / "cache")
     rec = fitted(encoder=encoder)
     rec.save(tmp_path / "model")
@@ -171,7 +171,7 @@ class OtherEncoder(HashEncoder):
     """A second class of a stranger."""
 
 
-def test_encoders_of_several_classes_are_handed_per_field(tmp_path):
+def test_encoders_of_several_classes_are_passed_per_field(tmp_path):
     encoders = {"title": HashEncoder(8), "plot": OtherEncoder(16)}
     rec = fitted(encoder=encoders)
     rec.save(tmp_path / "model")
@@ -179,7 +179,7 @@ def test_encoders_of_several_classes_are_handed_per_field(tmp_path):
     assert again.recommend_many(REQUESTS, k=5) == rec.recommend_many(REQUESTS, k=5)
 
 
-def test_a_part_that_the_folder_holds_is_not_given_again(tmp_path):
+def test_a_part_that_the_folder_holds_cannot_be_passed(tmp_path):
     fitted().save(tmp_path / "model")
     with pytest.raises(
         InvalidInputError, match=r"`ranker` of load must be None: the folder holds the ranker, HybridRanker"
@@ -299,9 +299,9 @@ class TestEarlierRanker:
 
     @pytest.fixture
     def loaded(self):
-        with pytest.warns(ColdstartWarning, match="saved by an earlier version") as told:
+        with pytest.warns(ColdstartWarning, match="saved by an earlier version") as caught:
             rec = cs.load(EARLIER_RANKER)
-        assert [one.filename for one in told] == [__file__]
+        assert [one.filename for one in caught] == [__file__]
         return rec
 
     def test_it_is_fitted_anew_from_the_clicks_in_the_folder(self, loaded):
@@ -310,19 +310,19 @@ class TestEarlierRanker:
         kinds = [titles[item].split()[0] for item in loaded.recommend(user="u0", k=3).item_ids[0]]
         assert (len(kinds), kinds[0]) == (3, "space")  # as most of what that user clicked
 
-    def test_settings_that_still_exist_are_kept_and_others_are_what_they_are_by_default(self, loaded):
+    def test_parameters_that_still_exist_are_kept_and_others_have_defaults(self, loaded):
         assert loaded.ranker_.novelty == 0.5
         assert loaded.ranker_.get_params() == cs.HybridRanker(novelty=0.5).get_params()
 
     def test_saved_again_it_is_like_any_other(self, tmp_path, loaded):
         loaded.save(tmp_path / "model")
         again = cs.load(tmp_path / "model")  # a warning would be an error
-        asked = [cs.Request(user="u0"), cs.Request(query="rocket")]
-        assert again.recommend_many(asked, k=9) == loaded.recommend_many(asked, k=9)
+        requests = [cs.Request(user="u0"), cs.Request(query="rocket")]
+        assert again.recommend_many(requests, k=9) == loaded.recommend_many(requests, k=9)
 
 
 class TestCompact:
-    ASKED = [*(cs.Request(user=user) for user in range(9)), cs.Request(query="rocket"), cs.Request(history=[3, 4])]
+    REQUESTS = [*(cs.Request(user=user) for user in range(9)), cs.Request(query="rocket"), cs.Request(history=[3, 4])]
 
     @pytest.fixture(scope="class")
     def fitted_on_many(self):
@@ -342,35 +342,35 @@ class TestCompact:
         assert rec.ranker_.blend_.experts is not None
         return rec
 
-    def assert_same_lists(self, found, expected):
-        found, expected = (rec.recommend_many(self.ASKED, k=20) for rec in (found, expected))
-        assert found.item_ids == expected.item_ids
-        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+    def assert_same_lists(self, actual, expected):
+        actual, expected = (rec.recommend_many(self.REQUESTS, k=20) for rec in (actual, expected))
+        assert actual.item_ids == expected.item_ids
+        np.testing.assert_allclose(actual.scores, expected.scores, atol=1e-4)
 
     def size(self, folder):
         return sum(path.stat().st_size for path in folder.iterdir())
 
     def test_the_folder_is_smaller_by_the_weights_and_answers_the_same(self, tmp_path, rec):
-        before = rec.recommend_many(self.ASKED, k=20)
+        before = rec.recommend_many(self.REQUESTS, k=20)
         rec.save(tmp_path / "whole")
         rec.save(tmp_path / "compact", compact=True)
         experts = rec.ranker_.blend_.experts
         blocks = [*experts.collaborative.blocks, *experts.content.blocks, *experts.placing.blocks]
         assert self.size(tmp_path / "whole") - self.size(tmp_path / "compact") > sum(block.nbytes for block in blocks)
         self.assert_same_lists(cs.load(tmp_path / "compact"), rec)
-        assert rec.recommend_many(self.ASKED, k=20) == before
+        assert rec.recommend_many(self.REQUESTS, k=20) == before
 
-    def test_what_was_chosen_is_not_chosen_again(self, tmp_path, rec, monkeypatch):
+    def test_chosen_settings_are_not_searched_again(self, tmp_path, rec, monkeypatch):
         rec.save(tmp_path / "model", compact=True)
         monkeypatch.setattr("coldstart.rankers.hybrid.ranker.tune", lambda *args: 1 / 0)
-        found, expected = (one.ranker_.blend_ for one in (cs.load(tmp_path / "model"), rec))
-        assert found.collaborative.get_params() == expected.collaborative.get_params()
-        assert found.calibration == expected.calibration
+        actual, expected = (one.ranker_.blend_ for one in (cs.load(tmp_path / "model"), rec))
+        assert actual.collaborative.get_params() == expected.collaborative.get_params()
+        assert actual.calibration == expected.calibration
         for name in ("maybe_new", "cold_offset", "config"):
-            assert getattr(found, name) == getattr(expected, name)
-        assert found.prior.strength == expected.prior.strength
+            assert getattr(actual, name) == getattr(expected, name)
+        assert actual.prior.strength == expected.prior.strength
 
-    def test_it_is_fitted_on_all_clicks_there_are_by_then(self, tmp_path, rec):
+    def test_it_is_fitted_on_the_clicks_of_update_too(self, tmp_path, rec):
         rec.add_items([{"id": "new", "title": "space rocket part 90"}])
         likes = [*(("new", user) for user in range(0, 60, 3)), ("new", "stranger"), (1, 0), (1, 3)]
         items, users = zip(*likes, strict=True)
@@ -383,7 +383,7 @@ class TestCompact:
         assert rec.catalog.ids.index("new") not in rec.ranker_.blend_.experts.warm
         assert "new" in again.recommend(user=60, k=10).item_ids[0]
 
-    def test_it_goes_on_like_one_that_was_saved_whole(self, tmp_path, rec):
+    def test_it_can_be_changed_like_one_that_was_saved_whole(self, tmp_path, rec):
         for name in ("whole", "compact"):
             rec.save(tmp_path / name, compact=name == "compact")
         whole, again = cs.load(tmp_path / "whole"), cs.load(tmp_path / "compact")
@@ -396,7 +396,7 @@ class TestCompact:
         assert self.size(tmp_path / "whole again") == pytest.approx(self.size(tmp_path / "whole"), rel=0.02)
 
     @pytest.mark.parametrize("ranker", [cs.HybridRanker, cs.CosineRanker])
-    def test_where_there_is_nothing_to_leave_out_it_changes_nothing(self, tmp_path, ranker):
+    def test_compact_changes_nothing_where_nothing_can_be_left_out(self, tmp_path, ranker):
         rec = fitted(ranker=ranker())
         rec.save(tmp_path / "model", compact=True)
         assert cs.load(tmp_path / "model").recommend_many(REQUESTS, k=5) == rec.recommend_many(REQUESTS, k=5)
@@ -415,7 +415,7 @@ def mapped(array):
     return isinstance(array, np.memmap)
 
 
-def test_what_is_loaded_is_mapped_and_cannot_be_written_to(tmp_path):
+def test_loaded_arrays_are_mapped_and_read_only(tmp_path):
     numbered().save(tmp_path / "model")
     fitted = cs.load(tmp_path / "model", encoder=HashEncoder()).fitted
     vectors, fields = fitted.vectors.rows.blocks[0], fitted.fields["title"].blocks[0]
@@ -426,7 +426,7 @@ def test_what_is_loaded_is_mapped_and_cannot_be_written_to(tmp_path):
     assert np.shares_memory(fitted.vectors.index.vectors_, vectors)
 
 
-def test_a_loaded_model_is_changed_without_a_trace_in_its_folder(tmp_path):
+def test_changing_a_loaded_model_leaves_its_folder_as_it_was(tmp_path):
     rec = numbered()
     rec.save(tmp_path / "model")
     before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
@@ -435,9 +435,11 @@ def test_a_loaded_model_is_changed_without_a_trace_in_its_folder(tmp_path):
         one.add_items({"id": ["new"], "title": ["number seven"]}).remove_items([5, 8])
         one.update_items({"id": [6, 9], "title": ["number seven", "nine"], "odd": [None, True]})
         one.update(cs.Interactions.from_frame({"u": ["w"], "i": ["new"]}, user="u", item="i"))
-    asked = [cs.Request(query="number seven"), cs.Request(user="w"), cs.Request(history=[7, "new"]), cs.Request()]
-    assert again.recommend_many(asked, k=30) == rec.recommend_many(asked, k=30)
-    assert again.recommend_many(asked, k=5, where={"odd": True}) == rec.recommend_many(asked, k=5, where={"odd": True})
+    requests = [cs.Request(query="number seven"), cs.Request(user="w"), cs.Request(history=[7, "new"]), cs.Request()]
+    assert again.recommend_many(requests, k=30) == rec.recommend_many(requests, k=30)
+    assert again.recommend_many(requests, k=5, where={"odd": True}) == rec.recommend_many(
+        requests, k=5, where={"odd": True}
+    )
     assert dict(again.catalog.columns) == dict(rec.catalog.columns)
     assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
 
@@ -451,14 +453,14 @@ def test_a_loaded_model_can_be_saved_over_its_own_folder(tmp_path):
     third = cs.load(tmp_path / "model", encoder=HashEncoder())
     assert third.fitted.vectors.rows.order is None
     assert len(third.fitted.vectors.rows.blocks) == 1
-    found, expected = (one.recommend(query="number seven", k=9) for one in (third, again))
-    assert found.item_ids == expected.item_ids
-    assert found.scores[0] == pytest.approx(expected.scores[0], rel=1e-6)  # blocks of other sizes round otherwise
+    actual, expected = (one.recommend(query="number seven", k=9) for one in (third, again))
+    assert actual.item_ids == expected.item_ids
+    assert actual.scores[0] == pytest.approx(expected.scores[0], rel=1e-6)  # blocks of other sizes round otherwise
     assert third.recommend(history=["new"]).item_ids == again.recommend(history=["new"]).item_ids
     assert again.with_fitted(old).recommend(history=[5], k=1).item_ids[0][0] != "new"
 
 
-def test_an_index_of_a_stranger_is_built_from_the_saved_vectors(tmp_path):
+def test_an_index_of_another_class_is_built_from_the_saved_vectors(tmp_path):
     class Other(cs.ExactIndex):
         """A class that the library does not know."""
 
@@ -481,18 +483,18 @@ class TestVerify:
         return tmp_path / "model"
 
     @pytest.mark.parametrize("verify", ["auto", False])
-    def test_of_a_large_file_only_the_size_and_the_layout_are_checked(self, folder, verify):
+    def test_only_size_and_layout_of_a_large_file_are_checked(self, folder, verify):
         cs.load(folder, verify=verify)
         path = folder / "weights.safetensors"
         path.write_bytes(path.read_bytes()[:-8])
         with pytest.raises(SavedFolderError, match=r"weights.safetensors in .* \(size differs\)"):
             cs.load(folder, verify=verify)
 
-    def test_all_of_it_is_checked_when_asked_for(self, folder):
+    def test_verify_true_checks_all_of_a_large_file(self, folder):
         with pytest.raises(SavedFolderError, match=r"weights.safetensors in .* \(SHA-256 differs\)"):
             cs.load(folder, verify=True)
 
-    def test_small_files_are_always_checked_unless_told_not_to(self, folder):
+    def test_small_files_are_checked_unless_verify_is_false(self, folder):
         path = folder / "README.md"
         path.write_text(path.read_text().replace("A coldstart", "a coldstart"))
         with pytest.raises(SavedFolderError, match=r"README.md in .* \(SHA-256 differs\)"):
@@ -505,7 +507,7 @@ class TestVerify:
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is counted by Linux")
-def test_loading_takes_hardly_any_memory_that_others_cannot_share(tmp_path):
+def test_loading_takes_little_private_memory(tmp_path):
     numbered(HashEncoder(1024)).save(tmp_path / "model")
     code = """
         import sys

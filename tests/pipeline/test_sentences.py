@@ -1,4 +1,4 @@
-"""What a sentence says: titles that somebody likes or does not, and words that are not wanted."""
+"""Parsing queries: liked and disliked titles, and words to avoid."""
 
 import unicodedata
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldstart.pipeline.sentences import LONGEST_NEGATION, LONGEST_REQUEST, Said, Titles, has_cues, understand
+from coldstart.pipeline.sentences import LONGEST_NEGATION, LONGEST_REQUEST, ParsedQuery, Titles, has_cues, parse_query
 
 TITLES = [
     "The Matrix (1999)",
@@ -54,13 +54,13 @@ def names(rows):
     return [TITLES[row] for row in rows]
 
 
-def said(text):
-    return understand(text, KNOWN)
+def parsed(text):
+    return parse_query(text, KNOWN)
 
 
-def nothing_in(text):
-    """Whether a sentence is taken as it is."""
-    return said(text) == Said(text)
+def stays_whole(text):
+    """Whether nothing is parsed out of a text."""
+    return parsed(text) == ParsedQuery(text)
 
 
 class TestTitles:
@@ -80,11 +80,11 @@ class TestTitles:
             ("the good the bad and the ugly", 17),
         ],
     )
-    def test_a_title_is_known_by_its_words_with_or_without_year_its_article_first_or_last(self, words, row):
+    def test_a_title_matches_with_or_without_its_year_and_with_its_article_first_or_last(self, words, row):
         assert KNOWN.rows(words.split()) == (row,)
 
     @pytest.mark.parametrize("words", ["matrix", "matrix 1999", "the", "1999", "the matrix 2003", "heat heat", ""])
-    def test_a_part_of_a_title_is_none(self, words):
+    def test_a_part_of_a_title_does_not_match(self, words):
         assert KNOWN.rows(words.split()) == ()
 
     def test_a_title_that_items_share_has_all_their_rows_and_its_year_tells_them_apart(self):
@@ -92,11 +92,11 @@ class TestTitles:
         assert KNOWN.rows(["the", "avengers"]) == (26, 27)
         assert KNOWN.rows(["the", "avengers", "1998"]) == (27,)
 
-    def test_what_is_no_title_is_none(self):
+    def test_cells_that_are_not_text_match_nothing(self):
         assert Titles([None, 7, "", "?!", float("nan")]).rows([]) == ()
         assert Titles([]).rows(["a"]) == ()
 
-    def test_a_title_as_long_as_a_sentence_is_not_looked_for(self):
+    def test_a_title_of_more_than_twelve_words_does_not_match(self):
         assert Titles([" ".join(["word"] * 13)]).rows(["word"] * 13) == ()
 
 
@@ -136,10 +136,10 @@ class TestLikes:
             ("I LOVE HEAT", ["Heat (1995)"]),
         ],
     )
-    def test_a_title_after_a_word_of_liking_is_liked(self, text, liked):
-        found = said(text)
-        assert names(found.liked) == liked
-        assert (found.wanted, found.avoided, found.disliked) == (text, None, ())
+    def test_a_title_after_a_cue_of_liking_is_liked(self, text, liked):
+        query = parsed(text)
+        assert names(query.liked) == liked
+        assert (query.text, query.avoided, query.disliked) == (text, None, ())
 
     @pytest.mark.parametrize(
         ("text", "liked"),
@@ -155,12 +155,12 @@ class TestLikes:
             ("I loved Alien. I loved Alien!", ["Alien"]),
         ],
     )
-    def test_a_list_of_titles_is_liked_whole_and_each_once(self, text, liked):
-        assert names(said(text).liked) == liked
+    def test_all_titles_of_a_list_are_liked_once(self, text, liked):
+        assert names(parsed(text).liked) == liked
 
     @pytest.mark.parametrize("end", [". ", "! ", "? ", "; ", ": "])
     def test_a_list_ends_with_the_sentence(self, end):
-        assert names(said(f"films like Alien{end}Heat").liked) == ["Alien"]
+        assert names(parsed(f"films like Alien{end}Heat").liked) == ["Alien"]
 
     @pytest.mark.parametrize(
         "text",
@@ -178,12 +178,12 @@ class TestLikes:
             "I loved The Matrix (2003)",
         ],
     )
-    def test_a_title_that_two_share_or_that_nobody_says_to_like_is_not(self, text):
-        assert nothing_in(text)
+    def test_a_title_of_two_items_or_without_a_cue_is_not_liked(self, text):
+        assert stays_whole(text)
 
     @pytest.mark.parametrize("text", ["I like heat", "i love inception", "she enjoys music", "I like it", "like her"])
     def test_a_single_common_word_after_a_verb_is_no_title(self, text):
-        assert nothing_in(text)
+        assert stays_whole(text)
 
     @pytest.mark.parametrize(
         ("text", "liked"),
@@ -197,12 +197,12 @@ class TestLikes:
             ("I saw Saw", "Saw"),
         ],
     )
-    def test_it_is_one_with_a_capital_letter_or_after_what_only_stands_before_titles(self, text, liked):
-        assert names(said(text).liked) == [liked]
+    def test_a_single_word_is_a_title_with_a_capital_letter_or_after_a_cue_that_is_no_verb(self, text, liked):
+        assert names(parsed(text).liked) == [liked]
 
     @pytest.mark.parametrize("text", ["I love Frozen food", "she enjoys Music lessons", "I love Heat resistant gloves"])
-    def test_it_is_none_as_the_first_word_of_another_name(self, text):
-        assert nothing_in(text)
+    def test_a_single_word_is_no_title_as_the_first_word_of_another_name(self, text):
+        assert stays_whole(text)
 
     @pytest.mark.parametrize(
         ("text", "liked"),
@@ -213,8 +213,8 @@ class TestLikes:
             ("I love Frozen, food is fine too", ["Frozen (2013)"]),
         ],
     )
-    def test_a_sign_or_a_little_word_may_follow_it(self, text, liked):
-        assert names(said(text).liked) == liked
+    def test_punctuation_or_a_stop_word_may_follow_a_title_of_one_word(self, text, liked):
+        assert names(parsed(text).liked) == liked
 
     @pytest.mark.parametrize(
         "text",
@@ -245,13 +245,13 @@ class TestLikes:
             "?!",
         ],
     )
-    def test_other_uses_of_these_words_say_nothing(self, text):
-        assert nothing_in(text)
+    def test_other_uses_of_the_cues_are_not_parsed(self, text):
+        assert stays_whole(text)
 
 
 class TestDislikes:
     @pytest.mark.parametrize(
-        ("text", "disliked", "wanted"),
+        ("text", "disliked", "rest"),
         [
             ("I hate Twilight", ["Twilight"], None),
             ("I hated Twilight and Titanic", ["Twilight", "Titanic (1997)"], None),
@@ -271,14 +271,14 @@ class TestDislikes:
             ("I never liked Titanic but loved Alien", ["Titanic (1997)"], "I loved Alien"),
         ],
     )
-    def test_a_denied_like_or_a_word_of_dislike_is_a_dislike_and_leaves_the_text(self, text, disliked, wanted):
-        found = said(text)
-        assert (names(found.disliked), found.wanted, found.avoided) == (disliked, wanted, None)
+    def test_a_denied_like_or_a_cue_of_dislike_is_a_dislike_and_is_cut_out(self, text, disliked, rest):
+        query = parsed(text)
+        assert (names(query.disliked), query.text, query.avoided) == (disliked, rest, None)
 
-    def test_likes_beside_them_stay_likes(self):
-        found = said("I loved Titanic; I hated Twilight")
-        assert (names(found.liked), names(found.disliked)) == (["Titanic (1997)"], ["Twilight"])
-        assert names(said("I never liked Titanic but loved Alien").liked) == ["Alien"]
+    def test_likes_beside_dislikes_stay_likes(self):
+        query = parsed("I loved Titanic; I hated Twilight")
+        assert (names(query.liked), names(query.disliked)) == (["Titanic (1997)"], ["Twilight"])
+        assert names(parsed("I never liked Titanic but loved Alien").liked) == ["Alien"]
 
     @pytest.mark.parametrize(
         "text",
@@ -292,16 +292,16 @@ class TestDislikes:
             "I’ve never seen Don’t Look Now",
         ],
     )
-    def test_a_film_that_one_has_not_seen_is_neither(self, text):
-        assert nothing_in(text)
+    def test_a_film_that_the_user_has_not_seen_is_neither_liked_nor_disliked(self, text):
+        assert stays_whole(text)
 
     @pytest.mark.parametrize("text", ["I don't like Titanic", "I do not like Titanic but I loved Alien"])
-    def test_a_disliked_title_is_not_said_twice(self, text):
-        found = said(text)
-        assert (names(found.disliked), found.avoided) == (["Titanic (1997)"], None)
+    def test_a_disliked_title_is_not_also_a_text_to_avoid(self, text):
+        query = parsed(text)
+        assert (names(query.disliked), query.avoided) == (["Titanic (1997)"], None)
 
     def test_neither_is_a_denial(self):
-        assert said("I neither like Twilight nor Titanic").liked == ()
+        assert parsed("I neither like Twilight nor Titanic").liked == ()
 
 
 class TestTitlesOfNegations:
@@ -318,15 +318,15 @@ class TestTitlesOfNegations:
             "Something’s Gotta Give",
         ],
     )
-    def test_a_title_denies_nothing(self, text):
-        assert nothing_in(text)
-        assert names(said(f"something like {text}").liked)
-        assert said(f"something like {text}, no horror") == Said(
-            f"something like {text}", "horror", said(f"something like {text}").liked
+    def test_a_negation_inside_a_title_is_none(self, text):
+        assert stays_whole(text)
+        assert names(parsed(f"something like {text}").liked)
+        assert parsed(f"something like {text}, no horror") == ParsedQuery(
+            f"something like {text}", "horror", parsed(f"something like {text}").liked
         )
 
     @pytest.mark.parametrize(
-        ("text", "disliked", "wanted"),
+        ("text", "disliked", "rest"),
         [
             ("except Twilight", "Twilight", None),
             ("anything except Twilight", "Twilight", None),
@@ -339,10 +339,10 @@ class TestTitlesOfNegations:
             ("not Her", "Her", None),
         ],
     )
-    def test_one_that_follows_a_negation_is_not_liked(self, text, disliked, wanted):
-        found = said(text)
-        assert (names(found.disliked), found.wanted) == ([disliked], wanted)
-        assert (found.avoided, found.liked) == (None, ())
+    def test_a_title_after_a_negation_is_disliked(self, text, disliked, rest):
+        query = parsed(text)
+        assert (names(query.disliked), query.text) == ([disliked], rest)
+        assert (query.avoided, query.liked) == (None, ())
 
     @pytest.mark.parametrize(
         ("text", "avoided"),
@@ -353,17 +353,17 @@ class TestTitlesOfNegations:
             ("not Dune", "Dune"),
         ],
     )
-    def test_a_common_word_another_name_and_a_title_that_two_share_are_words(self, text, avoided):
-        assert said(text) == Said(None, avoided)
+    def test_an_ambiguous_title_after_a_negation_is_a_text_to_avoid(self, text, avoided):
+        assert parsed(text) == ParsedQuery(None, avoided)
 
-    def test_it_stands_beside_other_things_that_are_not_wanted(self):
-        found = said("no horror, not Alien")
-        assert (found.wanted, found.avoided, names(found.disliked)) == (None, "horror", ["Alien"])
+    def test_a_disliked_title_stands_beside_a_text_to_avoid(self):
+        query = parsed("no horror, not Alien")
+        assert (query.text, query.avoided, names(query.disliked)) == (None, "horror", ["Alien"])
 
 
 class TestNegations:
     @pytest.mark.parametrize(
-        ("text", "wanted", "avoided"),
+        ("text", "rest", "avoided"),
         [
             ("not a war film", None, "war film"),
             ("war film without violence", "war film", "violence"),
@@ -403,8 +403,8 @@ class TestNegations:
             ("without subtitles, in English", "in English", "subtitles"),
         ],
     )
-    def test_what_is_not_wanted_leaves_the_text(self, text, wanted, avoided):
-        assert said(text) == Said(wanted, avoided)
+    def test_words_to_avoid_are_cut_out(self, text, rest, avoided):
+        assert parsed(text) == ParsedQuery(rest, avoided)
 
     @pytest.mark.parametrize(
         ("text", "avoided"),
@@ -416,11 +416,11 @@ class TestNegations:
             ("gift for my dad who doesn't like golf", "golf"),
         ],
     )
-    def test_what_is_left_has_the_words_before_it(self, text, avoided):
-        found = said(text)
-        assert found.avoided == avoided
-        assert found.wanted is None or text.startswith(found.wanted.split()[0])
-        assert avoided not in (found.wanted or "")
+    def test_the_words_before_a_negation_stay(self, text, avoided):
+        query = parsed(text)
+        assert query.avoided == avoided
+        assert query.text is None or text.startswith(query.text.split()[0])
+        assert avoided not in (query.text or "")
 
     @pytest.mark.parametrize(
         ("text", "avoided"),
@@ -430,17 +430,17 @@ class TestNegations:
             ("comedy without violence, without nudity", "violence, nudity"),
         ],
     )
-    def test_several_are_put_together(self, text, avoided):
-        assert said(text).avoided == avoided
+    def test_several_texts_to_avoid_are_joined(self, text, avoided):
+        assert parsed(text).avoided == avoided
 
-    def test_a_title_that_is_liked_stays_beside_what_is_not_wanted(self):
-        found = said("something like the matrix but lighter, no horror please")
-        assert found == Said("something like the matrix but lighter, please", "horror", (0,))
-        assert said("films like Heat but not Alien") == Said("films like Heat", None, (1,), (2,))
+    def test_a_liked_title_stays_in_the_text_beside_words_to_avoid(self):
+        query = parsed("something like the matrix but lighter, no horror please")
+        assert query == ParsedQuery("something like the matrix but lighter, please", "horror", (0,))
+        assert parsed("films like Heat but not Alien") == ParsedQuery("films like Heat", None, (1,), (2,))
 
-    def test_what_is_not_wanted_ends_with_the_clause_and_after_a_few_words(self):
-        assert said("a film without guns please tonight").avoided == "guns"
-        assert said("a film without a b c d e f g h") == Said("a film f g h", "b c d e")
+    def test_words_to_avoid_end_with_the_clause_or_after_four_words(self):
+        assert parsed("a film without guns please tonight").avoided == "guns"
+        assert parsed("a film without a b c d e f g h") == ParsedQuery("a film f g h", "b c d e")
         assert LONGEST_NEGATION == 4
 
     @pytest.mark.parametrize(
@@ -482,20 +482,20 @@ class TestNegations:
             "",
         ],
     )
-    def test_what_is_no_plain_negation_is_left_alone(self, text):
-        assert nothing_in(text)
+    def test_phrases_that_only_look_like_a_negation_stay_whole(self, text):
+        assert stays_whole(text)
 
     @pytest.mark.parametrize(
-        ("text", "wanted"),
+        ("text", "rest"),
         [
             ("film not boring and not long, set in Paris", "film, set in Paris"),
             ("a bag without leather and without metal, for a big laptop", "a bag, for a big laptop"),
         ],
     )
-    def test_two_joined_by_and_are_cut_out_once(self, text, wanted):
-        found = said(text)
-        assert found.wanted == wanted
-        assert " not " not in f" {found.avoided} "
+    def test_two_negations_joined_by_and_are_cut_out_once(self, text, rest):
+        query = parsed(text)
+        assert query.text == rest
+        assert " not " not in f" {query.avoided} "
 
     @pytest.mark.parametrize(
         ("text", "avoided"),
@@ -510,14 +510,14 @@ class TestNegations:
         ],
     )
     def test_a_curly_apostrophe_is_an_apostrophe(self, text, avoided):
-        assert said(text).avoided == avoided
-        assert said(text.replace("’", "'")).avoided == avoided.replace("’", "'")
+        assert parsed(text).avoided == avoided
+        assert parsed(text.replace("’", "'")).avoided == avoided.replace("’", "'")
 
-    def test_what_is_left_keeps_its_apostrophes(self):
-        assert said("a children’s film, no horror") == Said("a children’s film", "horror")
+    def test_the_rest_keeps_its_apostrophes(self):
+        assert parsed("a children’s film, no horror") == ParsedQuery("a children’s film", "horror")
 
     @pytest.mark.parametrize(
-        ("text", "wanted"),
+        ("text", "rest"),
         [
             ("dress, not black, size 12", "dress, size 12"),
             ("a western (not spaghetti) from the 50s", "a western from the 50s"),
@@ -526,8 +526,8 @@ class TestNegations:
             ("without horror: something light", "something light"),
         ],
     )
-    def test_no_signs_stay_behind(self, text, wanted):
-        assert said(text).wanted == wanted
+    def test_no_punctuation_stays_behind(self, text, rest):
+        assert parsed(text).text == rest
 
     @pytest.mark.parametrize(
         "text",
@@ -541,8 +541,8 @@ class TestNegations:
             "no strings attached",
         ],
     )
-    def test_a_phrase_with_a_negation_in_it_is_left_alone(self, text):
-        assert nothing_in(text)
+    def test_a_fixed_phrase_with_a_negation_stays_whole(self, text):
+        assert stays_whole(text)
 
 
 class TestOtherLanguages:
@@ -567,36 +567,36 @@ class TestOtherLanguages:
     )
     def test_a_sentence_in_another_language_stays_whole(self, text):
         assert not has_cues(text)
-        assert nothing_in(text)
+        assert stays_whole(text)
 
     @pytest.mark.parametrize("text", ["um filme no espaço", "no me gusta el terror"])
-    def test_so_it_does_with_a_word_that_is_written_as_in_english(self, text):
-        assert nothing_in(text)
+    def test_a_sentence_in_another_language_stays_whole_with_a_word_spelled_as_in_english(self, text):
+        assert stays_whole(text)
 
 
 class TestAnyText:
     @pytest.mark.parametrize("form", ["NFC", "NFD"])
     def test_accents_of_any_form_are_read(self, form):
         text = unicodedata.normalize(form, "I loved Amélie and Les Misérables")
-        assert names(said(text).liked) == ["Amélie (2001)", "Misérables, Les (2012)"]
+        assert names(parsed(text).liked) == ["Amélie (2001)", "Misérables, Les (2012)"]
 
     @pytest.mark.parametrize("text", ["🎬 something like Heat 🎬", "something like Ｈｅａｔ", "something like HEAT"])
-    def test_signs_widths_and_capitals_do_not_matter(self, text):
-        assert names(said(text).liked) == ["Heat (1995)"]
+    def test_punctuation_width_and_case_do_not_matter(self, text):
+        assert names(parsed(text).liked) == ["Heat (1995)"]
 
     def test_half_a_surrogate_pair_does_not_raise(self):
-        assert said("no \ud83c horror").avoided
+        assert parsed("no \ud83c horror").avoided
 
     @pytest.mark.parametrize(("text", "liked"), [("I love 300", "300"), ("I love 英雄", "英雄")])
     def test_a_title_that_has_no_capital_letters_needs_none(self, text, liked):
-        assert names(said(text).liked) == [liked]
+        assert names(parsed(text).liked) == [liked]
 
     def test_a_title_with_a_fraction_is_found(self):
-        assert names(said("I loved 8½").liked) == ["8½"]
+        assert names(parsed("I loved 8½").liked) == ["8½"]
 
     @pytest.mark.parametrize("text", ["films like: Heat, Jaws", "I love: Heat", "such as: Alien"])
-    def test_a_list_after_a_colon_is_none(self, text):
-        assert nothing_in(text)
+    def test_a_list_after_a_colon_is_not_parsed(self, text):
+        assert stays_whole(text)
 
     @pytest.mark.parametrize(
         "piece", ["word ", "war film, ", "not bad war ", "but ", "a,", "I like Heat ", "no horror, "]
@@ -604,27 +604,27 @@ class TestAnyText:
     def test_a_document_stays_whole(self, piece):
         text = piece * 10_000
         assert not has_cues(text)
-        assert nothing_in(text)
+        assert stays_whole(text)
 
-    def test_a_request_is_read_up_to_its_longest(self):
+    def test_a_request_of_the_longest_length_is_parsed(self):
         text = "something like Heat, no horror, ".ljust(LONGEST_REQUEST, "x")
-        found = said(text)
-        assert (names(found.liked), found.avoided) == (["Heat (1995)"], "horror")
-        assert nothing_in(f"{text}x")
+        query = parsed(text)
+        assert (names(query.liked), query.avoided) == (["Heat (1995)"], "horror")
+        assert stays_whole(f"{text}x")
 
     @pytest.mark.parametrize(
         "text",
         ["I like ", "not ", "not violent, ", "something like Jaws, ", " ", "no ( ", "(no a) "],
         ids=["likes", "nots", "negations", "titles", "blanks", "opened", "brackets"],
     )
-    def test_so_it_is_where_many_words_are_cues(self, text):
-        found = said(text * (LONGEST_REQUEST // len(text)))
-        assert set(names(found.liked)) <= {"Jaws"}
-        assert found.disliked == ()
+    def test_a_long_request_full_of_cues_is_parsed(self, text):
+        query = parsed(text * (LONGEST_REQUEST // len(text)))
+        assert set(names(query.liked)) <= {"Jaws"}
+        assert query.disliked == ()
 
     @pytest.mark.parametrize("text", ["I liked Heat and", "something like Heat, or, Alien", "no idea, but"])
-    def test_a_text_of_which_nothing_is_taken_keeps_every_word(self, text):
-        assert said(text).wanted == text
+    def test_a_text_without_a_parsed_cue_keeps_every_word(self, text):
+        assert parsed(text).text == text
 
     pieces = st.sampled_from(
         "no not nothing without isn't don't like loved hate liked seen saw something but and or , . ; ( ) Heat The Matrix "
@@ -633,19 +633,19 @@ class TestAnyText:
 
     @settings(deadline=None, max_examples=300)
     @given(st.lists(pieces, max_size=20).map(" ".join) | st.text(max_size=60))
-    def test_whatever_the_text_it_is_a_text_or_none_and_rows_are_those_of_titles(self, text):
-        found = said(text)
-        assert found.wanted is None or isinstance(found.wanted, str)
-        assert found.avoided is None or found.avoided
-        assert set(found.liked) | set(found.disliked) <= set(range(len(TITLES)))
-        if found.avoided is None and not found.disliked:
-            assert found.wanted == text
+    def test_any_text_gives_a_text_or_none_and_rows_of_the_catalogue(self, text):
+        query = parsed(text)
+        assert query.text is None or isinstance(query.text, str)
+        assert query.avoided is None or query.avoided
+        assert set(query.liked) | set(query.disliked) <= set(range(len(TITLES)))
+        if query.avoided is None and not query.disliked:
+            assert query.text == text
 
     @settings(deadline=None, max_examples=200)
     @given(st.text())
     def test_a_text_without_cues_is_whole(self, text):
         if not has_cues(text):
-            assert nothing_in(text)
+            assert stays_whole(text)
 
     @pytest.mark.parametrize(
         ("text", "expected"),
@@ -661,5 +661,5 @@ class TestAnyText:
     def test_cues_are_found_quickly_without_titles(self, text, expected):
         assert has_cues(text) is expected
 
-    def test_without_titles_what_is_not_wanted_is_still_read(self):
-        assert understand("a film like Heat, no horror", Titles([])) == Said("a film like Heat", "horror")
+    def test_without_titles_words_to_avoid_are_still_parsed(self):
+        assert parse_query("a film like Heat, no horror", Titles([])) == ParsedQuery("a film like Heat", "horror")

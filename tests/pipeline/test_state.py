@@ -21,7 +21,7 @@ RANKERS = [("cosine", cs.CosineRanker()), ("hybrid", cs.HybridRanker())]
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_leaves_the_old_state_whole(rec, change):
+def test_a_change_leaves_the_old_state_as_it_was(rec, change):
     old = rec.fitted
     ids, clicks, dense = old.catalog.ids, old.clicks.toarray(), old.features.dense.copy()
     new = change(old)
@@ -32,7 +32,7 @@ def test_a_change_leaves_the_old_state_whole(rec, change):
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_so_do_its_words(catalog, clicks, change):
+def test_a_change_leaves_the_text_rows_of_the_old_state_as_they_were(catalog, clicks, change):
     old = cs.Recommender(encoder=HashEncoder(), ranker=cs.HybridRanker()).fit(catalog, clicks).fitted
     sparse, read = old.texts.sparse.toarray(), old.texts.read.copy()
     new = change(old)
@@ -41,7 +41,7 @@ def test_so_do_its_words(catalog, clicks, change):
     assert len(new.features) == new.features.sparse.shape[0] == len(new.features.read) == len(new.catalog)
 
 
-def test_words_are_made_for_rankers_that_read_them_only(catalog):
+def test_text_rows_are_computed_only_for_rankers_that_read_them(catalog):
     made = {name: cs.Recommender(encoder=HashEncoder(), ranker=ranker).fit(catalog).fitted for name, ranker in RANKERS}
     assert made["cosine"].texts is None
     assert (made["cosine"].features.sparse, made["cosine"].features.read) == (None, None)
@@ -101,7 +101,7 @@ def many():
     ],
     ids=["add", "edit", "edit to the same", "edit a price", "remove"],
 )
-def test_a_change_reads_and_fuses_what_is_new_and_shares_the_rest(many, change, rows):
+def test_a_change_encodes_and_fuses_only_new_rows_and_shares_the_others(many, change, rows):
     before = many.fitted
     encoder, fuser = before.parts.encoders["title"], before.parts.fuser
     read, fused = encoder.read, fuser.fused
@@ -112,7 +112,7 @@ def test_a_change_reads_and_fuses_what_is_new_and_shares_the_rest(many, change, 
     assert after.vectors.rows.blocks[0] is before.vectors.rows.blocks[0]
 
 
-def test_after_many_changes_lists_are_those_of_a_recommender_fitted_to_the_same_items(many):
+def test_after_many_changes_answers_are_those_of_a_fresh_fit(many):
     many.add_items(numbered(range(3000, 3100), price=[2] * 100))
     many.remove_items(range(100, 120))
     many.update_items({"id": [50, 60], "title": ["9000", "9001"], "price": [5, 6]})
@@ -127,12 +127,12 @@ def test_after_many_changes_lists_are_those_of_a_recommender_fitted_to_the_same_
         cs.Request(),
     ]
     for filters in ({}, {"where": {"price": (">", 1)}}, {"candidates": range(40, 70)}, {"exclude": [50, 110]}):
-        found, expected = (rec.recommend_many(requests, k=20, **filters) for rec in (many, fresh))
-        assert found.item_ids == expected.item_ids
-        assert found.titles == expected.titles
+        answer, expected = (rec.recommend_many(requests, k=20, **filters) for rec in (many, fresh))
+        assert answer.item_ids == expected.item_ids
+        assert answer.titles == expected.titles
 
 
-def test_what_was_removed_is_unknown_until_it_is_added_again(many):
+def test_a_removed_item_is_unknown_until_it_is_added_again(many):
     many.remove_items([5])
     for ask in (lambda: many.recommend(history=[5]), lambda: many.remove_items([5])):
         with pytest.raises(cs.ColdstartError, match="got 5"):
@@ -144,7 +144,7 @@ def test_what_was_removed_is_unknown_until_it_is_added_again(many):
     assert many.fitted.catalog.positions([5]).tolist() == [2999]
 
 
-def test_clicks_on_many_items_stay_with_their_items(many):
+def test_clicks_stay_with_their_items_through_changes(many):
     clicks = cs.Interactions.from_frame({"u": ["x", "x", "y"], "i": [10, 20, 10]}, user="u", item="i")
     many.update(clicks).add_items(numbered([5000])).remove_items([15])
     many.update(cs.Interactions.from_frame({"u": ["z", "x"], "i": [5000, 20]}, user="u", item="i"))
@@ -156,16 +156,16 @@ def test_clicks_on_many_items_stay_with_their_items(many):
     assert fitted.popularity[[at["10"], at["20"], at["5000"]]].tolist() == [2, 2, 1]
 
 
-def test_while_items_come_change_and_go_every_answer_is_of_one_state(many):
+def test_every_answer_is_of_one_state_while_items_change(many):
     """The writer moves two items together, near to the query or far: who saw a mixture would find one of them."""
     problems, stop = [], threading.Event()
 
     def read():
         while not stop.is_set():
             try:
-                (found,) = many.recommend(query="9000", k=4).item_ids
-                if len(found) != 4 or sum(one >= 10_000 for one in found) not in (0, 2):
-                    problems.append(found)
+                (answer,) = many.recommend(query="9000", k=4).item_ids
+                if len(answer) != 4 or sum(one >= 10_000 for one in answer) not in (0, 2):
+                    problems.append(answer)
             except Exception as error:
                 problems.append(error)
 
@@ -191,9 +191,9 @@ def test_readers_in_other_threads_never_see_a_mixture(catalog):
     def read():
         while not stop.is_set():
             try:
-                found = rec.recommend(query="garden gnome", k=3).item_ids[0]
-                if len(found) != 3:
-                    problems.append(found)
+                answer = rec.recommend(query="garden gnome", k=3).item_ids[0]
+                if len(answer) != 3:
+                    problems.append(answer)
             except Exception as error:
                 problems.append(error)
 

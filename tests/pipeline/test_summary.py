@@ -12,7 +12,7 @@ def test_the_line_names_three_fields_and_counts_the_rest():
     assert as_line(rec.fitted) == "Recommender(CosineRanker, 1 items, no clicks, fields: one, two, three and 1 more)"
 
 
-def test_the_table_says_whether_exact_words_are_read(catalog):
+def test_the_table_shows_whether_exact_words_count(catalog):
     encoder = HashEncoder()
     with_words, without = (
         cs.Recommender(encoder=encoder, lexical=lexical).fit(catalog).fitted for lexical in (True, False)
