@@ -110,7 +110,7 @@ def tune(
     calibration = Calibration()
     if prior.strength < PRIOR_ALONE:
         cold = np.flatnonzero(fold.cold)
-        experts = FittedExperts.of(fold.train, placed[lexical_weight], cold, collaborative, config, model)
+        experts = FittedExperts.fit(fold.train, placed[lexical_weight], cold, collaborative, config, model)
         calibration = _calibration(experts, fold, prior, tastes, rates)
     return Tuned(lexical_weight, collaborative, prior, calibration), report
 

@@ -27,7 +27,7 @@ class Catalogue:
 
     def blend(self, method="exact", strength=0.3, by_text=(2,), config=None, **others):
         config = config or HybridConfig()
-        experts = FittedExperts.of(
+        experts = FittedExperts.fit(
             self.clicks, self.vectors, np.array(by_text, dtype=np.int64), Collaborative(method, l2=2.0), config
         )
         prior = TastePrior(2.0, 1.0, 0.5, strength)
@@ -122,7 +122,7 @@ class TestLogOdds:
         blend = few.blend(method, by_text=())
         clicked, _ = blend.experts.scores(few.only(0))
         expected = by_hand(few, 0, 0.3)
-        expected[blend.experts.with_clicks] += np.maximum(clicked[0], 0.0)
+        expected[blend.experts.by_clicks] += np.maximum(clicked[0], 0.0)
         np.testing.assert_allclose(np.exp(blend.log_odds(few.only(0), few.vectors))[0], expected, rtol=1e-4)
         assert clicked[0, 1] > 0.01
 
@@ -132,7 +132,7 @@ class TestLogOdds:
         blend = few.blend(maybe_new=0.25, calibration=calibration)
         clicked, text = blend.experts.scores(few.only(0))
         known = by_hand(few, 0, 0.3)
-        known[blend.experts.with_clicks] += np.maximum(clicked[0], 0.0)
+        known[blend.experts.by_clicks] += np.maximum(clicked[0], 0.0)
         unseen = np.sort(known[1:])[-20:]  # what is liked already is no measure
         scale = max(np.median(unseen), 0.1 * unseen.max())
         of_user = 0.2 * math.log(scale) + 0.1 * math.log(text[0, 0]) + 0.3 * math.log(2.0) - 0.4

@@ -35,7 +35,7 @@ def world(make_world):
 def fitted(world, method="exact", config=CONFIG, by_text=None, clicks=None):
     by_text = np.flatnonzero(world.cold) if by_text is None else np.asarray(by_text)
     clicks = world.clicks if clicks is None else csr_array(clicks)
-    return FittedExperts.of(clicks, world.texts, by_text, Collaborative(method), config)
+    return FittedExperts.fit(clicks, world.texts, by_text, Collaborative(method), config)
 
 
 def averaging(vectors, others):
@@ -49,7 +49,7 @@ def compiled(*args, **kwargs):
 def spread_out(experts, scores, n_items):
     """Scores by clicks and by text where the items are, nan where an item has none; of two columns the later one."""
     found = np.full((2, len(scores[0]), n_items), np.nan, dtype=np.float32)
-    for at, (items, values) in enumerate(zip((experts.with_clicks, experts.by_text), scores, strict=True)):
+    for at, (items, values) in enumerate(zip((experts.by_clicks, experts.by_text), scores, strict=True)):
         assert len(items) == values.shape[1]
         assert len(np.unique(items[items >= 0])) == (items >= 0).sum()
         found[at][:, items[items >= 0]] = values[:, items >= 0]
@@ -138,7 +138,7 @@ class TestFitted:
         clicks, warm = world.clicks, np.flatnonzero(world.clicks.sum(axis=0))
         model = Collaborative().fit(csr_array(clicks[:, warm]), world.texts[warm], CONFIG)
         by_text = np.flatnonzero(world.cold)
-        found = FittedExperts.of(clicks, world.texts, by_text, Collaborative(), CONFIG, model)
+        found = FittedExperts.fit(clicks, world.texts, by_text, Collaborative(), CONFIG, model)
         assert found.model is model
         assert_same(found.scores(clicks)[1], fitted(world).scores(clicks)[1])
 
@@ -209,7 +209,7 @@ class TestCompiled:
         vectors = np.eye(*[max(shape)] * 2, dtype=np.float32)[: shape[1]]
         vectors[-1] = 0.0  # without text
         rows = csr_array(clicks)
-        experts = FittedExperts.of(rows, vectors, np.arange(clicked, shape[1]), Collaborative(method), CONFIG)
+        experts = FittedExperts.fit(rows, vectors, np.arange(clicked, shape[1]), Collaborative(method), CONFIG)
         for found, expected in zip(experts.compiled().scores(rows), experts.scores(rows), strict=True):
             assert np.isfinite(found).all()
             assert_same(found, expected)
@@ -298,7 +298,7 @@ def test_later_items_are_placed_by_kernels_times_one_matrix(monkeypatch, world, 
     raw = fitted(world)
     found, (block,) = raw.compiled(), raw.compiled().placing.blocks
     kernels = np.exp(-2.0 * (1 - world.texts[world.cold].astype(float) @ world.texts[raw.warm].T))
-    expected = found.placing.times(kernels.astype(np.float32)).T
+    expected = found.placing.dense_scores(kernels.astype(np.float32)).T
     tolerance = {"atol": 1e-4} if most_float32 > 3 else {"rtol": 1e-2, "atol": 1e-2}
     np.testing.assert_allclose(raw.compiled().content.blocks[0], expected, **tolerance)
     assert block.flags.c_contiguous
@@ -309,7 +309,7 @@ class TestMoved:
     @both
     def test_another_order_changes_nothing_but_the_order(self, world, method):
         experts, order = compiled(world, method), np.random.default_rng(0).permutation(world.n_items)
-        moved = experts.moved(np.argsort(order), np.zeros(0, np.int64), world.texts[:0])
+        moved = experts.with_items(np.argsort(order), np.zeros(0, np.int64), world.texts[:0])
         found = placed(moved, world.clicks[:, order], world.n_items)
         assert_same(found, placed(experts, world.clicks, world.n_items)[:, :, order])
 
@@ -320,7 +320,7 @@ class TestMoved:
         stay = np.delete(np.arange(world.n_items), gone)
         place = np.full(world.n_items, -1)
         place[stay] = np.arange(len(stay))
-        moved = experts.moved(place, np.zeros(0, np.int64), world.texts[:0])
+        moved = experts.with_items(place, np.zeros(0, np.int64), world.texts[:0])
         history = np.stack([world.only(0, 2, 3), world.only(3, 5), world.only(2)])
         without = history.copy()
         without[:, gone] = 0.0
@@ -331,8 +331,8 @@ class TestMoved:
 
     def test_an_item_that_was_taken_out_stays_out_through_later_changes(self, world):
         experts, place = compiled(world), np.arange(world.n_items) - 1
-        once = experts.moved(place, np.zeros(0, np.int64), world.texts[:0])
-        again = once.moved(np.arange(world.n_items - 1), np.zeros(0, np.int64), world.texts[:0])
+        once = experts.with_items(place, np.zeros(0, np.int64), world.texts[:0])
+        again = once.with_items(np.arange(world.n_items - 1), np.zeros(0, np.int64), world.texts[:0])
         np.testing.assert_array_equal(again.warm, once.warm)
         assert once.warm[0] == -1
 
@@ -345,7 +345,7 @@ class TestMoved:
         late = np.flatnonzero(world.cold)[[0, 12]]
         early = np.setdiff1d(np.flatnonzero(world.cold), late)
         experts = compiled(world, method, config, by_text=early)
-        grown = experts.moved(np.arange(world.n_items), late, world.texts[late])
+        grown = experts.with_items(np.arange(world.n_items), late, world.texts[late])
         found = placed(grown, world.clicks, world.n_items)
         if config is PLACED_BY_NEIGHBOURS:
             config = NEAREST
@@ -373,7 +373,7 @@ class TestMoved:
         monkeypatch.setattr(scorers_module, "MOST_FLOAT32", 3)
         experts = compiled(world, by_text=early)
         for some in (late[1:], late[1:2]):  # more and less than are widened
-            grown = experts.moved(np.arange(world.n_items), some, world.texts[some])
+            grown = experts.with_items(np.arange(world.n_items), some, world.texts[some])
             assert {block.dtype for block in grown.content.blocks} == {np.dtype(np.float16)}
             found = placed(grown, world.clicks, world.n_items)[1][:, some]
             np.testing.assert_allclose(found, expected[:, : len(some)], rtol=1e-2, atol=1e-2)
@@ -381,19 +381,19 @@ class TestMoved:
     @both
     def test_densities_stay_beside_the_columns_they_belong_to(self, world, method):
         experts, late = compiled(world, method), np.flatnonzero(world.cold)[[0, 12]]
-        grown = experts.moved(np.arange(world.n_items), late, world.texts[[0, 1]])
+        grown = experts.with_items(np.arange(world.n_items), late, world.texts[[0, 1]])
         assert len(grown.density) == len(grown.by_text) == grown.content.n_columns
         np.testing.assert_array_equal(grown.density[: len(experts.density)], experts.density)
         expected = density(nearest(experts.vectors, world.texts[[0, 1]])[1])
         assert_same(grown.density[len(experts.density) :], expected, 1e-6)
-        gone = grown.moved(np.arange(world.n_items) - 1, late[:0], world.texts[:0])
+        gone = grown.with_items(np.arange(world.n_items) - 1, late[:0], world.texts[:0])
         assert gone.density is grown.density
 
     @both
     def test_an_item_whose_text_was_changed_is_placed_by_its_new_text(self, world, method):
         experts = compiled(world, method)
         item, other = (np.flatnonzero(world.cold & (world.kinds == kind))[0] for kind in (2, 0))
-        moved = experts.moved(np.arange(world.n_items), np.array([item]), world.texts[[other]])
+        moved = experts.with_items(np.arange(world.n_items), np.array([item]), world.texts[[other]])
         found = placed(moved, world.clicks, world.n_items)[1]
         assert (moved.by_text == item).sum() == 1
         assert_same(found[:, item], found[:, other], 1e-3)
@@ -405,8 +405,8 @@ class TestMoved:
         first = rng.permutation(n)  # where each item goes; the new one comes last
         second = rng.permutation(n + 1)
         second[[3, 4]] = -1
-        once = experts.moved(second[first], second[[n]], text)
-        twice = experts.moved(first, np.array([n]), text).moved(second, np.zeros(0, np.int64), text[:0])
+        once = experts.with_items(second[first], second[[n]], text)
+        twice = experts.with_items(first, np.array([n]), text).with_items(second, np.zeros(0, np.int64), text[:0])
         history = (rng.random((5, n + 1)) < 0.1).astype(np.float32)
         assert_same(placed(once, history, n + 1), placed(twice, history, n + 1))
 
@@ -414,8 +414,8 @@ class TestMoved:
     def test_the_experts_before_stay_as_they_were(self, world, method):
         experts = compiled(world, method)
         before = pickle.dumps(experts)
-        grown = experts.moved(np.arange(world.n_items) - 1, np.array([world.n_items - 1]), world.texts[:1])
-        grown.folding_in(np.array([world.n_items - 1]), world.clicks, world.texts[:1])
+        grown = experts.with_items(np.arange(world.n_items) - 1, np.array([world.n_items - 1]), world.texts[:1])
+        grown.with_first_clicks(np.array([world.n_items - 1]), world.clicks, world.texts[:1])
         assert pickle.dumps(experts) == before
 
 
@@ -433,9 +433,9 @@ class TestFoldingIn:
     def test_an_item_gets_a_score_by_clicks_beside_that_by_text(self, world, method, later):
         items, clicks = later
         experts = compiled(world, method)
-        folded = experts.folding_in(items, csr_array(clicks), world.texts[items])
+        folded = experts.with_first_clicks(items, csr_array(clicks), world.texts[items])
         found, before = (placed(one, world.clicks, world.n_items) for one in (folded, experts))
-        np.testing.assert_array_equal(folded.with_clicks, np.append(experts.warm, items))
+        np.testing.assert_array_equal(folded.by_clicks, np.append(experts.warm, items))
         for kind, item in enumerate(items):
             scores, likes = found[0][:, item], world.likes == kind
             assert scores[likes].mean() > 2 * scores[~likes].mean()
@@ -444,7 +444,7 @@ class TestFoldingIn:
 
     def test_it_is_the_column_of_a_fit_that_had_the_clicks(self, world, later):
         items, clicks = later
-        folded = compiled(world).folding_in(items[:1], csr_array(clicks), world.texts[items[:1]])
+        folded = compiled(world).with_first_clicks(items[:1], csr_array(clicks), world.texts[items[:1]])
         clicks[:, items[1]] = 0.0
         fresh = compiled(world, clicks=clicks)
         expected = placed(fresh, world.clicks, world.n_items)[0][:, items[0]]
@@ -456,8 +456,10 @@ class TestFoldingIn:
         few = clicks.copy()
         few[np.flatnonzero(few[:, items[0]])[2:], items[0]] = 0.0
         experts, texts = compiled(world, method), world.texts[items]
-        once = experts.folding_in(items, csr_array(clicks), texts)
-        twice = experts.folding_in(items, csr_array(few), texts).folding_in(items[:1], csr_array(clicks), texts[:1])
+        once = experts.with_first_clicks(items, csr_array(clicks), texts)
+        twice = experts.with_first_clicks(items, csr_array(few), texts).with_first_clicks(
+            items[:1], csr_array(clicks), texts[:1]
+        )
         assert (twice.clicked == items[0]).sum() == 1
         assert_same(placed(twice, world.clicks, world.n_items), placed(once, world.clicks, world.n_items))
 
@@ -465,7 +467,7 @@ class TestFoldingIn:
     def test_how_often_somebody_clicked_does_not_matter(self, world, method, later):
         items, clicks = later
         experts, texts = compiled(world, method), world.texts[items]
-        once, often = (experts.folding_in(items, csr_array(times * clicks), texts) for times in (1.0, 3.0))
+        once, often = (experts.with_first_clicks(items, csr_array(times * clicks), texts) for times in (1.0, 3.0))
         assert_same(placed(often, world.clicks, world.n_items), placed(once, world.clicks, world.n_items), 1e-6)
 
     @both
@@ -473,28 +475,28 @@ class TestFoldingIn:
         items, clicks = later
         experts, texts = compiled(world, method), world.texts[items]
         theirs = clicks[clicks[:, items].any(axis=1)]
-        alone, beside = (experts.folding_in(items, csr_array(rows), texts) for rows in (theirs, clicks))
+        alone, beside = (experts.with_first_clicks(items, csr_array(rows), texts) for rows in (theirs, clicks))
         assert_same(placed(alone, world.clicks, world.n_items), placed(beside, world.clicks, world.n_items), 1e-5)
 
     @both
     def test_without_items_nothing_changes(self, world, method):
         experts = compiled(world, method)
-        none = experts.folding_in(np.zeros(0, np.int64), world.clicks, world.texts[:0])
+        none = experts.with_first_clicks(np.zeros(0, np.int64), world.clicks, world.texts[:0])
         assert_same(placed(none, world.clicks, world.n_items), placed(experts, world.clicks, world.n_items), 0)
 
     @both
     def test_it_goes_on_when_items_come_and_go(self, world, method, later):
         items, clicks = later
-        folded = compiled(world, method).folding_in(items, csr_array(clicks), world.texts[items])
+        folded = compiled(world, method).with_first_clicks(items, csr_array(clicks), world.texts[items])
         stay = np.delete(np.arange(world.n_items), [2, items[1]])
         place = np.full(world.n_items, -1)
         place[stay] = np.arange(len(stay))
-        moved = folded.moved(place, np.zeros(0, np.int64), world.texts[:0])
+        moved = folded.with_items(place, np.zeros(0, np.int64), world.texts[:0])
         assert moved.clicked.tolist() == [place[items[0]], -1]
         history = world.only(0, 3, 4)[None]
         expected = placed(folded, history, world.n_items)[:, :, stay]
         assert_same(placed(moved, history[:, stay], len(stay)), expected)
-        again = moved.folding_in(place[items[:1]], csr_array(clicks[:, stay]), world.texts[items[:1]])
+        again = moved.with_first_clicks(place[items[:1]], csr_array(clicks[:, stay]), world.texts[items[:1]])
         assert (again.clicked >= 0).sum() == 1
 
 
@@ -504,9 +506,9 @@ class TestSaved:
         n, item = world.n_items, np.flatnonzero(world.cold)[:1]
         clicks = world.clicks.toarray()
         clicks[::3, item] = 1.0
-        grown = compiled(world, method).moved(np.arange(n), np.array([n]), world.texts[:1])
+        grown = compiled(world, method).with_items(np.arange(n), np.array([n]), world.texts[:1])
         wide = csr_array(np.hstack([clicks, np.zeros((90, 1), dtype=np.float32)]))
-        return grown.folding_in(item, wide, world.texts[item]), wide
+        return grown.with_first_clicks(item, wide, world.texts[item]), wide
 
     @pytest.mark.parametrize("most_float32", [4_096, 3])
     @both
@@ -518,7 +520,7 @@ class TestSaved:
         again = unpack(packed, tensors, CLASSES)
         for found, expected in zip(again.scores(rows), experts.scores(rows), strict=True):
             assert found.tobytes() == expected.tobytes()
-        grown = again.moved(np.arange(world.n_items + 1), np.array([world.n_items + 1]), world.texts[:1])
+        grown = again.with_items(np.arange(world.n_items + 1), np.array([world.n_items + 1]), world.texts[:1])
         assert grown.content.n_columns == experts.content.n_columns + 1
 
     @both

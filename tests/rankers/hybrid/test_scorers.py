@@ -77,7 +77,7 @@ class TestBlockScorer:
         weights.flags.writeable = False
         found = BlockScorer((weights,))
         assert found.scores(histories()).tobytes() == expected.tobytes()
-        assert np.shares_memory(found._tables[0].numpy(), weights)
+        assert np.shares_memory(found._tensors[0].numpy(), weights)
 
     @pytest.mark.parametrize("kind", [np.float32, np.float16])
     def test_a_history_of_nothing_scores_nothing(self, kind):
@@ -129,7 +129,7 @@ class TestBlockScorer:
         some = np.isin(np.arange(N), np.random.default_rng(0).permutation(N)[:n_rows])
         columns = csr_array(drawn((N, 4)) * some[:, None])
         weights = drawn((N, N)).astype(kind)
-        found = BlockScorer((weights, drawn((N, 2)).astype(kind))).dot(columns)
+        found = BlockScorer((weights, drawn((N, 2)).astype(kind))).times(columns)
         assert (found.shape, found.dtype) == ((N, 4), np.float32)
         np.testing.assert_allclose(found, weights.astype(float) @ columns.toarray(), atol=1e-5)
 
@@ -139,7 +139,7 @@ class TestBlockScorer:
         n = 300
         columns = csr_array(drawn((n, 2)) * (np.arange(n)[:, None] >= n - n_rows))
         weights = drawn((n, n)).astype(kind)
-        found = BlockScorer((weights,)).dot(columns)
+        found = BlockScorer((weights,)).times(columns)
         np.testing.assert_allclose(found, weights.astype(float) @ columns.toarray(), atol=1e-4)
 
     @pytest.mark.parametrize("kind", [np.float32, np.float16])
@@ -148,7 +148,7 @@ class TestBlockScorer:
     def test_dense_rows_times_the_first_block_are_their_product_whether_few_or_many(self, kind, n_rows, n):
         weights, rows = drawn((n, 5)).astype(kind), drawn((n_rows, n), 1) / np.float32(np.sqrt(n))
         before = rows.copy()
-        found = BlockScorer((weights, drawn((n, 2)).astype(kind))).times(rows)
+        found = BlockScorer((weights, drawn((n, 2)).astype(kind))).dense_scores(rows)
         assert (found.shape, found.dtype) == ((n_rows, 5), np.float32)
         few_of_two_bytes = kind is np.float16 and n_rows <= FEW_ROWS  # the rows are rounded to two bytes, too
         atol = 4e-3 if few_of_two_bytes else 1e-5
@@ -158,11 +158,13 @@ class TestBlockScorer:
     def test_few_rows_times_weights_of_two_bytes_are_not_widened(self, monkeypatch):
         """Each is read as a history is; above, the weights are widened once for all."""
         asked = []
-        bags = module._bags
-        monkeypatch.setattr(module, "_bags", lambda rows, table: asked.append(rows.shape[0]) or bags(rows, table))
+        bags = module._half_product
+        monkeypatch.setattr(
+            module, "_half_product", lambda rows, table: asked.append(rows.shape[0]) or bags(rows, table)
+        )
         for kind in (np.float32, np.float16):
             for n_rows in (FEW_ROWS, FEW_ROWS + 1):
-                BlockScorer((drawn().astype(kind),)).times(drawn((n_rows, N)))
+                BlockScorer((drawn().astype(kind),)).dense_scores(drawn((n_rows, N)))
         assert asked == [FEW_ROWS]
 
     @pytest.mark.parametrize("kind", [np.float32, np.float16])
