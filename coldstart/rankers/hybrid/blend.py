@@ -138,6 +138,7 @@ class Blend(Component, saved=True):
         # Measured before the texts are added, as the calibration was learned: on the odds by prior and clicks.
         scale = user_scale(odds, history)
         text_scale = user_scale(text_scores[:, columns.scale], history[:, experts.by_text[columns.scale]])
+        # Calibrated odds are shares of the user's scale; adding log(scale) brings them back to the scale of the odds.
         user_terms = self.calibration.of_users(scale, text_scale, clicks_of(history)) + np.log(scale)
         calibrated = self.calibration.odds(text_scores[:, columns.at_text] / text_scale, user_terms)
         by_text[:, columns.text] += calibrated * columns.weight
@@ -163,6 +164,7 @@ class Blend(Component, saved=True):
     def _columns(self) -> "_Columns":
         experts = cast(Experts, self.experts)
         weights = text_weights(self.counts, self.exposure, self.config.text_clicks, self.log_rates, self.maybe_new)
+        # ``cold_offset`` of tuning chose it, so that old stock stays within its share of the first 20 places.
         weights[self.is_old_stock] *= np.float32(np.exp(self.cold_offset))
         # An item with a position of -1, which has been removed, is in neither list.
         at_clicked = np.flatnonzero((experts.by_clicks >= 0) & (self.counts[experts.by_clicks] > 0))
@@ -171,6 +173,7 @@ class Blend(Component, saved=True):
         text = experts.by_text[at_text]
         # Scores by text are measured by the new items, as those of the fold are on which the calibration was learned.
         new = np.flatnonzero(present & (self.counts[experts.by_text] == 0) & self.is_new[experts.by_text])
+        # Where many items have much the same text, one is easily taken for another: the coefficient is at most 0.
         crowding = np.exp(np.float32(self.calibration.density) * experts.density[at_text])
         scale = new if len(new) >= TOP else at_text
         return _Columns(experts.by_clicks[at_clicked], at_clicked, text, at_text, weights[text] * crowding, scale)

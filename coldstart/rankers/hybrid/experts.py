@@ -140,6 +140,7 @@ class FittedExperts:
         """Return exact scores by clicks (m, n_warm) and by text (m, n_text) of histories (m, n)."""
         clicks = csr_array(history[:, self.warm])
         collaborative = self.model.scores(clicks)
+        # EASE without the text prior costs nothing more. ALS without it would be another fit, so the prior stays.
         plain = self.model.plain.scores(clicks) if isinstance(self.model, PriorEASE) else collaborative
         targets = plain * np.float32(self.config.cf_target_weight)
         targets += clicks.toarray()
@@ -343,7 +344,7 @@ class Experts(Component, saved=True):
             return moved
         by_text = np.where(np.isin(by_text, new), -1, by_text)  # the column of the old text is given up
         near = nearest(self.vectors, vectors)
-        if self.placing is not None:
+        if self.placing is not None:  # M (I + t B)', computed at the fit: a new column is one product with its kernels
             kernels = kernel(vectors, self.vectors, self.config.kernel_width)
             columns: LinearScorer = dense_scorer(self.placing.dense_scores(kernels).T)
         else:

@@ -155,6 +155,7 @@ class CatalogItems:
         if self.previous is None or origin is None:
             return Placed(space.item_vectors(features), space.tastes(features))
         rows = np.flatnonzero(origin < 0)
+        # Row 0 stands in for new and edited items until their own vectors overwrite it.
         vectors, tastes = (previous[np.maximum(origin, 0)] for previous in self.previous)
         vectors[rows], tastes[rows] = space.item_vectors(features[rows]), space.tastes(features[rows])
         return Placed(vectors, tastes)

@@ -153,11 +153,13 @@ class HybridRanker(BaseRanker, saved=True):
         self._check_params()
         config = self.config or HybridConfig()
         clicks = csr_array((0, len(features)), dtype=np.float32) if clicks is None else _capped(clicks)
+        # Tuning replaces the weight of the words; with too few clicks to choose by, it is the last one of the grid.
         self.space_, self.report_ = ItemSpace(config.lexical_weight[-1]).fit(features), {}
         self._items = CatalogItems(self.space_, features)
         if clicks.nnz >= config.fewest_clicks:
             self.blend_ = self._fit_blend(features, clicks, config)
             return self
+        # With fewer clicks a fold is too small to tell values apart, so the prior ranks alone.
         prior = TastePrior(config.taste, config.taste_half)
         if clicks.nnz:
             tastes = self._items.placed.tastes
@@ -173,21 +175,21 @@ class HybridRanker(BaseRanker, saved=True):
         InvalidInputError
             When the items are not those of ``fit`` or ``refreshed``.
         """
-        items, users, asks = self._items_of(features), _with_capped_history(users), has_text(users)
-        if not asks.any():
+        items, users, with_text = self._items_of(features), _with_capped_history(users), has_text(users)
+        if not with_text.any():
             return self._score_history(users, items)
         scores = np.empty((len(users), len(features)), dtype=np.float32)
-        scores[asks] = self._score_text(users[asks], items).total
-        scores[~asks] = self._score_history(users[~asks], items)
+        scores[with_text] = self._score_text(users[with_text], items).total
+        scores[~with_text] = self._score_history(users[~with_text], items)
         return scores
 
     def contributions(self, users: Users, features: Features) -> Contributions:
         """Return the shares of words, meaning, clicks and popularity in the scores, (4, m, n)."""
-        items, users, asks = self._items_of(features), _with_capped_history(users), has_text(users)
+        items, users, with_text = self._items_of(features), _with_capped_history(users), has_text(users)
         shares = np.zeros((len(SOURCES), len(users), len(features)), dtype=np.float32)
         shares[1:] = self.blend_.shares(users.history, items.placed.tastes, self.popularity)
-        if asks.any():
-            shares[:, asks] = self._score_text(users[asks], items).shares()
+        if with_text.any():
+            shares[:, with_text] = self._score_text(users[with_text], items).shares()
         return Contributions(SOURCES, shares)
 
     def answers(self, users: Users, features: Features) -> BoolArray:
@@ -208,11 +210,12 @@ class HybridRanker(BaseRanker, saved=True):
         """
         self.check_fitted("blend_")
         fresh = copy.copy(self)
-        if self._items is None:
+        if self._items is None:  # loaded, but not ``restored``: any text may have changed
             fresh._items, edited = CatalogItems(self.space_, features), np.arange(len(features))
         else:
             fresh._items, edited = self._items.refreshed(features, origin)
 
+        # The experts need vectors of new items now; those for requests are computed when a request comes.
         def place(rows: IntArray) -> FloatArray:
             return self.space_.item_vectors(features[rows])
 
@@ -248,7 +251,7 @@ class HybridRanker(BaseRanker, saved=True):
         self.report_ |= report
         self.space_ = self.space_.with_words(tuned.lexical_weight)
         self._items = CatalogItems(self.space_, features)
-        self._items.placed = Placed(vectors[tuned.lexical_weight], tastes)  # computed once, for the first request too
+        self._items.placed = Placed(vectors[tuned.lexical_weight], tastes)  # not to be computed again by a request
         counts = _counts(clicks)
         # If exposure is known, an item without clicks that counts as old stock is known to be old.
         maybe_new = config.maybe_new if exposure is None else 0.0
@@ -298,6 +301,7 @@ class HybridRanker(BaseRanker, saved=True):
         """
         n_warm = len(np.unique(clicks.indices))
         side, n_weights = min(clicks.shape[0], n_warm), n_warm * clicks.shape[1]
+        # EASE inverts the smaller one of two matrices, users by users or items by items.
         fits = side <= config.most_side and n_weights <= config.most_weights
         if self.method == "exact" and not fits:
             raise InvalidInputError(
@@ -341,6 +345,7 @@ class HybridRanker(BaseRanker, saved=True):
             mean = float(blend.counts[~unclicked].mean())
             log_clicks = log_popularity(blend.counts, mean, unclicked & blend.is_new)
             popularity += np.float32(self.popularity) * log_clicks + np.float32(self.novelty) * unclicked
+            # Without the novelty, which is in the popularity already and must not count twice.
             has_history = np.diff(users.history.indptr) > 0
             if has_history.any():
                 history = csr_array(users.history[has_history])
@@ -369,7 +374,7 @@ class HybridRanker(BaseRanker, saved=True):
 
 @contextmanager
 def _stage(name: str, clicks: Csr, seconds: dict[str, float]) -> Iterator[None]:
-    """Note in ``seconds`` how long a stage of the fit takes, and log it."""
+    """Note in ``seconds`` how long a stage of the fit takes on clicks (m, n), and log it."""
     started = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - started

@@ -133,9 +133,9 @@ class QueryScorer:
     def answerable(self, users: Users) -> BoolArray:
         """Mark the users whose query or profile some item answers, or who have neither, shape (m,)."""
         words, meaning = np.sum([self._text_scores(part) for part in (users.query, users.profile)], axis=0)
-        asks = _has_content(users.query) | _has_content(users.profile)
+        with_text = _has_content(users.query) | _has_content(users.profile)
         answered = (words.max(axis=1) > 0) | (meaning.max(axis=1) >= MEANING * LEAST_MEANING)
-        return np.asarray(~asks | answered, dtype=bool)
+        return np.asarray(~with_text | answered, dtype=bool)
 
     def likeness(self, liked: Csr) -> FloatArray:
         """Return how like the mean of each user's liked items (m, n) each item is, read as a text, in nats, (m, n)."""

@@ -82,6 +82,7 @@ class BlockScorer(LinearScorer, saved=True):
 
     def scores(self, history: Csr) -> FloatArray:
         """Return the products with all blocks, side by side."""
+        # Into one array, as stacking the products would copy all scores once more.
         scores = np.empty((history.shape[0], self.n_columns), dtype=np.float32)
         start = 0
         for index, block in enumerate(self.blocks):

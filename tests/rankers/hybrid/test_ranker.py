@@ -166,9 +166,9 @@ class TestWithoutClicks:
         nobody, silent = csr_array((3, 30), dtype=np.float32), Features(np.zeros((3, 5), dtype=np.float32))
         lists = [csr_array((rng.random((3, 30)) < 0.2).astype(np.float32)) for _ in range(2)]
         texts = [Features(rng.standard_normal((3, 5)).astype(np.float32)) for _ in range(2)]
-        asked = (history, disliked, query, profile)
+        given = (history, disliked, query, profile)
         nothing = (nobody, nobody, silent, silent)
-        return Users(*(one if said else none for said, one, none in zip(asked, [*lists, *texts], nothing, strict=True)))
+        return Users(*(one if said else none for said, one, none in zip(given, [*lists, *texts], nothing, strict=True)))
 
     @pytest.mark.parametrize("clicks", [None, csr_array((4, 30), dtype=np.float32)], ids=["none", "empty"])
     def test_scores_of_a_history_are_cosines_to_its_mean(self, items, clicks):
@@ -244,9 +244,9 @@ class TestFewClicks:
     def test_five_clicks_of_others_keep_the_order_of_unclicked_items_for_a_query(self, small):
         clicks = np.zeros((5, small.n_items), dtype=np.float32)
         clicks[np.arange(5), [3, 50, 60, 100, 120]] = 1.0
-        asked, unclicked = small.users(query=np.eye(8)[:3]), clicks.sum(axis=0) == 0
+        users, unclicked = small.users(query=np.eye(8)[:3]), clicks.sum(axis=0) == 0
         before, after = (
-            HybridRanker().fit(small.features, made).score(asked, small.features)[:, unclicked]
+            HybridRanker().fit(small.features, made).score(users, small.features)[:, unclicked]
             for made in (None, csr_array(clicks))
         )
         assert np.array_equal(np.argsort(-before), np.argsort(-after))
@@ -400,14 +400,14 @@ class TestConfig:
     def test_every_number_changes_scores(self, world, ranker, changed):
         config = HybridConfig(text_prior=(2.0,), prior_strength=(0.3, 1e6), **changed)
         plain = HybridConfig(text_prior=(2.0,), prior_strength=(0.3, 1e6))
-        asked = world.users(world.clicks.toarray()[:5])
-        one, other = (fitted(world, config=made).score(asked, world.features) for made in (plain, config))
+        users = world.users(world.clicks.toarray()[:5])
+        one, other = (fitted(world, config=made).score(users, world.features) for made in (plain, config))
         assert np.abs(one - other).max() > 1e-3
 
     def test_without_clicks_scores_are_proportional_to_taste(self, small):
-        asked = small.users(small.only(0))
+        users = small.users(small.only(0))
         one, other = (
-            HybridRanker(config=HybridConfig(taste=taste)).fit(small.features).score(asked, small.features)
+            HybridRanker(config=HybridConfig(taste=taste)).fit(small.features).score(users, small.features)
             for taste in (5.0, 10.0)
         )
         np.testing.assert_allclose(2 * one, other, rtol=1e-4, atol=1e-5)
@@ -461,9 +461,9 @@ class TestNewItems:
         exposure = (~world.cold).astype(np.float32)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            told = HybridRanker().fit(replace(world.features, exposure=exposure), world.clicks)
-        assert "old stock" not in told.report_
-        assert share_of_old_stock(world, told) > share_of_old_stock(world, ranker) + 0.05
+            made = HybridRanker().fit(replace(world.features, exposure=exposure), world.clicks)
+        assert "old stock" not in made.report_
+        assert share_of_old_stock(world, made) > share_of_old_stock(world, ranker) + 0.05
 
     def test_with_one_click_the_text_counts_for_a_new_item_but_not_for_old_stock(self, world):
         """Clicked by one who likes kind 1, its text of kind 0."""
@@ -474,8 +474,8 @@ class TestNewItems:
         for of_item in (0.0, 1.0):
             exposure[item] = of_item
             made = fitted(world, clicks, exposure.copy(), config=config)
-            asked = replace(world.features, exposure=exposure.copy())
-            odds = np.exp(made.score(world.users(world.clicks.toarray()), asked))
+            users = replace(world.features, exposure=exposure.copy())
+            odds = np.exp(made.score(world.users(world.clicks.toarray()), users))
             shares = odds[:, item] / odds.max(axis=1)
             ahead.append(shares[world.likes == 0].mean() - shares[world.likes == 1].mean())
         assert ahead[0] > 0.0
@@ -660,10 +660,10 @@ class TestLexicalWeight:
 
 class TestPopularity:
     def test_at_0_with_few_clicks_scores_are_those_of_taste(self, small):
-        made, asked = fitted(small, popularity=0.0), small.users(small.only(0, 1))
+        made, users = fitted(small, popularity=0.0), small.users(small.only(0, 1))
         texts = small.texts
         cosines = texts @ (texts[:2].sum(axis=0) / np.linalg.norm(texts[:2].sum(axis=0)))
-        found = made.score(asked, small.features)[0]
+        found = made.score(users, small.features)[0]
         np.testing.assert_allclose(found, made.blend_.prior.taste * 2 / 3 * cosines, rtol=1e-4, atol=1e-4)
 
     @pytest.mark.parametrize("of", ["world", "small"])
@@ -741,9 +741,9 @@ class TestQueries:
     def test_a_query_beside_a_history_raises_matching_items(self, world, ranker, kind):
         users = world.clicks.toarray()
         without = ranker.score(world.users(users), world.features)
-        asked = ranker.score(world.users(users, query=np.tile(world.text_of(kind), (120, 1))), world.features)
+        beside = ranker.score(world.users(users, query=np.tile(world.text_of(kind), (120, 1))), world.features)
         before, after = (
-            (-scores).argsort(axis=1).argsort(axis=1)[:, world.kinds == kind] for scores in (without, asked)
+            (-scores).argsort(axis=1).argsort(axis=1)[:, world.kinds == kind] for scores in (without, beside)
         )
         others = world.likes != kind
         assert after[others].mean() < before[others].mean() - 3
@@ -810,9 +810,9 @@ class TestTextAndPopularity:
         exposure = np.append(np.ones(world.n_items), 0.0).astype(np.float32)
         grown = Features(dense, exposure=exposure)
         moved = ranker.refreshed(grown, wider(world.clicks, 1), np.append(np.arange(world.n_items), -1))
-        asked = world.users(query=world.text_of(0))
-        asked = replace(asked, history=wider(asked.history, 1), disliked=wider(asked.disliked, 1))
-        scores = moved.score(asked, grown)[0]
+        users = world.users(query=world.text_of(0))
+        users = replace(users, history=wider(users.history, 1), disliked=wider(users.disliked, 1))
+        scores = moved.score(users, grown)[0]
         assert scores[-1] - scores[twin] == pytest.approx(np.log((counts[counts > 0].mean() + 0.5) / 0.5), rel=1e-3)
 
     @pytest.mark.parametrize("method", ["exact", "als"])
@@ -823,8 +823,8 @@ class TestTextAndPopularity:
         encoder = LexicalEncoder().fit(titles)
         features = Features(world.features.dense, encoder.encode(titles))
         made = HybridRanker(method=method, cold_share=None).fit(features, world.clicks)
-        asked = world.users(query=features.dense, words=encoder.encode_query(titles))
-        ranks = (-made.score(asked, features)).argsort(axis=1).argsort(axis=1).diagonal()
+        users = world.users(query=features.dense, words=encoder.encode_query(titles))
+        ranks = (-made.score(users, features)).argsort(axis=1).argsort(axis=1).diagonal()
         assert (ranks == 0).mean() > 0.8
 
 
@@ -844,7 +844,7 @@ class TestDisliked:
 class TestAvoided:
     """Unwanted texts."""
 
-    def asked(self, world, avoided, query=None):
+    def users(self, world, avoided, query=None):
         said = world.users(world.only(), query=query)
         return replace(said, avoided=Features(np.asarray(avoided, dtype=np.float32)[None]))
 
@@ -852,14 +852,14 @@ class TestAvoided:
     def test_similar_items_are_lowered(self, world, clicks):
         made = HybridRanker(cold_share=None).fit(world.features, world.clicks if clicks else None)
         plain = made.score(world.users(world.only(), query=world.text_of(1)), world.features)[0]
-        found = made.score(self.asked(world, world.text_of(0), world.text_of(1)), world.features)[0]
+        found = made.score(self.users(world, world.text_of(0), world.text_of(1)), world.features)[0]
         fall = plain - found
         assert fall[world.kinds == 0].mean() > 1.0
         assert fall[world.kinds == 0].mean() > 3 * abs(fall[world.kinds == 1].mean())
 
     def test_alone_it_leaves_the_other_kinds(self, world):
         made = HybridRanker().fit(world.features)
-        found = made.score(self.asked(world, world.text_of(0)), world.features)[0]
+        found = made.score(self.users(world, world.text_of(0)), world.features)[0]
         assert not (world.kinds[np.argsort(-found)[:20]] == 0).any()
 
 
@@ -920,7 +920,7 @@ class TestRefreshed:
         dense = np.vstack([features.dense, world.text_of(kind)]).astype(np.float32)
         return Features(dense, exposure=np.append(before, np.float32(exposure)))
 
-    def asked(self, clicks):
+    def users(self, clicks):
         history, silent = csr_array(clicks), Features(np.zeros((len(clicks), 8), dtype=np.float32))
         return Users(history, csr_array(history.shape, dtype=np.float32), silent, silent)
 
@@ -934,8 +934,8 @@ class TestRefreshed:
         clicks = world.clicks.toarray()
         more = np.maximum(clicks, np.random.default_rng(0).random(clicks.shape) < 0.2) * ~world.cold
         now, features = self.changed(world, either, more.astype(np.float32))
-        asked = world.users(more[:9])
-        np.testing.assert_allclose(now.score(asked, features), either.score(asked, world.features), atol=1e-4)
+        users = world.users(more[:9])
+        np.testing.assert_allclose(now.score(users, features), either.score(users, world.features), atol=1e-4)
 
     def test_with_the_prior_alone_base_rates_are_those_of_now(self, small, of_small):
         clicks, item = small.clicks.toarray(), int(np.flatnonzero(small.cold)[0])
@@ -954,7 +954,7 @@ class TestRefreshed:
     def test_an_added_item_reaches_the_first_20_of_users_of_its_kind(self, world, either, kind):
         features, clicks = self.with_item(world, world.features, kind), wider(world.clicks, 1).toarray()
         now, _ = self.changed(world, either, clicks, np.append(np.arange(world.n_items), -1), features)
-        scores = now.score(self.asked(clicks), features)
+        scores = now.score(self.users(clicks), features)
         assert scores.shape == (120, 121)
         places = (np.where(clicks > 0, -np.inf, scores) > scores[:, [-1]]).sum(axis=1)
         assert np.mean(places[world.likes == kind] < 20) > 0.8
@@ -973,7 +973,7 @@ class TestRefreshed:
         )
         assert then.blend_.counts[-1] == 15
         others = np.setdiff1d(np.flatnonzero(world.likes == 1), fans)
-        before, after = now.score(self.asked(clicks), features), then.score(self.asked(clicks), aged)
+        before, after = now.score(self.users(clicks), features), then.score(self.users(clicks), aged)
         rank = [(scores > scores[:, [-1]]).sum(axis=1) for scores in (before, after)]
         assert np.median(rank[1][others]) < 25 < np.median(rank[0][others])
         assert np.median(rank[1][world.likes == 2]) > 40
@@ -1003,10 +1003,10 @@ class TestRefreshed:
         first, _ = self.changed(world, either, wide[:, : n + 1], np.append(origin, -1), one_more)
         then, _ = self.changed(world, first, wide, np.append(np.arange(n + 1), -1), two_more)
         finally_, features = self.changed(world, then, wide[:, last], last, two_more[last])
-        asked = self.asked(wide[:, last])
-        np.testing.assert_allclose(finally_.score(asked, features), whole.score(asked, features), rtol=1e-3, atol=1e-3)
+        users = self.users(wide[:, last])
+        np.testing.assert_allclose(finally_.score(users, features), whole.score(users, features), rtol=1e-3, atol=1e-3)
         moved = np.abs(
-            whole.score(asked, features)[:, :20] - either.score(world.users(wide[:, :n]), world.features)[:, :20]
+            whole.score(users, features)[:, :20] - either.score(world.users(wide[:, :n]), world.features)[:, :20]
         )
         assert moved.max() > 0.0
 
@@ -1016,11 +1016,11 @@ class TestRefreshed:
         dense = world.features.dense.copy()
         dense[item] = world.text_of(3)
         now, features = self.changed(world, either, world.clicks.toarray(), features=Features(dense))
-        asked = world.users(world.clicks.toarray())
-        before, after = either.score(asked, world.features)[:, item], now.score(asked, features)[:, item]
+        users = world.users(world.clicks.toarray())
+        before, after = either.score(users, world.features)[:, item], now.score(users, features)[:, item]
         assert (after > before)[world.likes == 3].mean() > 0.9
         assert (after < before)[world.likes == 0].mean() > 0.9
-        by_text = [one.blend_.parts(asked.history, world.texts)[1][:, item] for one in (either, now)]
+        by_text = [one.blend_.parts(users.history, world.texts)[1][:, item] for one in (either, now)]
         assert (by_text[1] > by_text[0])[world.likes == 3].mean() > 0.9
 
     def test_a_change_computes_vectors_of_new_items_alone(self, world, either, monkeypatch):
@@ -1035,7 +1035,7 @@ class TestRefreshed:
         features, origin = self.with_item(world, world.features, 0), np.append(np.arange(world.n_items), -1)
         now, _ = self.changed(world, either, wider(world.clicks, 1).toarray(), origin, features)
         assert rows == [1]
-        now.score(self.asked(wider(world.clicks, 1).toarray()), features)
+        now.score(self.users(wider(world.clicks, 1).toarray()), features)
         assert rows == [1, 1]
 
 
@@ -1066,31 +1066,31 @@ class TestHistoryInRequests:
             for user, row in enumerate(clicks)
         }
 
-    def updated(self, rec, told):
-        user, item = zip(*[(user, item) for user, items in told.items() for item in items], strict=True)
+    def updated(self, rec, fresh):
+        user, item = zip(*[(user, item) for user, items in fresh.items() for item in items], strict=True)
         return copy.deepcopy(rec).update(
             cs.Interactions.from_frame({"user": user, "item": item}, user="user", item="item")
         )
 
     def test_a_history_of_warm_items_in_the_request_equals_an_update(self, world, rec):
         """What is learned of items that have clicks stays."""
-        told = self.fresh(world, ~world.cold)
-        asked = rec.recommend_many([cs.Request(user=user, history=items) for user, items in told.items()], k=20)
-        before = rec.recommend_many(users=list(told), k=20)
-        assert self.updated(rec, told).recommend_many(users=list(told), k=20).item_ids == asked.item_ids
-        assert sum(a != b for a, b in zip(asked.item_ids, before.item_ids, strict=True)) > 100
+        fresh = self.fresh(world, ~world.cold)
+        answers = rec.recommend_many([cs.Request(user=user, history=items) for user, items in fresh.items()], k=20)
+        before = rec.recommend_many(users=list(fresh), k=20)
+        assert self.updated(rec, fresh).recommend_many(users=list(fresh), k=20).item_ids == answers.item_ids
+        assert sum(a != b for a, b in zip(answers.item_ids, before.item_ids, strict=True)) > 100
 
     @pytest.mark.parametrize("kind", ["old stock", "both"])
     def test_a_history_of_old_stock_in_the_request_equals_an_update(self, world, rec, kind):
         """An update for one user after the other: their own clicks change no order for them."""
-        told = self.fresh(world, world.cold)
+        fresh = self.fresh(world, world.cold)
         if kind == "both":
             known = self.fresh(world, ~world.cold)
-            told = {user: [items[0], known[user][0]] for user, items in told.items()}
+            fresh = {user: [items[0], known[user][0]] for user, items in fresh.items()}
         different = []
-        for user, items in told.items():
-            asked = rec.recommend(user=user, history=items, k=100).item_ids
-            if self.updated(rec, {user: items}).recommend(user=user, k=100).item_ids != asked:
+        for user, items in fresh.items():
+            answers = rec.recommend(user=user, history=items, k=100).item_ids
+            if self.updated(rec, {user: items}).recommend(user=user, k=100).item_ids != answers:
                 different.append(user)
         assert different == []
 
@@ -1195,8 +1195,8 @@ class TestOddData:
         items = Features(np.asarray(dense, dtype=np.float32))
         fitted = HybridRanker(**params).fit(items, csr_array(clicks))
         nothing = Features(np.zeros((1, items.dense.shape[1]), dtype=np.float32))
-        asked = csr_array(clicks[:1] if history is None else np.array([history], dtype=np.float32))
-        found = fitted.score(Users(asked, csr_array(asked.shape, dtype=np.float32), nothing, nothing), items)[0]
+        users = csr_array(clicks[:1] if history is None else np.array([history], dtype=np.float32))
+        found = fitted.score(Users(users, csr_array(users.shape, dtype=np.float32), nothing, nothing), items)[0]
         assert found.shape == (len(items),)
         assert np.isfinite(found).all()
         return found
