@@ -1,11 +1,21 @@
-"""The blend: the prior, the collaborative and the content expert as one sum of odds.
+"""The blend: odds of a click as a sum of the prior, the collaborative expert and the content expert.
 
-    odds(user, item) = s_clicks + w(item) * s_text + strength / k * exp(prior)
+    odds(u, i) = max(clicks(u, i), 0) + w(i) * text(u, i) + s / k * prior(u, i)
 
-``s_clicks`` are scores by what was clicked together; ``s_text`` those by the texts of what was clicked, for items that
-are new or have no clicks; the prior counts as ``strength`` clicks beside the user's own k (Dirichlet smoothing, Zhai
-and Lafferty 2004). Where few clicks say what belongs together, both scores are small by their ridge, and the prior
-decides; the more there are, the less it matters. Without experts the prior is all there is.
+==============  ======================================================================================================
+odds(u, i)      odds that user u clicks item i next, up to a factor that all items of u share
+clicks(u, i)    score of the collaborative expert, 0 for an item without clicks
+text(u, i)      score of the content expert, calibrated to the scale of the other two (``Calibration``)
+w(i)            weight of the text of item i, from 0 to 1 (``text_weights``)
+prior(u, i)     odds by taste and base rate (``TastePrior``), scaled so that the median of the 20 best unseen items is 1
+s, k            prior strength, and the number of items that u likes
+==============  ======================================================================================================
+
+Odds are added and not log-odds, because the experts say that items go together, and have nothing to say of most items:
+where a score is 0 the order is that of the prior. The prior counts as s clicks beside the k clicks of the user, which
+is Dirichlet smoothing (Zhai and Lafferty 2004): large beside one like, small beside fifty. It needs no knob for data
+with few clicks, either: there the ridge of the experts makes both their scores small. Without experts the prior is all
+there is.
 """
 
 from collections.abc import Callable
@@ -23,34 +33,34 @@ from coldstart.rankers.hybrid.experts import Collaborative, Experts
 from coldstart.rankers.hybrid.prior import TastePrior, log_base_rates, n_likes
 
 LEAST_TEXT = 0.1
-"""Weight below which the text of an item that has clicks is not asked."""
+"""Weight below which the text of an item with clicks is left out, so that it needs no column."""
 
 TINY = np.float32(1e-30)
-"""Odds of what nothing speaks for, so that they have a logarithm."""
+"""Odds of an item that no source supports, so that they have a logarithm."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Blend(Component, saved=True):
-    """Log-odds of a click on every item, for a catalogue as it is now.
+    """Log-odds of a click on every item, for one state of the catalogue.
 
     Attributes
     ----------
     prior : TastePrior
     counts : ndarray of shape (n_items,)
-        Clicks of each item: at the fit, and as they are now of those that had none then.
+        Clicks on each item: those of the fit, and for items that had none then those of now.
     exposure : ndarray of shape (n_items,) or None
-        Share of the clicks that came while the item was there; None: all, for all.
+        Share of the clicks that came while the item was in the catalogue; None: all, for all items.
     experts : Experts or None
-        None where clicks are too few for them, or do not say more than the prior.
+        None where clicks are too few for experts, or experts do no better than the prior.
     collaborative : Collaborative or None
-        What the experts were fitted with.
+        Settings that the experts were fitted with.
     calibration : Calibration
     maybe_new : float
-        Chance that an item without clicks, of which nothing is said, is new.
+        Probability that an item without clicks is new, where nothing is known of its arrival.
     mean_clicks : float or None
-        Clicks of a mean item at the fit; None: as they are now.
+        Clicks of a mean item at the fit; None: those of now.
     cold_offset : float
-        Log-odds added to what the text says of items without clicks that were there from the start.
+        Added to the log-odds by text of old stock without clicks, at most 0.
     config : HybridConfig
     """
 
@@ -71,27 +81,28 @@ class Blend(Component, saved=True):
         Parameters
         ----------
         history : csr_array of shape (m, n)
-            Of zeros and ones.
+            Weights from 0 to 1.
         vectors : ndarray of shape (n, dim)
-            Where tastes meet items.
+            Item vectors for tastes, see ``ItemSpace.tastes``.
         popularity : float
             Multiplies the log base rate in the prior.
         novelty : float
             Log-odds added to items without clicks.
         """
         if self.experts is None:
-            by_taste, by_rate = self.prior.log_odds(history, vectors, self.log_rates, popularity)
-            by_taste += by_rate
-            odds = by_taste
+            odds, by_rate = self.prior.log_odds(history, vectors, self.log_rates, popularity)
+            odds += by_rate
         else:
-            odds = self._odds(history, vectors, popularity)
+            odds = prior_odds(self.prior, history, vectors, self.log_rates, popularity)
+            self._add_experts(history, odds, odds)
             np.log(np.maximum(odds, TINY, out=odds), out=odds)
         return odds + np.float32(novelty) * (self.counts == 0) if novelty else odds
 
     def shares(self, history: Csr, vectors: FloatArray, popularity: float = 1.0) -> FloatArray:
-        """Return how much texts, clicks and popularity each have in the odds, shape (3, m, n), sums of 1.
+        """Return the shares of texts, clicks and popularity in the odds, shape (3, m, n), sums of 1.
 
-        What the prior says belongs to taste and base rate by how far each raises an item above the mean item.
+        The prior is a product of taste and base rate. Its part of the odds is split between texts and popularity in
+        proportion to how far each of the two raises the item's log-odds above those of the mean item.
         """
         prior = prior_odds(self.prior, history, vectors, self.log_rates, popularity)
         by_clicks, by_text = prior.copy(), np.zeros_like(prior)
@@ -106,28 +117,31 @@ class Blend(Component, saved=True):
         return np.asarray(np.stack([by_text + prior - popular, by_clicks, popular]) / total, dtype=np.float32)
 
     def parts(self, history: Csr, vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the odds but for what texts say of items, and that, (m, n) each."""
+        """Return two parts of the odds, (m, n) each: by the prior and by clicks, and by text."""
         odds = prior_odds(self.prior, history, vectors, self.log_rates)
         by_text = np.zeros_like(odds)
         self._add_experts(history, odds, by_text)
         return odds, by_text
 
-    def _odds(self, history: Csr, vectors: FloatArray, popularity: float) -> FloatArray:
-        odds = prior_odds(self.prior, history, vectors, self.log_rates, popularity)
-        self._add_experts(history, odds, odds)
-        return odds
+    def _add_experts(self, history: Csr, odds: FloatArray, by_text: FloatArray) -> None:
+        """Add the scores by clicks to the odds of the prior, and those by text to ``by_text``, (m, n) each, in place.
 
-    def _add_experts(self, history: Csr, by_clicks: FloatArray, by_text: FloatArray) -> None:
-        """Add what the experts say to the odds of the prior, in place; both may be that array."""
-        clicked, text = cast(Experts, self.experts).scores(history)
-        columns = self._columns
-        by_clicks[:, columns.clicked] += np.maximum(clicked[:, columns.at_clicked], 0.0)
-        if len(columns.text):
-            of_text = history[:, cast(Experts, self.experts).by_text[columns.scale]]
-            scale, text_scale = user_scale(by_clicks, history), user_scale(text[:, columns.scale], of_text)
-            of_users = self.calibration.user_terms(scale, text_scale, n_likes(history)) + np.log(scale)
-            odds = self.calibration.odds(text[:, columns.at_text] / text_scale, of_users)
-            by_text[:, columns.text] += odds * columns.weight
+        Both may be the same array: rows are as long as the catalogue, so a copy costs more than the sum.
+        """
+        experts, columns = cast(Experts, self.experts), self._columns
+        click_scores, text_scores = experts.scores(history)
+        # A score below 0 says that an item is clicked less than by chance by such users. That is no evidence beyond a
+        # score of 0, which leaves the item to the prior, and odds cannot be negative.
+        odds[:, columns.clicked] += np.maximum(click_scores[:, columns.at_clicked], 0.0)
+        if not len(columns.text):
+            return
+        # Measured before the texts are added, as the calibration was learned: on the odds by prior and clicks.
+        scale = user_scale(odds, history)
+        text_scale = user_scale(text_scores[:, columns.scale], history[:, experts.by_text[columns.scale]])
+        # Calibrated odds are shares of the user's scale; adding log(scale) brings them back to the scale of the odds.
+        user_terms = self.calibration.user_terms(scale, text_scale, n_likes(history)) + np.log(scale)
+        calibrated = self.calibration.odds(text_scores[:, columns.at_text] / text_scale, user_terms)
+        by_text[:, columns.text] += calibrated * columns.weight
 
     @cached_property
     def log_rates(self) -> FloatArray:
@@ -136,24 +150,33 @@ class Blend(Component, saved=True):
 
     @property
     def is_new(self) -> BoolArray:
-        """Which items came after the first clicks, (n_items,)."""
+        """Items that arrived after the first clicks, (n_items,)."""
         if self.exposure is None:
             return np.zeros(len(self.counts), dtype=bool)
         return np.asarray(self.exposure < 1.0)
 
     @property
     def is_old_stock(self) -> BoolArray:
-        """Which items have no clicks, though they were there from the start, (n_items,)."""
+        """Items without clicks that were there from the start, (n_items,)."""
         return np.asarray((self.counts == 0) & ~self.is_new)
 
     @cached_property
     def _columns(self) -> "_Columns":
-        weights = text_weights(self.counts, self.exposure, self.config.text_clicks, self.log_rates, self.maybe_new)
-        weights[self.is_old_stock] *= np.float32(np.exp(self.cold_offset))
         experts = cast(Experts, self.experts)
-        columns = _Columns.of(experts, self.counts, self.is_new, weights)
-        crowded = np.exp(np.float32(self.calibration.density) * experts.density[columns.at_text])
-        return columns._replace(weight=columns.weight * crowded)
+        weights = text_weights(self.counts, self.exposure, self.config.text_clicks, self.log_rates, self.maybe_new)
+        # ``cold_offset`` of tuning chose it, so that old stock stays within its share of the first 20 places.
+        weights[self.is_old_stock] *= np.float32(np.exp(self.cold_offset))
+        # An item with a position of -1, which has been removed, is in neither list.
+        at_clicked = np.flatnonzero((experts.by_clicks >= 0) & (self.counts[experts.by_clicks] > 0))
+        present = experts.by_text >= 0
+        at_text = np.flatnonzero(present & (weights[experts.by_text] > 0))
+        text = experts.by_text[at_text]
+        # Scores by text are measured by the new items, as those of the fold are on which the calibration was learned.
+        new = np.flatnonzero(present & (self.counts[experts.by_text] == 0) & self.is_new[experts.by_text])
+        # Where many items have much the same text, one is easily taken for another: the coefficient is at most 0.
+        crowding = np.exp(np.float32(self.calibration.density) * experts.density[at_text])
+        scale = new if len(new) >= TOP else at_text
+        return _Columns(experts.by_clicks[at_clicked], at_clicked, text, at_text, weights[text] * crowding, scale)
 
     def refreshed(
         self,
@@ -165,46 +188,54 @@ class Blend(Component, saved=True):
     ) -> "Blend":
         """Return the blend of a changed catalogue: item j was item ``origin[j]`` before, or is new where that is -1.
 
+        What was learned of items with clicks stays until the next fit: their counts and their columns. New and edited
+        items without clicks at the fit get columns by text, and those with first clicks a column by clicks.
+
         Parameters
         ----------
         exposure : ndarray of shape (n,) or None
         clicks : csr_array of shape (m, n)
-            All there are now; a weight above 1 counts as 1.
+            All clicks there are now; a weight above 1 counts as 1.
         place : callable
-            Returns where items meet items, rows of length one, for positions of some.
+            Returns the item vectors of some positions, rows of length one.
         edited : ndarray
-            Positions of items whose text was changed.
+            Positions of items whose text has changed.
         """
-        weights = np.minimum(clicks.data, 1.0)
-        now = np.bincount(clicks.indices, weights, len(origin)).astype(np.float32)
-        known = np.flatnonzero(origin >= 0)
-        now_at = np.full(len(self.counts), -1, dtype=np.int64)
-        now_at[origin[known]] = known
+        n = len(origin)
+        counts_now = np.bincount(clicks.indices, np.minimum(clicks.data, 1.0), n).astype(np.float32)
         if self.experts is None:
-            return replace(self, counts=now, exposure=exposure)
-        fixed = np.zeros(len(origin), dtype=bool)  # what was learned of an item with clicks stays until the next fit
-        warm = now_at[self.experts.warm[self.experts.warm >= 0]]
-        fixed[warm[warm >= 0]] = True
-        before = np.zeros(len(origin), dtype=np.float32)
-        before[known] = self.counts[origin[known]]
-        new = np.union1d(np.flatnonzero(origin < 0), edited[~fixed[edited]])
-        experts = self.experts.moved(now_at, new, place(new) if len(new) else self.experts.vectors[:0])
-        clicked = np.flatnonzero(~fixed & ((now != before) | (now > 0) & np.isin(np.arange(len(now)), edited)))
-        experts = experts.folding_in(clicked, clicks, place(clicked)) if len(clicked) else experts
-        return replace(self, counts=np.where(fixed, before, now), exposure=exposure, experts=experts)
+            return replace(self, counts=counts_now, exposure=exposure)
+        kept = np.flatnonzero(origin >= 0)
+        position = np.full(len(self.counts), -1, dtype=np.int64)
+        position[origin[kept]] = kept
+        counts_before = np.zeros(n, dtype=np.float32)
+        counts_before[kept] = self.counts[origin[kept]]
+        fitted = np.zeros(n, dtype=bool)
+        warm = position[self.experts.warm[self.experts.warm >= 0]]
+        fitted[warm[warm >= 0]] = True
+        by_text = np.union1d(np.flatnonzero(origin < 0), edited[~fitted[edited]])
+        experts = self.experts.with_items(
+            position, by_text, place(by_text) if len(by_text) else self.experts.vectors[:0]
+        )
+        # A column by clicks depends on the text of the item as well, through the text prior.
+        was_edited = np.isin(np.arange(n), edited)
+        clicked = np.flatnonzero(~fitted & ((counts_now != counts_before) | (counts_now > 0) & was_edited))
+        if len(clicked):
+            experts = experts.with_first_clicks(clicked, clicks, place(clicked))
+        return replace(self, counts=np.where(fitted, counts_before, counts_now), exposure=exposure, experts=experts)
 
 
 class _Columns(NamedTuple):
-    """Where the experts' columns belong.
+    """Which columns of the experts' scores belong to which items.
 
     Attributes
     ----------
     clicked, at_clicked : ndarray
-        Positions of the items that have a score by clicks, and their columns.
+        Positions of the items with a score by clicks, and their columns.
     text, at_text, weight : ndarray
-        Positions of those that have one by text, their columns, and its weight.
+        Positions of the items with a score by text, their columns, and the weights of their texts.
     scale : ndarray
-        Columns by text that tell a user's scale: of the new items without clicks or, where these are few, all.
+        Columns by text that measure a user's scale: of new items without clicks if these are at least 20, else all.
     """
 
     clicked: IntArray
@@ -214,29 +245,13 @@ class _Columns(NamedTuple):
     weight: FloatArray
     scale: IntArray
 
-    @classmethod
-    def of(cls, experts: Experts, counts: FloatArray, is_new: BoolArray, weights: FloatArray) -> "_Columns":
-        """Look the columns up, from what is known of the items (n,) and the weights of their texts."""
-        with_clicks = experts.with_clicks
-        at_clicked = np.flatnonzero((with_clicks >= 0) & (counts[with_clicks] > 0))
-        by_text = experts.by_text
-        at_text = np.flatnonzero((by_text >= 0) & (weights[by_text] > 0))
-        new = np.flatnonzero((by_text >= 0) & (counts[by_text] == 0) & is_new[by_text])
-        return cls(
-            with_clicks[at_clicked],
-            at_clicked,
-            by_text[at_text],
-            at_text,
-            weights[by_text[at_text]],
-            new if len(new) >= TOP else at_text,
-        )
-
 
 def prior_odds(
     prior: TastePrior, history: Csr, vectors: FloatArray, log_rates: FloatArray, popularity: float = 1.0
 ) -> FloatArray:
-    """Return strength / k * exp(log-odds), (m, n); the median of the ``TOP`` best of a user's exponentials is 1."""
+    """Return s / k * exp(log-odds), (m, n), where the median of exp over each user's 20 best unseen items is made 1."""
     odds, by_rate = prior.log_odds(history, vectors, log_rates, popularity)
+    # In place: each array has as many numbers as there are items and users.
     odds += by_rate
     odds -= np.median(best_unseen(odds, history), axis=1, keepdims=True)
     np.exp(odds, out=odds)
@@ -251,16 +266,36 @@ def text_weights(
     log_rates: FloatArray | None = None,
     maybe_new: float = 0.0,
 ) -> FloatArray:
-    """Return how much the text of each item counts, (n,); 0 where it is not asked.
+    """Return how much the score by text of each item counts, shape (n,); 0 where it is not used.
 
-    Of an item without clicks it speaks at the base rate (``log_rates``, by default those of new items): what it
-    predicts are the clicks of a mean item. Of a new one with c clicks it has half / (half + c) of its weight, which
-    fades as the item's exposure grows: the text of a new item says more than its first click. An item with clicks that
-    was there from the start is known by these. One without clicks of which nothing is said is new with the chance
-    ``maybe_new``, and counts by the mean of both rates.
+    ==============================================  ==================================================================
+    item                                            weight
+    ==============================================  ==================================================================
+    without clicks, e < 1                           its base rate
+    without clicks, there from the start            maybe_new + (1 - maybe_new) * its base rate
+    with c clicks                                   (1 - e) * half / (half + c), and 0 where that is below 0.1
+    ==============================================  ==================================================================
+
+    Here e is the exposure of the item. The base rate is the posterior mean of a Gamma-Poisson model, see
+    ``log_base_rates``, in units of a mean item: the text predicts what a mean item would get, and an item that nobody
+    clicked in all that time is expected to get less. Where nothing is known of its arrival it may be new all the same,
+    and then counts as a mean item: its weight is the mean over both cases.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n,)
+        Clicks on each item.
+    exposure : ndarray of shape (n,) or None
+        Share of the clicks that came while the item was in the catalogue; None: all, for all items.
+    half : float
+        Clicks with which the text of a new item has half of its weight.
+    log_rates : ndarray of shape (n,), optional
+        Log base rates; by default all 0, those of mean items.
+    maybe_new : float
+        Probability that an item without clicks, there from the start as far as is known, is new.
     """
-    new = np.zeros_like(counts) if exposure is None else 1.0 - exposure
+    newness = np.zeros_like(counts) if exposure is None else 1.0 - exposure
     rates = np.ones_like(counts) if log_rates is None else np.exp(log_rates)
-    rates = np.where(new > 0, rates, maybe_new + (1.0 - maybe_new) * rates)
-    clicked = new * half / (half + counts)
+    rates = np.where(newness > 0, rates, maybe_new + (1.0 - maybe_new) * rates)
+    clicked = newness * half / (half + counts)
     return np.where(counts > 0, clicked * (clicked >= LEAST_TEXT), rates).astype(np.float32)

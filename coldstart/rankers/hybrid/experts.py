@@ -1,8 +1,23 @@
-"""The two experts on clicks: one for items that have some, one that reads the texts of items that have none.
+"""The two experts on clicks: one for items with clicks, one that reads the text of items without.
 
-The *collaborative* expert is EASE whose item-item weights start from what texts say (``PriorEASE``), or factors of
-alternating least squares where items are too many for a matrix. The *content* expert is kernel ridge regression: an
-item without clicks gets the clicks, and the scores of plain EASE, of the items whose texts are like its own.
+The *collaborative* expert is a linear item-item model, EASE with a text prior (``PriorEASE``): its weights start from
+what the texts of two items say. Where item-item weights would not fit in memory it is ALS with a text prior
+(``PriorALS``). The *content* expert is kernel ridge regression on text. It scores item j from the items that have
+clicks, its *targets*, by how like their texts are:
+
+    content(u, j) = (x_u + t * EASE(x_u)) M k_j          M = (K + l2 I)^-1
+
+=========  ===========================================================================================================
+x_u        history of user u on the n_warm items with clicks, zeros and ones
+EASE(x_u)  scores of plain EASE, without a text prior: they say which other items u would click, so that a new item is
+           compared with more than the few items that u has clicked
+t          ``cf_target_weight``, 5
+K, k_j     kernel of the texts of items with clicks, (n_warm, n_warm), and between these and item j, (n_warm,)
+=========  ===========================================================================================================
+
+Both scores are linear in x_u. ``FittedExperts`` is the result of the regressions, exact and good for many users at a
+time while ``fit`` compares settings. ``Experts`` is compiled from it: one matrix of weights for each expert, which
+answers a request with one product and takes new items and clicks without fitting again.
 """
 
 from dataclasses import dataclass, field, replace
@@ -25,15 +40,16 @@ Model: TypeAlias = PriorEASE | PriorALS
 
 @dataclass(frozen=True, repr=False)
 class Collaborative(Component, saved=True):
-    """Which collaborative expert, and its settings; see ``HybridConfig``.
+    """The class of the collaborative expert and its settings; see ``HybridConfig``.
 
     Attributes
     ----------
     method : {"exact", "als"}
+        ``PriorEASE`` or ``PriorALS``.
     l2, text_prior : float
-        Of ``PriorEASE``.
+        Ridge and weight of the text prior of ``PriorEASE``.
     unobserved : float
-        Of ``PriorALS``.
+        Weight of unobserved pairs of ``PriorALS``.
     """
 
     method: Literal["exact", "als"] = "exact"
@@ -42,9 +58,10 @@ class Collaborative(Component, saved=True):
     unobserved: float = 20.0
 
     def fit(self, clicks: Csr, vectors: FloatArray, config: HybridConfig, before: Model | None = None) -> Model:
-        """Fit on clicks (m, n), some on every item, and vectors (n, dim).
+        """Fit on clicks (m, n), at least one on every item, and item vectors (n, dim).
 
-        ``before`` is another fit on the same data: what both have in common is taken from it.
+        ``before`` is a fit on the same data with other settings: its inverse and its text prior are used again where
+        they are the same, as they take nearly all of the time.
         """
         if self.method == "exact":
             same = before.ridge if isinstance(before, PriorEASE) and before.ridge.l2 == self.l2 else None
@@ -56,22 +73,22 @@ class Collaborative(Component, saved=True):
 
 @dataclass(frozen=True, eq=False)
 class FittedExperts:
-    """Both experts as their regressions leave them: right for a thousand histories, slow for one.
+    """Both experts as their regressions leave them: exact scores, at a cost that many users must share.
 
     Attributes
     ----------
     warm, by_text : ndarray of shape (n_warm,) and (n_text,)
         Positions of the items with clicks, and of those that the content expert scores.
     model : PriorEASE or PriorALS
-        Of the warm items.
+        The collaborative expert on the warm items.
     vectors : ndarray of shape (n_warm, dim)
-        Of the warm items.
+        Item vectors of the warm items.
     weights : ndarray or csr_array of shape (n_warm, n_text)
-        How much the targets of each warm item count for one that is scored by its text.
+        M k_j of each item that is scored by its text, or the weights of its neighbours.
     density : ndarray of shape (n_text,)
-        How near the warm items are that are nearest to one that is scored by its text.
+        Mean cosine of each such item to its nearest warm items.
     regression : KernelRidge or None
-        Where the weights come from; None where neighbours are averaged, or later items will be.
+        The regression behind the weights; None where neighbours are averaged, now or for items that come later.
     config : HybridConfig
     """
 
@@ -85,7 +102,7 @@ class FittedExperts:
     config: HybridConfig
 
     @classmethod
-    def of(
+    def fit(
         cls,
         clicks: Csr,
         vectors: FloatArray,
@@ -94,90 +111,113 @@ class FittedExperts:
         config: HybridConfig,
         model: Model | None = None,
     ) -> "FittedExperts":
-        """Fit on clicks (m, n) of zeros and ones, and vectors (n, dim), rows of length one or zero.
+        """Fit on clicks (m, n) of zeros and ones, and item vectors (n, dim), rows of length one or zero.
 
-        ``model`` is the collaborative expert where it is there already.
+        ``model`` is the collaborative expert, if it has been fitted already.
         """
         warm = np.unique(clicks.indices).astype(np.int64)
-        model = model or collaborative.fit(csr_array(clicks[:, warm]), vectors[warm], config)
+        warm_vectors = vectors[warm]
+        model = model or collaborative.fit(csr_array(clicks[:, warm]), warm_vectors, config)
+        # A new item with its first clicks is among the targets and is scored by its text too. Its own row gets the
+        # weight 0, or the content expert would read the item's clicks and call it text.
         clicked = np.isin(by_text, warm)
-        own, of_warm = np.searchsorted(warm, by_text[clicked]), vectors[warm]
-        near = nearest(of_warm, vectors[by_text])
-        crowd = density(near[1])
+        own_rows = np.searchsorted(warm, by_text[clicked])
+        near = nearest(warm_vectors, vectors[by_text])
+        densities = density(near[1])
         if collaborative.method == "als" or len(warm) > config.most_kernel:
             averaged = neighbour_weights(*near, len(warm)).tolil()
-            averaged[own, np.flatnonzero(clicked)] = 0.0  # its own clicks are not its text
-            return cls(warm, by_text, model, of_warm, csr_array(averaged), crowd, None, config)
-        regression = KernelRidge.of(of_warm, config.kernel_width, config.kernel_l2)
+            averaged[own_rows, np.flatnonzero(clicked)] = 0.0
+            return cls(warm, by_text, model, warm_vectors, csr_array(averaged), densities, None, config)
+        regression = KernelRidge.of(warm_vectors, config.kernel_width, config.kernel_l2)
         weights = np.empty((len(warm), len(by_text)), dtype=np.float32, order="F")
-        weights[:, clicked] = regression.leave_one_out(own)
+        weights[:, clicked] = regression.leave_one_out(own_rows)
         weights[:, ~clicked] = regression.weights(vectors[by_text[~clicked]])
-        kept = regression if len(warm) <= config.most_placed else None  # as large as the weights to come
-        return cls(warm, by_text, model, of_warm, weights, crowd, kept, config)
+        # To place later items takes a matrix (n_warm, n_warm), which is not worth its memory for large catalogues.
+        kept = regression if len(warm) <= config.most_placed else None
+        return cls(warm, by_text, model, warm_vectors, weights, densities, kept, config)
 
     def scores(self, history: Csr) -> tuple[FloatArray, FloatArray]:
-        """Return exact scores (m, n_warm) and (m, n_text) of histories (m, n)."""
-        liked = csr_array(history[:, self.warm])
-        collaborative = self.model.scores(liked)
-        plain = self.model.plain.scores(liked) if isinstance(self.model, PriorEASE) else collaborative
+        """Return exact scores by clicks (m, n_warm) and by text (m, n_text) of histories (m, n)."""
+        clicks = csr_array(history[:, self.warm])
+        collaborative = self.model.scores(clicks)
+        # EASE without the text prior costs nothing more. ALS without it would be another fit, so the prior stays.
+        plain = self.model.plain.scores(clicks) if isinstance(self.model, PriorEASE) else collaborative
         targets = plain * np.float32(self.config.cf_target_weight)
-        targets += liked.toarray()
+        targets += clicks.toarray()
         return collaborative, np.asarray(targets @ self.weights, dtype=np.float32)
 
     def compiled(self) -> "Experts":
-        """Return both as linear maps from a history to scores."""
+        """Return both experts as linear scorers: one matrix of weights, or factors, for each."""
         n_warm, n_text = self.weights.shape
         if isinstance(self.model, PriorALS):
-            items, boost = self.model.items.T, np.float32(self.config.cf_target_weight)
-            likes = csr_array((n_warm, n_warm), dtype=np.float32)
-            of_text = csr_array(self.weights, dtype=np.float32)
-            content: LinearScorer = FactorScorer(self.model, boost * (items @ of_text), of_text)
-            collaborative: LinearScorer = FactorScorer(self.model, np.ascontiguousarray(items), likes)
-            return self._with(collaborative, content, None, FactorFoldIn())
-        weights = np.empty((n_warm, n_warm), dtype=np.float32)
-        self.model.fill(weights)
+            # Targets x + t z F, with z the user factors of x, times sparse weights S: factors t F S beside weights S.
+            factors, weight = self.model.items.T, np.float32(self.config.cf_target_weight)
+            of_text, none = csr_array(self.weights, dtype=np.float32), csr_array((n_warm, n_warm), dtype=np.float32)
+            return self._experts(
+                FactorScorer(self.model, np.ascontiguousarray(factors), none),
+                FactorScorer(self.model, weight * (factors @ of_text), of_text),
+                None,
+                FactorFoldIn(),
+            )
+        item_weights = np.empty((n_warm, n_warm), dtype=np.float32)
+        self.model.fill(item_weights)
+        text_weights = self.weights if isinstance(self.weights, np.ndarray) else self.weights.toarray()
         columns = np.empty((n_warm, n_text), dtype=np.float32)
-        own = self.weights if isinstance(self.weights, np.ndarray) else self.weights.toarray()
-        for block in blocks(n_text, 2048):
-            columns[:, block] = self._boosted(self.model, own[:, block])
-        collaborative = dense_scorer(weights)
+        for block in blocks(
+            n_text, 2048
+        ):  # a product of all at once would make temporary arrays as large as the result
+            columns[:, block] = self._history_weights(self.model, text_weights[:, block])
         placing = None
         if self.regression is not None:
-            placing = dense_scorer(self._boosted(self.model, self.regression.inverse).T)
-        fold_in = ItemFoldIn.of(self.model)
-        content = dense_scorer(columns)
-        return self._with(collaborative, content, placing, fold_in)
+            placing = dense_scorer(self._history_weights(self.model, self.regression.inverse).T)
+        return self._experts(dense_scorer(item_weights), dense_scorer(columns), placing, ItemFoldIn.of(self.model))
 
-    def _with(
+    def _experts(
         self,
         collaborative: LinearScorer,
         content: LinearScorer,
         placing: BlockScorer | None,
         fold_in: "ItemFoldIn | FactorFoldIn",
     ) -> "Experts":
-        items = (self.warm, self.by_text, collaborative, content, self.density)
-        return Experts(*items, placing, fold_in, self.vectors, self.config)
+        scorers = (collaborative, content, self.density, placing, fold_in)
+        return Experts(self.warm, self.by_text, *scorers, self.vectors, self.config)
 
-    def _boosted(self, model: PriorEASE, weights: FloatArray) -> FloatArray:
-        """The weights of likes (n_warm, q), from those of likes and of the scores of plain EASE."""
-        boosted: FloatArray = np.float32(self.config.cf_target_weight) * model.plain_times(weights)
-        boosted += weights
-        return boosted
+    def _history_weights(self, model: PriorEASE, target_weights: FloatArray) -> FloatArray:
+        """Return the weights of a history, (I + t B) W, from the weights W (n_warm, q) of the targets x + t x B.
+
+        B are the item-item weights of plain EASE.
+        """
+        weights: FloatArray = np.float32(self.config.cf_target_weight) * model.plain_times(target_weights)
+        weights += target_weights
+        return weights
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ItemFoldIn(Component, saved=True):
-    """The column that ``PriorEASE`` would have for an item whose first clicks came after the fit.
+    """Folds an item into ``PriorEASE`` whose first clicks came after the fit: its column of item-item weights.
 
-    b = P (X'x + r l2 C_new), P = (X'X + l2 I)^-1. P is not kept: B = I + r l2 P C - P diag(d) is, and gives each column
-    of P back, P_j = (e_j + r l2 (PC)_j - B_j) / d_j, where PC has the rank of the texts.
+    The column solves the regression of the fit, with the item as one more target:
+
+        b = P (X'x + r l2 C_new),    P = (X'X + l2 I)^-1
+
+    =================  ================================================================================================
+    x, X               clicks on the new item (m,), and of the same users on the n items of the fit (m, n)
+    r, l2              weight of the text prior, and the ridge
+    C_new              item-item weights that the texts suggest for the new item
+    =================  ================================================================================================
+
+    P would be another matrix (n, n) to keep. But the item-item weights are there, and are made from it,
+
+        B = I + r l2 P C - P diag(d),    so that    P_j = (e_j + r l2 (PC)_j - B_j) / d_j
+
+    and PC is a product of two matrices (n, dim), dim the width of the item vectors: B gives P back, column by column.
 
     Attributes
     ----------
     reached : ndarray of shape (n, dim)
-        P F A^-1, F the texts and A their regularised Gram matrix.
+        P F A^-1, with F the item vectors and A = F'F + l2_text I.
     prior : ndarray of shape (n, dim)
-        Rows of the prior's right factor, so that r l2 (PC)_j = reached @ prior_j but for the diagonal of C.
+        Right factor of the prior: r l2 (PC)_j = reached @ prior_j, but for the diagonal of C, which is in the divisor.
     divisor : ndarray of shape (n,)
         d with that diagonal in it.
     weight : float
@@ -191,7 +231,7 @@ class ItemFoldIn(Component, saved=True):
 
     @classmethod
     def of(cls, model: PriorEASE) -> "ItemFoldIn":
-        """Take the factors from the fit."""
+        """Take the factors from a fitted model."""
         weight, text = model.prior * model.ridge.l2, model.text
         amplified = np.float32(weight) * text.scale
         return cls(
@@ -199,18 +239,20 @@ class ItemFoldIn(Component, saved=True):
         )
 
     def columns(self, scorer: Any, clicks: Csr, new: Csr, vectors: FloatArray) -> BlockScorer:
-        """Return columns of q items from their clicks.
+        """Return the columns of q items from their clicks.
 
         Parameters
         ----------
         scorer : BlockScorer
-            B, of n columns.
+            B, with n columns.
         clicks, new : csr_array of shape (m, n) and (m, q)
-            Of the users who clicked one of the items: on the items of the fit, and on these.
+            Clicks on the items of the fit, and on the q items, of the users who clicked one of these.
         vectors : ndarray of shape (q, dim)
+            Item vectors of the q items.
         """
+        # P is symmetric, so P X'x is computed as (X'x)' P from rows. X'x has few entries other than 0, and only the
+        # rows of B that these meet are read, where columns would take all of B.
         right = csr_array((clicks.T @ new).T, dtype=np.float32)
-        # P is symmetric: its product with X'x is read from the rows of B that the clicks are on, not from columns.
         solved = right.toarray() + (right @ self.reached) @ self.prior.T
         solved -= scorer.scores(right)
         solved /= self.divisor
@@ -219,40 +261,42 @@ class ItemFoldIn(Component, saved=True):
 
 
 class FactorFoldIn(Component, saved=True):
-    """The factors that ``PriorALS`` would have for an item whose first clicks came after the fit."""
+    """Folds an item into ``PriorALS`` whose first clicks came after the fit: its factors."""
 
     def columns(self, scorer: Any, clicks: Csr, new: Csr, vectors: FloatArray) -> FactorScorer:
-        """Return columns of q items from their clicks; arguments as of ``ItemFoldIn``, the scorer of factors."""
+        """Return the factors of q items from their clicks; arguments as for ``ItemFoldIn``, with a ``FactorScorer``."""
         factors = scorer.als.fold_in_items(csr_array(new.T), scorer.als.fold_in(clicks), vectors).T
         return FactorScorer(scorer.als, factors, csr_array((clicks.shape[1], new.shape[1]), dtype=np.float32))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Experts(Component, saved=True):
-    """Both experts as linear maps of a history, for a catalogue that changes.
+    """Both experts as linear scorers, for a catalogue that changes.
+
+    An item that is removed keeps its column, as cutting it out would copy all weights: its position becomes -1.
 
     Attributes
     ----------
     warm : ndarray of shape (n_warm,)
-        Positions of the items with clicks at the fit; -1 for one that was taken out of the catalogue since.
+        Positions of the items with clicks at the fit; -1 for an item that has been removed since.
     by_text : ndarray of shape (n_text,)
-        Positions of the items that the content expert scores; -1 likewise.
+        Positions of the items that the content expert scores, or -1.
     collaborative, content : LinearScorer
-        From histories (m, n_warm) to the scores of the warm items and of the others.
+        From histories (m, n_warm) to the scores of the warm items, and to those by text.
     density : ndarray of shape (n_text,)
-        How near the warm items are that are nearest to one that is scored by its text.
+        Mean cosine of each item that is scored by its text to its nearest warm items.
     placing : BlockScorer or None
-        From the kernels (q, n_warm) of later items with the warm ones to their columns of ``content``; where there are
-        too many, the columns of their nearest neighbours are averaged.
+        From kernels (q, n_warm) between later items and the warm ones to their columns of ``content``; None where the
+        columns of the nearest neighbours are averaged instead.
     fold_in : ItemFoldIn or FactorFoldIn
-        Makes columns of ``later``.
+        Makes the columns of ``later``.
     vectors : ndarray of shape (n_warm, dim)
-        Of the warm items.
+        Item vectors of the warm items.
     config : HybridConfig
     clicked : ndarray of shape (n_clicked,)
-        Positions of the items whose first clicks came after the fit; -1 likewise.
+        Positions of the items whose first clicks came after the fit, or -1.
     later : LinearScorer or None
-        Of those, from their clicks; None while there are none.
+        From histories (m, n_warm) to the scores of these items by clicks; None while there are none.
     """
 
     warm: IntArray
@@ -268,69 +312,71 @@ class Experts(Component, saved=True):
     later: LinearScorer | None = None
 
     @property
-    def with_clicks(self) -> IntArray:
-        """Positions of the items that ``scores`` gives a score by clicks."""
+    def by_clicks(self) -> IntArray:
+        """Positions of the items that have a score by clicks, or -1, shape (n_warm + n_clicked,)."""
         return np.append(self.warm, self.clicked)
 
     def scores(self, history: Csr) -> tuple[FloatArray, FloatArray]:
         """Return scores by clicks (m, n_warm + n_clicked) and by text (m, n_text) of histories (m, n)."""
-        liked = self._liked(history)
-        by_clicks = self.collaborative.scores(liked)
+        clicks = self._warm_columns(history)
+        by_clicks = self.collaborative.scores(clicks)
         if self.later is not None:
-            by_clicks = np.hstack([by_clicks, self.later.scores(liked)])
-        return by_clicks, self.content.scores(liked)
+            by_clicks = np.hstack([by_clicks, self.later.scores(clicks)])
+        return by_clicks, self.content.scores(clicks)
 
-    def moved(self, place: IntArray, new: IntArray, vectors: FloatArray) -> Self:
+    def with_items(self, position: IntArray, new: IntArray, vectors: FloatArray) -> Self:
         """Return the experts of a changed catalogue.
 
         Parameters
         ----------
-        place : ndarray of int64
-            Where each item is now, -1 where it is gone.
+        position : ndarray of int64
+            Where each item of the catalogue before is now, -1 for those that have been removed.
         new : ndarray of shape (q,)
-            Positions of the items to be placed by their text: those that are new, and those whose text was changed.
+            Positions of the items to score by their text: new ones, and those whose text has changed.
         vectors : ndarray of shape (q, dim)
-            Of these.
+            Their item vectors.
         """
         warm, by_text, clicked = (
-            np.where(items >= 0, place[items], -1) for items in (self.warm, self.by_text, self.clicked)
+            np.where(items >= 0, position[items], -1) for items in (self.warm, self.by_text, self.clicked)
         )
         moved = replace(self, warm=warm, by_text=by_text, clicked=clicked)
         if not len(new):
             return moved
-        by_text = np.where(np.isin(by_text, new), -1, by_text)
+        by_text = np.where(np.isin(by_text, new), -1, by_text)  # the column of the old text is given up
         near = nearest(self.vectors, vectors)
-        content = self.content.with_columns(self._placed(vectors, near))
-        crowd = np.append(self.density, density(near[1]))
-        return replace(moved, by_text=np.append(by_text, new), content=content, density=crowd)
+        if self.placing is not None:  # M (I + t B)', computed at the fit: a new column is one product with its kernels
+            kernels = kernel(vectors, self.vectors, self.config.kernel_width)
+            columns: LinearScorer = dense_scorer(self.placing.dense_scores(kernels).T)
+        else:
+            columns = self.collaborative.averaged(
+                neighbour_weights(*near, len(self.vectors)), self.config.cf_target_weight
+            )
+        content, densities = self.content.with_columns(columns), np.append(self.density, density(near[1]))
+        return replace(moved, by_text=np.append(by_text, new), content=content, density=densities)
 
-    def folding_in(self, items: IntArray, clicks: Csr, vectors: FloatArray) -> Self:
-        """Return the experts with the clicks on items that had none at the fit.
+    def with_first_clicks(self, items: IntArray, clicks: Csr, vectors: FloatArray) -> Self:
+        """Return the experts with columns by clicks for items that had none at the fit.
 
         Parameters
         ----------
         items : ndarray of shape (q,)
             Positions of those whose clicks have changed.
         clicks : csr_array of shape (m, n)
-            All there are.
+            All clicks there are now; a weight above 1 counts as 1.
         vectors : ndarray of shape (q, dim)
+            Their item vectors.
         """
-        rows = np.unique(clicks[:, items].nonzero()[0])
-        theirs = csr_array(clicks[rows].minimum(1.0))
-        liked, new = self._liked(theirs), csr_array(theirs[:, items])
-        columns: LinearScorer = self.fold_in.columns(self.collaborative, liked, new, vectors)
+        users = np.unique(clicks[:, items].nonzero()[0])  # all others add nothing to X'x
+        theirs = csr_array(clicks[users].minimum(1.0))
+        new = csr_array(theirs[:, items])
+        columns: LinearScorer = self.fold_in.columns(self.collaborative, self._warm_columns(theirs), new, vectors)
         clicked = np.append(np.where(np.isin(self.clicked, items), -1, self.clicked), items)
         later = columns if self.later is None else self.later.with_columns(columns)
         return replace(self, clicked=clicked, later=later)
 
-    def _liked(self, history: Csr) -> Csr:
-        """The columns of the warm items, of zeros where one was taken out."""
-        liked = history[:, np.maximum(self.warm, 0)]
-        gone = self.warm < 0
-        return csr_array(liked.multiply(~gone) if gone.any() else liked, dtype=np.float32)
-
-    def _placed(self, vectors: FloatArray, near: tuple[IntArray, FloatArray]) -> LinearScorer:
-        """The columns of later items: from the kernel, or the mean of their neighbours' likes and boosted scores."""
-        if self.placing is not None:
-            return dense_scorer(self.placing.times(kernel(vectors, self.vectors, self.config.kernel_width)).T)
-        return self.collaborative.averaged(neighbour_weights(*near, len(self.vectors)), self.config.cf_target_weight)
+    def _warm_columns(self, history: Csr) -> Csr:
+        """Return the columns of the warm items, (m, n_warm)."""
+        columns = history[:, np.maximum(self.warm, 0)]
+        # A removed item looks at column 0, which is another item's: its clicks are set to 0.
+        removed = self.warm < 0
+        return csr_array(columns.multiply(~removed) if removed.any() else columns, dtype=np.float32)

@@ -1,4 +1,17 @@
-"""Words, meaning and clicks in one score, from no click to many."""
+"""The default ranker: one score from words, meaning and clicks, for any number of clicks from none on.
+
+Where to read on, in the order of the method:
+
+==================  ==================================================================================================
+``prior``           what is believed before clicks say which items go together: taste and base rate
+``experts``         the collaborative expert and the content expert; ``kernel`` and ``scorers`` are their tools
+``calibration``     puts scores by text and by clicks on one scale
+``blend``           adds up prior and experts: the log-odds of a click, for users with a history
+``reader``          scores items for requests with a query or a profile, where the log-odds of the blend are one term
+``tuning``          chooses the settings on a fold; ``config`` holds every number
+``item_space``      item vectors
+==================  ==================================================================================================
+"""
 
 import copy
 import logging
@@ -19,66 +32,67 @@ from coldstart.data.holdout import cut
 from coldstart.errors import ColdstartWarning, InvalidInputError
 from coldstart.rankers.hybrid.blend import Blend, text_weights
 from coldstart.rankers.hybrid.config import PRIOR_ALONE, HybridConfig
-from coldstart.rankers.hybrid.evidence import SOURCES, Evidence, base_rate
 from coldstart.rankers.hybrid.experts import Collaborative, FittedExperts
-from coldstart.rankers.hybrid.item_space import ItemSpace
-from coldstart.rankers.hybrid.items import Items, Placed
+from coldstart.rankers.hybrid.item_space import CatalogItems, ItemSpace, Placed
 from coldstart.rankers.hybrid.prior import TastePrior, mean_clicks
-from coldstart.rankers.hybrid.reader import says_something
+from coldstart.rankers.hybrid.reader import SOURCES, ScoreTerms, has_text, log_popularity
 from coldstart.rankers.hybrid.tuning import Report, auto_cold_share, cold_offset, tune
 
 log = logging.getLogger("coldstart")
 
-MATTERS = 0.05
-"""Share of the first 20 places that old stock without clicks loses, from which on ``fit`` warns."""
+WARN_LOSS = 0.05
+"""Share of the first 20 places that a bound takes from old stock without clicks, from which on ``fit`` warns."""
 
 
 class HybridRanker(BaseRanker, saved=True):
-    """Answer with text where there is only text, and with clicks where there are clicks.
+    """Rank by text where there is only text, and by clicks where there are clicks.
 
-    Who is known by likes gets a sum of odds (``Blend``). A *prior* says how near an item's text is to the user's taste
-    and how often it is clicked at all. A *collaborative* expert, EASE whose item-item weights start from what texts say
-    (``PriorEASE``), scores items with clicks. A *content* expert, kernel ridge regression on text, scores new items: it
-    gives them the clicks and EASE scores of items whose text is like theirs. A conditional logit puts both on one
-    scale. Without clicks of others the prior is all there is; five clicks do not change it; many make it small.
+    A user with a history gets log-odds of a click, the logarithm of a sum of odds (``Blend``):
 
-    Who is known by a text alone gets what answers it, in meaning and in exact words, what is liked along with the best
-    answers, and what is popular.
+    * The *prior* says how like the user's taste an item is, and how often it is clicked by anybody (``TastePrior``).
+    * The *collaborative* expert, EASE whose item-item weights start from what texts say (``PriorEASE``), scores items
+      with clicks.
+    * The *content* expert, kernel ridge regression on text, scores new items: they get the clicks and the EASE scores
+      of items with a similar text. A conditional logit puts its scores on the scale of the others.
 
-    New items are told from old stock by ``Features.exposure``: an item that has just arrived gets the clicks that its
-    text promises, one that was there from the start without a click gets few. Nothing said, items without clicks are
-    taken for old stock.
+    Without clicks of other users the prior ranks alone; a handful of clicks hardly changes it, many make it small.
+
+    A request with a query or a profile gets a sum of evidence: how well an item matches its meaning and its words, how
+    like the best answers it is, the log-odds given the history if there is one, and popularity (``ScoreTerms``).
+
+    ``Features.exposure`` tells new items from old stock. An item that has just arrived is expected to get the clicks
+    that its text promises; one that was there from the start and has no clicks is expected to get few. Without it,
+    items without clicks count as old stock.
 
     Parameters
     ----------
     novelty : float
         Log-odds added to items without clicks, from -20 to 20: above 0 new items are shown more.
     popularity : float
-        From 0, none, to 1, as much as helps most: how much popular items are favoured where little is known of the
-        user. Below 1 lists are less alike.
+        How much popular items are favoured where little is known of the user, from 0, not at all, to 1, which does best
+        by NDCG. Below 1 the lists of different users are less alike.
     cold_share : "auto", float or None
-        Most of the first 20 places, from 0 to 1 and in the mean over known users, to which the content expert may bring
-        old stock without clicks. By default its share of the catalogue, and at most one in five or, where clicks are
-        few, the share of next clicks that go to such items by Good and Turing. None sets no bound; while the prior
-        ranks alone there is none, either.
+        Bound, from 0 to 1, on the share of the first 20 places that the content expert may fill with old stock without
+        clicks, in the mean over known users. By default the share of such items in the catalogue, and at most one in
+        five or, where clicks are few, their share of the next clicks as Good and Turing estimate it. None sets no
+        bound. There is none either while the prior ranks alone.
     method : {"auto", "exact", "als"}
-        The collaborative expert: ``PriorEASE``, exact in closed form, or ``PriorALS``, factors for any size. By default
-        exact while the smaller of users and items with clicks is at most 20,000, and weights between items fit in
-        2.4 GB.
+        The collaborative expert: ``PriorEASE``, solved exactly, or ``PriorALS``, for any size. By default exact if
+        users or items with clicks are at most 20,000, and the item-item weights fit in 2.4 GB.
     config : HybridConfig, optional
-        Every number of the method.
+        Every other number of the method.
     rng : int, SeedSequence, Generator or None
-        Which items, clicks and users are hidden while the settings are chosen.
+        Draws the items, clicks and users that are hidden while the settings are chosen.
 
     Attributes
     ----------
     blend_ : Blend
-        What was learned.
+        What was learned: prior, experts and calibration.
     report_ : dict
-        NDCG@20 of each value that was tried, on hidden clicks; how many items have no clicks, and what was assumed of
+        NDCG@20 of each value that was tried, on held-out clicks; how many items have no clicks, and what was assumed of
         them; seconds of each stage.
     space_ : ItemSpace
-        Places the items.
+        Turns features into item vectors.
 
     See Also
     --------
@@ -86,13 +100,13 @@ class HybridRanker(BaseRanker, saved=True):
 
     Notes
     -----
-    EASE: Steck (2019). The exact form takes an inverse of the smaller of users and items with clicks, a Cholesky factor
-    of the kernel of the items with clicks, and holds the weights between items with clicks and all others. With
-    ``PriorALS``, or more than 20,000 items with clicks, the nearest 50 items are averaged in place of the kernel.
+    EASE: Steck (2019). The exact form inverts a matrix with a row for each user or each item with clicks, whichever are
+    fewer, factors the kernel of the items with clicks, and keeps a weight from each of these to every item. With
+    ``PriorALS``, or above 20,000 items with clicks, the content expert averages the 50 nearest items instead.
 
-    ``fit`` hides some items, clicks and users from the experts and compares: where they do not say more than the prior,
-    the prior is kept alone. Clicks that come later (``refreshed``) count for users at once, and for items that had
-    none; what was learned of the others stays until the next fit.
+    ``fit`` hides some items, clicks and users from the experts, and compares. Where the experts are no better than the
+    prior, the prior is kept alone. Clicks that come later (``refreshed``) count at once for their users, and for items
+    that had none; what was learned of other items stays until the next fit.
 
     Examples
     --------
@@ -110,7 +124,7 @@ class HybridRanker(BaseRanker, saved=True):
     blend_: Blend
     report_: Report
     space_: ItemSpace
-    _items: Items | None = None
+    _items: CatalogItems | None = None
 
     def __init__(
         self,
@@ -129,7 +143,7 @@ class HybridRanker(BaseRanker, saved=True):
         self.rng = rng
 
     def fit(self, features: Features, clicks: Csr | None = None) -> Self:
-        """Learn from the items' features and, when there are any, clicks (m, n); a weight above 1 counts as 1.
+        """Learn from the items' features (n) and, if there are any, clicks (m, n); a weight above 1 counts as 1.
 
         Raises
         ------
@@ -138,17 +152,19 @@ class HybridRanker(BaseRanker, saved=True):
         """
         self._check_params()
         config = self.config or HybridConfig()
-        self.space_, self.report_, self._items = ItemSpace(config.lexical_weight[-1]).fit(features), {}, None
-        liked = csr_array((0, len(features)), dtype=np.float32) if clicks is None else _liked(clicks)
-        if liked.nnz >= config.fewest_clicks:
-            self.blend_ = self._learn(features, liked, config)
-        else:
-            prior = TastePrior(config.taste, config.taste_half)
-            if liked.nnz:
-                tastes = self.space_.tastes(features)
-                prior = TastePrior.learn(liked, tastes, features.exposure, config, generator(self.rng))
-            self.blend_ = Blend(prior, _counts(liked), features.exposure, config=config)
-        self._items = Items(self.space_, features)
+        clicks = csr_array((0, len(features)), dtype=np.float32) if clicks is None else _capped(clicks)
+        # Tuning replaces the weight of the words; with too few clicks to choose by, it is the last one of the grid.
+        self.space_, self.report_ = ItemSpace(config.lexical_weight[-1]).fit(features), {}
+        self._items = CatalogItems(self.space_, features)
+        if clicks.nnz >= config.fewest_clicks:
+            self.blend_ = self._fit_blend(features, clicks, config)
+            return self
+        # With fewer clicks a fold is too small to tell values apart, so the prior ranks alone.
+        prior = TastePrior(config.taste, config.taste_half)
+        if clicks.nnz:
+            tastes = self._items.placed.tastes
+            prior = TastePrior.learn(clicks, tastes, features.exposure, config, generator(self.rng))
+        self.blend_ = Blend(prior, _counts(clicks), features.exposure, config=config)
         return self
 
     def score(self, users: Users, features: Features) -> FloatArray:
@@ -159,46 +175,47 @@ class HybridRanker(BaseRanker, saved=True):
         InvalidInputError
             When the items are not those of ``fit`` or ``refreshed``.
         """
-        placed, asks = self._place(features), says_something(users)
-        if not asks.any():
-            return self._by_history(users, placed)
+        items, users, with_text = self._items_of(features), _with_capped_history(users), has_text(users)
+        if not with_text.any():
+            return self._score_history(users, items)
         scores = np.empty((len(users), len(features)), dtype=np.float32)
-        scores[asks] = self._by_text(users[asks], placed).total
-        scores[~asks] = self._by_history(users[~asks], placed)
+        scores[with_text] = self._score_text(users[with_text], items).total
+        scores[~with_text] = self._score_history(users[~with_text], items)
         return scores
 
     def contributions(self, users: Users, features: Features) -> Contributions:
-        """Return how much words, meaning, clicks and popularity have each brought to the scores."""
-        placed, asks = self._place(features), says_something(users)
+        """Return the shares of words, meaning, clicks and popularity in the scores, (4, m, n)."""
+        items, users, with_text = self._items_of(features), _with_capped_history(users), has_text(users)
         shares = np.zeros((len(SOURCES), len(users), len(features)), dtype=np.float32)
-        shares[1:] = self.blend_.shares(_liked(users.history), placed.tastes, self.popularity)
-        if asks.any():
-            shares[:, asks] = self._by_text(users[asks], placed).shares()
+        shares[1:] = self.blend_.shares(users.history, items.placed.tastes, self.popularity)
+        if with_text.any():
+            shares[:, with_text] = self._score_text(users[with_text], items).shares()
         return Contributions(SOURCES, shares)
 
     def answers(self, users: Users, features: Features) -> BoolArray:
         """Mark the users whose text some item answers, or who have none, shape (m,)."""
-        return self._place(features).reader.answers(users)
+        return self._items_of(features).query_scorer.answerable(users)
 
     def by_likeness(self) -> Self:
-        """Return a copy that leaves popularity out: for what is like an item, not what is liked in any case."""
-        like = copy.copy(self)
-        like.popularity = 0.0
-        return like
+        """Return a copy that ignores popularity: ranks what is like an item, not what most people like anyway."""
+        copied = copy.copy(self)
+        copied.popularity = 0.0
+        return copied
 
     def refreshed(self, features: Features, clicks: Csr, origin: IntArray) -> Self:
         """Return a copy for a changed catalogue: item j was item ``origin[j]`` before, or is new where that is -1.
 
-        New items are placed among those with clicks by their text. Clicks that came after ``fit`` count for users, and
-        for the items that had none.
+        New items are scored by their text. Clicks that came after ``fit`` count for their users, and for the items that
+        had none.
         """
         self.check_fitted("blend_")
         fresh = copy.copy(self)
-        if self._items is None:
-            fresh._items, edited = Items(self.space_, features), np.arange(len(features))
+        if self._items is None:  # loaded, but not ``restored``: any text may have changed
+            fresh._items, edited = CatalogItems(self.space_, features), np.arange(len(features))
         else:
-            fresh._items, edited = self._items.moved(features, origin)
+            fresh._items, edited = self._items.refreshed(features, origin)
 
+        # The experts need vectors of new items now; those for requests are computed when a request comes.
         def place(rows: IntArray) -> FloatArray:
             return self.space_.item_vectors(features[rows])
 
@@ -212,53 +229,59 @@ class HybridRanker(BaseRanker, saved=True):
         return small
 
     def restored(self, features: Features, clicks: Csr) -> Self:
-        """Return a copy of what was loaded; what ``compacted`` left out is fitted on all clicks there are now."""
+        """Return a copy of a loaded ranker, with experts fitted on all clicks (m, n) if ``compacted`` left them out."""
         whole, blend = copy.copy(self), self.blend_
-        whole._items = Items(self.space_, features)
+        whole._items = CatalogItems(self.space_, features)
         if blend.collaborative is None or blend.experts is not None:
             return whole
-        liked = _liked(clicks)
-        blend = replace(blend, counts=_counts(liked), exposure=features.exposure)
-        with _stage("experts", liked, {}):
-            whole.blend_ = _with_experts(blend, liked, self.space_.item_vectors(features))
+        clicks = _capped(clicks)
+        blend = replace(blend, counts=_counts(clicks), exposure=features.exposure)
+        with _stage("experts", clicks, {}):
+            whole.blend_ = _with_experts(blend, clicks, whole._items.placed.vectors)
         return whole
 
-    def _learn(self, features: Features, liked: Csr, config: HybridConfig) -> Blend:
-        """Choose the settings on a fold, then fit the experts on all clicks."""
-        start, seconds = self._start(liked, config), self.report_.setdefault("seconds", {})
-        fold, tastes, exposure = cut(liked, generator(self.rng)), self.space_.tastes(features), features.exposure
+    def _fit_blend(self, features: Features, clicks: Csr, config: HybridConfig) -> Blend:
+        """Choose the settings on a fold, then fit the experts on all clicks (m, n)."""
+        start, seconds = self._first_collaborative(clicks, config), self.report_.setdefault("seconds", {})
+        fold, tastes, exposure = cut(clicks, generator(self.rng)), self.space_.tastes(features), features.exposure
         weights = config.lexical_weight if self.space_.reads_words else config.lexical_weight[-1:]
-        spaces = {weight: self.space_.with_words(weight) for weight in weights}
-        placed = {weight: space.item_vectors(features) for weight, space in spaces.items()}
-        with _stage("tuning", liked, seconds):
-            tuned, report = tune(fold, placed, tastes, exposure, start, config, generator(self.rng))
-        self.space_, vectors, counts = spaces[tuned.lexical_weight], placed[tuned.lexical_weight], _counts(liked)
+        vectors = {weight: self.space_.with_words(weight).item_vectors(features) for weight in weights}
+        with _stage("tuning", clicks, seconds):
+            tuned, report = tune(fold, vectors, tastes, exposure, start, config, generator(self.rng))
         self.report_ |= report
-        maybe_new = config.maybe_new if exposure is None else 0.0  # who says what is new says what is not
+        self.space_ = self.space_.with_words(tuned.lexical_weight)
+        self._items = CatalogItems(self.space_, features)
+        self._items.placed = Placed(vectors[tuned.lexical_weight], tastes)  # not to be computed again by a request
+        counts = _counts(clicks)
+        # If exposure is known, an item without clicks that counts as old stock is known to be old.
+        maybe_new = config.maybe_new if exposure is None else 0.0
         blend = Blend(tuned.prior, counts, exposure, None, None, tuned.calibration, maybe_new, config=config)
         if tuned.prior.strength < PRIOR_ALONE:
-            with _stage("experts", liked, seconds):
-                mean = mean_clicks(counts, exposure)
-                blend = replace(blend, collaborative=tuned.collaborative, mean_clicks=mean)
-                blend = _with_experts(blend, liked, vectors)
-            with _stage("old stock", liked, seconds):
-                blend = self._bounded(blend, liked, tastes)
+            with _stage("experts", clicks, seconds):
+                blend = replace(blend, collaborative=tuned.collaborative, mean_clicks=mean_clicks(counts, exposure))
+                blend = _with_experts(blend, clicks, self._items.placed.vectors)
+            with _stage("old stock", clicks, seconds):
+                blend = self._with_cold_offset(blend, clicks, tastes)
         return blend
 
-    def _bounded(self, blend: Blend, liked: Csr, tastes: FloatArray) -> Blend:
-        """Bound the share of old stock without clicks, and say what was assumed of it."""
-        old = (blend.counts == 0) & ~blend.is_new
+    def _with_cold_offset(self, blend: Blend, clicks: Csr, tastes: FloatArray) -> Blend:
+        """Bound the share of old stock without clicks in lists, and report what was assumed of it.
+
+        The regression on text is learned from items that people clicked. It knows nothing of the reasons for which
+        nobody clicked the others, so it promises them too much.
+        """
+        old = blend.is_old_stock
         if not old.any():
             return blend
         share = self.cold_share
         if share == "auto":
             share = auto_cold_share(blend.counts, old, blend.config.cold_share)
-        offset, before, after = cold_offset(blend, liked, tastes, 1.0 if share is None else share)
+        offset, before, after = cold_offset(blend, clicks, tastes, 1.0 if share is None else share)
         line = f"{int(old.sum()):,} of {len(old):,} items have no clicks, and nothing says that they are new"
         self.report_["old stock"] = (
             f"{line}: they were taken for old stock, which takes {after:.0%} of the first 20 places of known users."
         )
-        if before - after >= MATTERS:
+        if before - after >= WARN_LOSS:
             warnings.warn(
                 f"{line}; by their texts they would take {before:.0%} of the first 20 places of known users, and take "
                 f"{after:.0%}. Say which items are new: Recommender.fit(..., new=ids), Catalog.from_frame(..., "
@@ -268,16 +291,17 @@ class HybridRanker(BaseRanker, saved=True):
             )
         return replace(blend, cold_offset=offset)
 
-    def _start(self, liked: Csr, config: HybridConfig) -> Collaborative:
-        """The collaborative expert to start from, by the size of the data.
+    def _first_collaborative(self, clicks: Csr, config: HybridConfig) -> Collaborative:
+        """Return the collaborative expert that the size of the data allows, with the settings that tuning starts from.
 
         Raises
         ------
         InvalidInputError
-            When the exact form is asked for and would not fit.
+            When ``method="exact"`` would not fit in memory.
         """
-        n_warm = len(np.unique(liked.indices))
-        side, n_weights = min(liked.shape[0], n_warm), n_warm * liked.shape[1]
+        n_warm = len(np.unique(clicks.indices))
+        side, n_weights = min(clicks.shape[0], n_warm), n_warm * clicks.shape[1]
+        # EASE inverts the smaller one of two matrices, users by users or items by items.
         fits = side <= config.most_side and n_weights <= config.most_weights
         if self.method == "exact" and not fits:
             raise InvalidInputError(
@@ -286,13 +310,13 @@ class HybridRanker(BaseRanker, saved=True):
             )
         return Collaborative("exact" if self.method == "exact" or (fits and self.method == "auto") else "als")
 
-    def _place(self, features: Features) -> Placed:
-        """The items as users and texts meet them, made once for each catalogue.
+    def _items_of(self, features: Features) -> CatalogItems:
+        """Return the items with their vectors, which are computed once for each catalogue.
 
         Raises
         ------
         InvalidInputError
-            When the items are not those that were fitted.
+            When these are not as many items as were fitted.
         """
         self.check_fitted("blend_")
         if len(features) != len(self.blend_.counts):
@@ -302,33 +326,35 @@ class HybridRanker(BaseRanker, saved=True):
             )
         items = self._items
         if items is None or items.features is not features:
-            self._items = items = Items(self.space_, features)
-        return items.placed
+            self._items = items = CatalogItems(self.space_, features)
+        return items
 
-    def _by_history(self, users: Users, placed: Placed) -> FloatArray:
-        """Log-odds for users of whom no text is known."""
-        odds = self.blend_.log_odds(_liked(users.history), placed.tastes, self.popularity, self.novelty)
-        return odds - placed.reader.disliked(users.disliked) if users.disliked.nnz else odds
+    def _score_history(self, users: Users, items: CatalogItems) -> FloatArray:
+        """Return the log-odds of users without a text, less what they lose by dislikes, (m, n)."""
+        odds = self.blend_.log_odds(users.history, items.placed.tastes, self.popularity, self.novelty)
+        return odds - items.query_scorer.penalty(users.disliked) if users.disliked.nnz else odds
 
-    def _by_text(self, users: Users, placed: Placed) -> Evidence:
-        """All that is known of users who say something: texts, likes, dislikes, and what others clicked."""
-        reader, blend = placed.reader, self.blend_
-        read = reader.read_texts(users)
-        answers = read.words + read.meaning
+    def _score_text(self, users: Users, items: CatalogItems) -> ScoreTerms:
+        """Return the evidence of users with a text: texts, likes, dislikes, and the clicks of others, (m, n) each."""
+        scorer, blend = items.query_scorer, self.blend_
+        texts = scorer.score(users)
+        answers = texts.words + texts.meaning
         collaborative, popularity = np.zeros((2, *answers.shape), dtype=np.float32)
         if blend.counts.any():
             unclicked = blend.counts == 0
             mean = float(blend.counts[~unclicked].mean())
-            rates = base_rate(blend.counts, mean, unclicked & blend.is_new)
-            popularity += np.float32(self.popularity) * rates + np.float32(self.novelty) * unclicked
-            liked = _liked(users.history)
-            known = np.diff(liked.indptr) > 0
-            if known.any():
-                history = csr_array(liked[known])
-                collaborative[known] = blend.log_odds(history, placed.tastes, self.popularity)
-        against = read.avoided + (reader.disliked(users.disliked) if users.disliked.nnz else np.float32(0.0))
-        likeness = reader.feedback(answers, answers + collaborative + popularity - against)
-        return Evidence(read.words, read.meaning + likeness, collaborative, popularity, against)
+            log_clicks = log_popularity(blend.counts, mean, unclicked & blend.is_new)
+            popularity += np.float32(self.popularity) * log_clicks + np.float32(self.novelty) * unclicked
+            # Without the novelty, which is in the popularity already and must not count twice.
+            has_history = np.diff(users.history.indptr) > 0
+            if has_history.any():
+                history = csr_array(users.history[has_history])
+                collaborative[has_history] = blend.log_odds(history, items.placed.tastes, self.popularity)
+        against = texts.avoided + (scorer.penalty(users.disliked) if users.disliked.nnz else np.float32(0.0))
+        # Candidates for feedback are chosen by everything that is known; what they are compared with by the text alone,
+        # or popular items would pull the list towards themselves.
+        feedback = scorer.feedback(answers, answers + collaborative + popularity - against)
+        return ScoreTerms(texts.words, texts.meaning + feedback, collaborative, popularity, against)
 
     def _check_params(self) -> None:
         check_between("novelty", self.novelty, -20.0, 20.0)
@@ -348,7 +374,7 @@ class HybridRanker(BaseRanker, saved=True):
 
 @contextmanager
 def _stage(name: str, clicks: Csr, seconds: dict[str, float]) -> Iterator[None]:
-    """Note how long a stage of the fit takes."""
+    """Note in ``seconds`` how long a stage of the fit takes on clicks (m, n), and log it."""
     started = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - started
@@ -357,20 +383,24 @@ def _stage(name: str, clicks: Csr, seconds: dict[str, float]) -> Iterator[None]:
     )
 
 
-def _with_experts(blend: Blend, liked: Csr, vectors: FloatArray) -> Blend:
-    """Fit the experts with the settings of a blend, on clicks (m, n) and vectors (n, dim) where items meet items."""
+def _with_experts(blend: Blend, clicks: Csr, vectors: FloatArray) -> Blend:
+    """Return a blend with experts, fitted with its settings on clicks (m, n) and item vectors (n, dim)."""
     config = blend.config
     by_text = np.flatnonzero(text_weights(blend.counts, blend.exposure, config.text_clicks))
     collaborative = blend.collaborative or Collaborative()
-    return replace(blend, experts=FittedExperts.of(liked, vectors, by_text, collaborative, config).compiled())
+    return replace(blend, experts=FittedExperts.fit(clicks, vectors, by_text, collaborative, config).compiled())
 
 
-def _liked(clicks: Csr) -> Csr:
-    """Clicks with weights up to 1."""
-    liked = csr_array(clicks.minimum(1.0).astype(np.float32))
-    liked.eliminate_zeros()
-    return liked
+def _capped(clicks: Csr) -> Csr:
+    """Return clicks as float32 with weights of at most 1, and none stored that are 0."""
+    capped = csr_array(clicks.minimum(1.0).astype(np.float32))
+    capped.eliminate_zeros()
+    return capped
 
 
-def _counts(liked: Csr) -> FloatArray:
-    return np.asarray(liked.sum(axis=0), dtype=np.float32)
+def _with_capped_history(users: Users) -> Users:
+    return replace(users, history=_capped(users.history))
+
+
+def _counts(clicks: Csr) -> FloatArray:
+    return np.asarray(clicks.sum(axis=0), dtype=np.float32)

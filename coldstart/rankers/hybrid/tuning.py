@@ -103,7 +103,7 @@ def tune(
     calibration = Calibration()
     if prior.strength < PRIOR_ALONE:
         cold, vectors = np.flatnonzero(fold.cold), item_vectors[lexical_weight]
-        experts = FittedExperts.of(fold.train, vectors, cold, collaborative, config, model)
+        experts = FittedExperts.fit(fold.train, vectors, cold, collaborative, config, model)
         calibration = _learn_calibration(experts, fold, prior, tastes, log_rates)
     return Tuned(lexical_weight, collaborative, prior, calibration), report
 

@@ -1,4 +1,4 @@
-"""Data whose answer is known: items of a few kinds, told by their texts, and users who each like one kind."""
+"""Data with a known answer: items of a few kinds, which their texts show, and users who each like one kind."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from coldstart.rankers.cosine import CosineRanker
 
 @dataclass
 class World:
-    """Users like ``kind[user]``; the last items of every kind have no clicks."""
+    """User u likes items of kind ``likes[u]``; the last items of every kind are cold."""
 
     features: Features
     clicks: csr_array
@@ -26,18 +26,18 @@ class World:
 
     @property
     def texts(self):
-        """Of the items as rankers see them: centred, and of length one."""
+        """Item vectors, centred and of length one."""
         return CosineRanker().fit(self.features).item_vectors(self.features)
 
-    def ask(self, history=None, disliked=None, query=None, words=None):
-        """Rows of what users say; what is not said is zero. ``words`` are the lexical rows of the query."""
-        said = [np.atleast_2d(one) for one in (history, disliked, query) if one is not None]
-        rows, dim = len(said[0]), self.features.dense.shape[1]
-        lists = (np.zeros((rows, self.n_items)) if one is None else np.atleast_2d(one) for one in (history, disliked))
-        text = np.zeros((rows, dim)) if query is None else np.atleast_2d(query)
-        nothing = np.zeros((rows, dim), dtype=np.float32)
-        asked = Features(text.astype(np.float32), words)
-        return Users(*(csr_array(one.astype(np.float32)) for one in lists), asked, Features(nothing))
+    def users(self, history=None, disliked=None, query=None, words=None):
+        """Users with these rows, zeros for those that are not given; ``words`` are lexical rows of the queries."""
+        given = [np.atleast_2d(rows) for rows in (history, disliked, query) if rows is not None]
+        m, dim = len(given[0]), self.features.dense.shape[1]
+        lists = (np.zeros((m, self.n_items)) if rows is None else np.atleast_2d(rows) for rows in (history, disliked))
+        text = np.zeros((m, dim)) if query is None else np.atleast_2d(query)
+        empty = np.zeros((m, dim), dtype=np.float32)
+        queries = Features(text.astype(np.float32), words)
+        return Users(*(csr_array(rows.astype(np.float32)) for rows in lists), queries, Features(empty))
 
     def only(self, *items):
         """A history of these items."""
@@ -63,7 +63,7 @@ def make_world():
 
 @pytest.fixture(scope="session")
 def make_halves():
-    """Every kind has two halves that no text tells apart, and users like one half of one kind: clicks say more."""
+    """Every kind has two halves with the same texts, and users like one half of one kind: clicks say more."""
 
     def make(n_users=120, n_kinds=4, per_kind=30, n_cold=10, noise=0.4, seed=1):
         rng = np.random.default_rng(seed)

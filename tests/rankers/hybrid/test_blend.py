@@ -27,7 +27,7 @@ class Catalogue:
 
     def blend(self, method="exact", strength=0.3, by_text=(2,), config=None, **others):
         config = config or HybridConfig()
-        experts = FittedExperts.of(
+        experts = FittedExperts.fit(
             self.clicks, self.vectors, np.array(by_text, dtype=np.int64), Collaborative(method, l2=2.0), config
         )
         prior = TastePrior(2.0, 1.0, 0.5, strength)
@@ -84,16 +84,16 @@ class TestPriorOdds:
             self.PRIOR, catalogue.only(*likes), catalogue.vectors, log_base_rates(catalogue.counts, None, 1)
         )
 
-    def test_they_are_the_strength_over_the_likes_times_exp_of_the_log_odds_over_the_median(self, few):
+    def test_they_follow_the_formula(self, few):
         np.testing.assert_allclose(self.odds(few, 0)[0], by_hand(few, 0, 0.3), rtol=1e-5)
 
-    def test_the_median_of_the_twenty_best_that_are_not_liked_yet_is_the_strength_over_the_likes(self, many):
+    def test_the_median_of_the_20_best_unseen_items_is_strength_over_likes(self, many):
         for likes in ([3], [3, 7], [3, 7, 11, 15, 19]):
             best = np.sort(np.delete(self.odds(many, *likes)[0], likes))[-20:]
             assert np.median(best) == pytest.approx(0.3 / len(likes), rel=1e-2)  # of the logarithms
 
     @pytest.mark.parametrize("left", [11, 5, 1, 0])
-    def test_where_few_items_are_left_they_are_finite_and_order_these_by_the_prior(self, many, left):
+    def test_with_few_unseen_items_they_are_finite_and_in_order_of_the_prior(self, many, left):
         history = many.only(*range(40 - left))
         rates = log_base_rates(many.counts, None, 1.0)
         found = prior_odds(self.PRIOR, history, many.vectors, rates)[0]
@@ -101,7 +101,7 @@ class TestPriorOdds:
         expected = np.add(*self.PRIOR.log_odds(history, many.vectors, rates))[0]
         assert np.argsort(found[40 - left :]).tolist() == np.argsort(expected[40 - left :]).tolist()
 
-    def test_a_click_told_of_an_item_does_not_change_the_scale_by_that_item(self, many):
+    def test_a_liked_item_does_not_count_for_the_scale(self, many):
         """A copy of the liked item is no nearer than it was: only through the taste does a scale move."""
         rates, prior = log_base_rates(many.counts, None, 1.0), replace(self.PRIOR, taste=0.0, strength=1.0)
         one, two = (prior_odds(prior, many.only(*likes), many.vectors, rates)[0] for likes in ([3], [3, 39]))
@@ -118,21 +118,21 @@ class TestLogOdds:
         np.testing.assert_allclose(found - found.mean(), expected - expected.mean(), rtol=1e-4, atol=1e-6)
 
     @pytest.mark.parametrize("method", ["exact", "als"])
-    def test_they_are_the_sum_of_the_prior_and_of_scores_by_clicks(self, few, method):
+    def test_odds_are_the_sum_of_the_prior_and_of_scores_by_clicks(self, few, method):
         blend = few.blend(method, by_text=())
         clicked, _ = blend.experts.scores(few.only(0))
         expected = by_hand(few, 0, 0.3)
-        expected[blend.experts.with_clicks] += np.maximum(clicked[0], 0.0)
+        expected[blend.experts.by_clicks] += np.maximum(clicked[0], 0.0)
         np.testing.assert_allclose(np.exp(blend.log_odds(few.only(0), few.vectors))[0], expected, rtol=1e-4)
         assert clicked[0, 1] > 0.01
 
-    def test_and_of_what_the_text_says_of_items_without_clicks(self, few):
+    def test_odds_of_cold_items_add_the_calibrated_score_by_text(self, few):
         """One item by text: its score is its own scale, so that the calibration is exp of the user's terms."""
         calibration = Calibration(slope=0.7, by_clicks=0.2, by_text=0.1, count=0.3, intercept=-0.4)
         blend = few.blend(maybe_new=0.25, calibration=calibration)
         clicked, text = blend.experts.scores(few.only(0))
         known = by_hand(few, 0, 0.3)
-        known[blend.experts.with_clicks] += np.maximum(clicked[0], 0.0)
+        known[blend.experts.by_clicks] += np.maximum(clicked[0], 0.0)
         unseen = np.sort(known[1:])[-20:]  # what is liked already is no measure
         scale = max(np.median(unseen), 0.1 * unseen.max())
         of_user = 0.2 * math.log(scale) + 0.1 * math.log(text[0, 0]) + 0.3 * math.log(2.0) - 0.4
@@ -141,7 +141,7 @@ class TestLogOdds:
         expected[2] += (0.25 + 0.75 * rate) * scale * math.exp(of_user)
         np.testing.assert_allclose(np.exp(blend.log_odds(few.only(0), few.vectors))[0], expected, rtol=1e-4)
 
-    def test_a_new_item_has_the_whole_of_what_its_text_says(self, few):
+    def test_the_text_of_a_new_item_has_the_weight_1(self, few):
         few.exposure = np.where(np.arange(33) == 2, 0.0, 1.0).astype(np.float32)
         blend = few.blend(strength=1e-6)
         clicked, _ = blend.experts.scores(few.only(0))
@@ -161,7 +161,7 @@ class TestLogOdds:
             plain, moved = (blend.log_odds(three.only(0), three.vectors, 1.0, value) for value in (0.0, 1.5))
             np.testing.assert_allclose(moved - plain, [[0.0, 0.0, 1.5]], atol=1e-6)
 
-    def test_the_cold_offset_is_added_to_what_the_text_says_of_old_stock_alone(self, many):
+    def test_the_cold_offset_changes_the_odds_by_text_of_old_stock_alone(self, many):
         many.exposure = np.where(np.arange(40) == 39, 0.0, 1.0).astype(np.float32)
         blend = many.blend(by_text=range(30, 40))
         history = csr_array(many.clicks[:5])
@@ -190,7 +190,7 @@ class TestLogOdds:
         assert new._columns.weight[new._columns.text == 5] == pytest.approx(weight)
 
     @pytest.mark.parametrize("n_new", [19, 20])
-    def test_twenty_new_items_tell_the_scale_of_texts_and_where_they_are_fewer_all_do(self, many, n_new):
+    def test_the_scale_by_text_is_that_of_new_items_if_there_are_20(self, many, n_new):
         many.clicks = csr_array(many.clicks * (np.arange(40) < 15))
         many.clicks.eliminate_zeros()
         many.exposure = np.where(np.arange(40) >= 40 - n_new, 0.0, 1.0).astype(np.float32)
@@ -213,7 +213,7 @@ class TestShares:
         assert bool(found[2].any()) == bool(popularity)
         assert bool(found[1].any()) == experts
 
-    def test_they_are_the_parts_of_the_odds(self, few):
+    def test_they_are_proportional_to_the_parts_of_the_odds(self, few):
         blend = few.blend(maybe_new=0.2)
         odds, by_text = blend.parts(few.only(0), few.vectors)
         total, prior = (odds + by_text)[0], by_hand(few, 0, 0.3)
@@ -236,26 +236,26 @@ class TestTextWeights:
         assert found.dtype == np.float32
         return found
 
-    def test_old_stock_counts_by_its_base_rate(self):
+    def test_old_stock_has_its_base_rate(self):
         np.testing.assert_allclose(self.weights([0, 0, 4], log_rates=self.RATES), [0.5, 0.25, 0.0])
 
-    def test_or_where_it_may_be_new_by_the_mean_of_that_and_of_a_new_one(self):
+    def test_old_stock_that_may_be_new_has_the_mean_of_its_base_rate_and_1(self):
         found = self.weights([0, 0, 4], log_rates=self.RATES, maybe_new=0.2)
         np.testing.assert_allclose(found, [0.2 + 0.8 * 0.5, 0.2 + 0.8 * 0.25, 0.0])
 
-    def test_a_new_one_by_its_base_rate_whatever_else_may_be_new(self):
+    def test_a_new_item_has_its_base_rate_whatever_maybe_new_is(self):
         found = self.weights([0, 0, 0], [0.0, 0.4, 1.0], log_rates=self.RATES, maybe_new=0.2)
         np.testing.assert_allclose(found, [0.5, 0.25, 0.2 + 0.8 * 2.0])
 
-    def test_without_rates_all_that_have_no_clicks_count_1(self):
+    def test_without_rates_cold_items_have_the_weight_1(self):
         np.testing.assert_allclose(self.weights([0, 7, 0]), [1.0, 0.0, 1.0])
         np.testing.assert_allclose(self.weights([0, 0, 0], [0.0, 0.5, 1.0]), [1.0, 1.0, 1.0])
 
-    def test_a_new_one_with_c_clicks_has_half_over_half_plus_c_that_fades_as_it_ages(self):
+    def test_the_weight_of_a_clicked_new_item_falls_with_clicks_and_exposure(self):
         found = self.weights([1, 3, 3, 1], [0.0, 0.0, 0.5, 1.0])
         np.testing.assert_allclose(found, [3 / 4, 3 / 6, 0.5 * 3 / 6, 0.0])
 
-    def test_below_a_tenth_the_text_is_not_asked(self):
+    def test_weights_below_a_tenth_are_0(self):
         assert LEAST_TEXT == 0.1
         np.testing.assert_allclose(self.weights([26, 28, 1], [0.0, 0.0, 0.9]), [3 / 29, 0.0, 0.0], rtol=1e-6)
 
@@ -268,7 +268,7 @@ class TestRefreshed:
         return blend.refreshed(exposure, clicks, origin, vectors.__getitem__, np.array(edited, dtype=np.int64))
 
     def asked(self, blend, many, clicks=None, origin=None, edited=()):
-        """For which items their place is asked."""
+        """Positions whose item vectors are computed."""
         asked = []
 
         def place(rows):
@@ -280,7 +280,7 @@ class TestRefreshed:
         blend.refreshed(None, clicks, origin, place, np.array(edited, dtype=np.int64))
         return sorted(set(asked))
 
-    def test_only_items_that_are_new_or_edited_or_have_first_clicks_are_placed(self, many):
+    def test_only_vectors_of_new_and_edited_items_and_first_clicks_are_computed(self, many):
         blend, clicks = many.blend(by_text=range(30, 40)), many.clicks.toarray()
         assert self.asked(blend, many) == []
         clicks[0] = np.maximum(clicks[0], np.arange(40) < 30)
@@ -291,7 +291,7 @@ class TestRefreshed:
         assert self.asked(blend, many, many.clicks[:, :39], [*range(38), -1]) == [38]
         assert self.asked(replace(blend, experts=None), many, clicks, edited=[33]) == []
 
-    def test_the_mean_item_is_that_of_the_fit(self, many):
+    def test_base_rates_of_warm_items_keep_the_mean_of_the_fit(self, many):
         """What others got since moves no rate of an item that has its clicks still."""
         blend = many.blend(by_text=range(30, 40), mean_clicks=float(many.counts.mean()))
         clicks = many.clicks.toarray()
@@ -302,7 +302,7 @@ class TestRefreshed:
         drifting = self.moved(replace(blend, mean_clicks=None), many, clicks)
         assert (drifting.log_rates[:31] < blend.log_rates[:31]).all()
 
-    def test_counts_of_items_with_clicks_stay_and_those_of_others_are_as_they_are_now(self, many):
+    def test_counts_of_warm_items_are_kept_and_others_are_updated(self, many):
         clicks = many.clicks.toarray()
         clicks[:4] = 2.5  # counts as 1
         clicks[4:, 31] = 0.0
@@ -310,13 +310,13 @@ class TestRefreshed:
         np.testing.assert_array_equal(fresh.counts[:30], many.counts[:30])
         np.testing.assert_array_equal(fresh.counts[30:], 4.0)
 
-    def test_without_experts_all_are_as_they_are_now(self, many):
+    def test_without_experts_all_counts_are_updated(self, many):
         clicks = many.clicks.toarray()
         clicks[:4] = 2.5
         fresh = self.moved(replace(many.blend(), experts=None), many, clicks)
         np.testing.assert_array_equal(fresh.counts, np.minimum(clicks, 1.0).sum(axis=0))
 
-    def test_they_move_with_their_items(self, many):
+    def test_counts_and_scores_move_with_their_items(self, many):
         """Item 3 goes, the last two change places, and one comes."""
         origin = np.array([*np.delete(np.arange(38), 3), 39, 38, -1])
         clicks = np.pad(many.clicks.toarray(), ((0, 0), (0, 1)))[:, origin]
@@ -334,14 +334,14 @@ class TestRefreshed:
         assert some.sum() > 2
         np.testing.assert_allclose(ratio[0][some], ratio[1][some], rtol=1e-3)
 
-    def test_exposure_is_that_of_now(self, many):
+    def test_exposure_is_replaced(self, many):
         exposure = np.where(np.arange(40) < 30, 1.0, 0.25).astype(np.float32)
         fresh = self.moved(many.blend(by_text=range(30, 40)), many, exposure=exposure)
         np.testing.assert_array_equal(fresh.is_new, np.arange(40) >= 30)
         assert not fresh.is_old_stock.any()
         np.testing.assert_allclose(fresh.log_rates, log_base_rates(many.counts, exposure, 1.0))
 
-    def test_the_first_clicks_make_an_item_one_that_is_scored_by_clicks(self, many):
+    def test_an_item_with_first_clicks_is_scored_by_clicks(self, many):
         clicks = many.clicks.toarray()
         clicks[:6, 33] = 1.0
         blend = many.blend(by_text=range(30, 40))
@@ -355,7 +355,7 @@ class TestRefreshed:
         assert 33 not in gone._columns.clicked
         assert 33 in gone._columns.text
 
-    def test_a_changed_text_moves_what_it_says_and_not_what_clicks_say(self, many):
+    def test_an_edited_text_changes_the_score_by_text_alone(self, many):
         """Item 33 takes the text of item 34, as does item 5, which has clicks, and item 35, which nobody says changed."""
         blend, vectors = many.blend(by_text=range(30, 40)), many.vectors.copy()
         vectors[[5, 33, 35]] = vectors[34]
@@ -366,7 +366,7 @@ class TestRefreshed:
         assert not np.allclose(text[:, 35], text[:, 34], rtol=0.1)
         np.testing.assert_allclose(same, odds, rtol=1e-6)
 
-    def test_a_changed_text_counts_beside_clicks_that_came_later(self, many):
+    def test_an_edited_text_changes_the_column_of_an_item_with_first_clicks(self, many):
         clicks, vectors = many.clicks.toarray(), many.vectors.copy()
         clicks[:6, 33], vectors[33] = 1.0, vectors[36]
         blend = many.blend(by_text=range(30, 40))
@@ -377,7 +377,7 @@ class TestRefreshed:
         stale = self.moved(blend, many, clicks).parts(many.clicks, many.vectors)[0][:, 33]
         assert not np.allclose(stale, expected, rtol=1e-3)
 
-    def test_the_blend_itself_stays(self, many):
+    def test_a_change_leaves_the_blend_as_it_was(self, many):
         blend, clicks = many.blend(by_text=range(30, 40)), many.clicks.toarray()
         before = blend.log_odds(many.clicks, many.vectors)
         clicks[:, 33] = 1.0

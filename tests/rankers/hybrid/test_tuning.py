@@ -143,7 +143,7 @@ class TestLexicalWeightNdcgs:
 class TestColdOffset:
     @pytest.fixture(scope="class")
     def blend(self, halves):
-        experts = FittedExperts.of(
+        experts = FittedExperts.fit(
             halves.clicks, halves.texts, np.flatnonzero(halves.cold), Collaborative(), CONFIG
         ).compiled()
         counts = np.asarray(halves.clicks.sum(axis=0), dtype=np.float32)
