@@ -20,13 +20,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.sparse import csr_array
 from typing_extensions import Self
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, Rng, check_between, generator
+from coldstart._progress import progress_bar
 from coldstart.base import BaseRanker, Contributions, Features, Users
 from coldstart.data.holdout import cut
 from coldstart.errors import ColdstartWarning, InvalidInputError
@@ -145,6 +146,8 @@ class HybridRanker(BaseRanker, saved=True):
     def fit(self, features: Features, clicks: Csr | None = None) -> Self:
         """Learn from the items' features (n) and, if there are any, clicks (m, n); a weight above 1 counts as 1.
 
+        In a terminal or a notebook a bar shows the stages; ``TQDM_DISABLE=1`` in the environment hides it.
+
         Raises
         ------
         InvalidInputError
@@ -157,7 +160,8 @@ class HybridRanker(BaseRanker, saved=True):
         self.space_, self.report_ = ItemSpace(config.lexical_weight[-1]).fit(features), {}
         self._items = CatalogItems(self.space_, features)
         if clicks.nnz >= config.fewest_clicks:
-            self.blend_ = self._fit_blend(features, clicks, config)
+            with progress_bar(total=3, what="HybridRanker", unit="stage") as bar:
+                self.blend_ = self._fit_blend(features, clicks, config, bar)
             return self
         # With fewer clicks a fold is too small to tell values apart, so the prior ranks alone.
         prior = TastePrior(config.taste, config.taste_half)
@@ -240,13 +244,13 @@ class HybridRanker(BaseRanker, saved=True):
             whole.blend_ = _with_experts(blend, clicks, whole._items.placed.vectors)
         return whole
 
-    def _fit_blend(self, features: Features, clicks: Csr, config: HybridConfig) -> Blend:
+    def _fit_blend(self, features: Features, clicks: Csr, config: HybridConfig, bar: Any) -> Blend:
         """Choose the settings on a fold, then fit the experts on all clicks (m, n)."""
         start, seconds = self._first_collaborative(clicks, config), self.report_.setdefault("seconds", {})
         fold, tastes, exposure = cut(clicks, generator(self.rng)), self.space_.tastes(features), features.exposure
         weights = config.lexical_weight if self.space_.reads_words else config.lexical_weight[-1:]
         vectors = {weight: self.space_.with_words(weight).item_vectors(features) for weight in weights}
-        with _stage("tuning", clicks, seconds):
+        with _stage("tuning", clicks, seconds, bar):
             tuned, report = tune(fold, vectors, tastes, exposure, start, config, generator(self.rng))
         self.report_ |= report
         self.space_ = self.space_.with_words(tuned.lexical_weight)
@@ -257,10 +261,10 @@ class HybridRanker(BaseRanker, saved=True):
         maybe_new = config.maybe_new if exposure is None else 0.0
         blend = Blend(tuned.prior, counts, exposure, None, None, tuned.calibration, maybe_new, config=config)
         if tuned.prior.strength < PRIOR_ALONE:
-            with _stage("experts", clicks, seconds):
+            with _stage("experts", clicks, seconds, bar):
                 blend = replace(blend, collaborative=tuned.collaborative, mean_clicks=mean_clicks(counts, exposure))
                 blend = _with_experts(blend, clicks, self._items.placed.vectors)
-            with _stage("old stock", clicks, seconds):
+            with _stage("old stock", clicks, seconds, bar):
                 blend = self._with_cold_offset(blend, clicks, tastes)
         return blend
 
@@ -373,10 +377,14 @@ class HybridRanker(BaseRanker, saved=True):
 
 
 @contextmanager
-def _stage(name: str, clicks: Csr, seconds: dict[str, float]) -> Iterator[None]:
-    """Note in ``seconds`` how long a stage of the fit takes on clicks (m, n), and log it."""
+def _stage(name: str, clicks: Csr, seconds: dict[str, float], bar: Any = None) -> Iterator[None]:
+    """Note in ``seconds`` how long a stage of the fit takes on clicks (m, n), log it, and move a progress bar on."""
     started = time.perf_counter()
+    if bar is not None:
+        bar.set_postfix_str(name)
     yield
+    if bar is not None:
+        bar.update()
     seconds[name] = time.perf_counter() - started
     log.info(
         "HybridRanker.fit: %s, %d users, %d items, %d clicks: %.1f s", name, *clicks.shape, clicks.nnz, seconds[name]

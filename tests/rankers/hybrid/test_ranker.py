@@ -1,6 +1,8 @@
 import copy
+import io
 import math
 import re
+import sys
 import warnings
 from dataclasses import dataclass, replace
 from typing import Any
@@ -1307,3 +1309,29 @@ class TestErrors:
         dense[3] = np.nan
         with pytest.raises(InvalidInputError, match=r"`features\.dense` must be finite"):
             HybridRanker().fit(Features(dense), small.clicks)
+
+
+class TestStagesOfAFit:
+    STAGES = ("tuning", "experts", "old stock")
+
+    @pytest.fixture(scope="class")
+    def many_clicks(self, make_halves):
+        return make_halves(n_users=200)
+
+    def test_they_are_logged_with_sizes_and_seconds(self, many_clicks, caplog):
+        with caplog.at_level("INFO", logger="coldstart"):
+            ranker = HybridRanker(**UNBOUNDED).fit(many_clicks.features, many_clicks.clicks)
+        assert [record.args[0] for record in caplog.records] == list(self.STAGES)
+        assert f"{many_clicks.clicks.shape[0]} users, {many_clicks.n_items} items" in caplog.text
+        assert set(ranker.report_["seconds"]) == set(self.STAGES)
+
+    def test_a_terminal_shows_them_and_a_log_does_not(self, many_clicks, monkeypatch):
+        class Terminal(io.StringIO):
+            def isatty(self):
+                return True
+
+        for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
+            monkeypatch.setattr(sys, "stderr", stream)
+            monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+            HybridRanker(**UNBOUNDED).fit(many_clicks.features, many_clicks.clicks)
+            assert all((stage in stream.getvalue()) == shown for stage in self.STAGES)
