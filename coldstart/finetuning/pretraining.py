@@ -13,7 +13,7 @@ from coldstart.data.catalog import Catalog
 from coldstart.encoders.text import TextEncoder
 from coldstart.encoders.transformer.language_model import has_bfloat16
 from coldstart.errors import InvalidInputError
-from coldstart.finetuning.augmentation import Augment
+from coldstart.training.augmentation import Augment
 from coldstart.training.tracking import Tracker
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def pretrain(
         The two views of an item: two of its fields, drawn anew each time, where it has two; else, and with "dropout",
         one text encoded twice with different dropout (SimCSE, Gao et al. 2021).
     augment : callable, optional
-        Function of texts and a generator that returns other words for them, see ``coldstart.finetuning.augmentation``;
+        Function of texts and a generator that returns other words for them, see ``coldstart.training.augmentation``;
         applied to the second view.
     method, layers, rank
         Which weights are trained, as in ``finetune``.

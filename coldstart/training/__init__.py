@@ -1,1 +1,1 @@
-"""One training loop, losses, negatives, towers and adapters: arrays and tensors only."""
+"""One training loop, losses, negatives, towers, adapters and text augmentation: nothing here knows a catalogue."""

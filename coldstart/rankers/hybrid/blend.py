@@ -188,8 +188,9 @@ class Blend(Component, saved=True):
     ) -> "Blend":
         """Return the blend of a changed catalogue: item j was item ``origin[j]`` before, or is new where that is -1.
 
-        What was learned of items with clicks stays until the next fit: their counts and their columns. New and edited
-        items without clicks at the fit get columns by text, and those with first clicks a column by clicks.
+        What was learned of items with clicks stays until the next fit: their counts, with the exposures that belong to
+        these, and their columns. New and edited items without clicks at the fit get columns by text, and those with
+        first clicks a column by clicks.
 
         Parameters
         ----------
@@ -222,6 +223,10 @@ class Blend(Component, saved=True):
         clicked = np.flatnonzero(~fitted & ((counts_now != counts_before) | (counts_now > 0) & was_edited))
         if len(clicked):
             experts = experts.with_first_clicks(clicked, clicks, place(clicked))
+        if exposure is not None:
+            # The counts of the fit beside the exposure of today would make an item less popular by waiting alone.
+            exposure_before = np.ones(len(self.counts)) if self.exposure is None else self.exposure
+            exposure = np.where(fitted, exposure_before[origin], exposure).astype(np.float32)
         return replace(self, counts=np.where(fitted, counts_before, counts_now), exposure=exposure, experts=experts)
 
 

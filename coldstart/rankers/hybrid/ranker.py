@@ -346,8 +346,7 @@ class HybridRanker(BaseRanker, saved=True):
         collaborative, popularity = np.zeros((2, *answers.shape), dtype=np.float32)
         if blend.counts.any():
             unclicked = blend.counts == 0
-            mean = float(blend.counts[~unclicked].mean())
-            log_clicks = log_popularity(blend.counts, mean, unclicked & blend.is_new)
+            log_clicks = log_popularity(blend.counts, float(blend.counts[~unclicked].mean()), blend.exposure)
             popularity += np.float32(self.popularity) * log_clicks + np.float32(self.novelty) * unclicked
             # Without the novelty, which is in the popularity already and must not count twice.
             has_history = np.diff(users.history.indptr) > 0

@@ -243,9 +243,11 @@ class ScoreTerms:
         return np.asarray(raised / raised.sum(axis=0), dtype=np.float32)
 
 
-def log_popularity(counts: FloatArray, mean: float, arrived: BoolArray) -> FloatArray:
-    """Return log(clicks + 1/2) of each item, (n,), with ``mean`` clicks for items that have just ``arrived``.
+def log_popularity(counts: FloatArray, mean: float, exposure: FloatArray | None) -> FloatArray:
+    """Return log(c + (1 - e) mean + 1/2) of items with c clicks and exposure e, shape (n,); None: e = 1 for all.
 
-    An item that nobody could have clicked yet is not unpopular: its clicks are taken for those of a mean clicked item.
+    An item that nobody could have clicked yet is not unpopular: for the time when it was not there it is credited with
+    the clicks of a mean clicked item. So its first click never makes it less popular.
     """
-    return np.asarray(np.log(np.where(arrived, mean, counts) + PSEUDO_CLICKS), dtype=np.float32)
+    credit = 0.0 if exposure is None else (1.0 - exposure) * mean
+    return np.asarray(np.log(counts + credit + PSEUDO_CLICKS), dtype=np.float32)

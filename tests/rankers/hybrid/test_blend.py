@@ -291,6 +291,18 @@ class TestRefreshed:
         assert self.asked(blend, many, many.clicks[:, :39], [*range(38), -1]) == [38]
         assert self.asked(replace(blend, experts=None), many, clicks, edited=[33]) == []
 
+    def test_an_item_with_clicks_does_not_become_less_popular_by_waiting(self, many):
+        """Its counts are those of the fit, and so is the share of the time that they came in."""
+        at_fit, later = np.ones(40, np.float32), np.ones(40, np.float32)
+        at_fit[[3, 35]], later[[3, 35]] = 0.1, 0.6
+        exposed = replace(many, exposure=at_fit)
+        blend = exposed.blend(by_text=range(30, 40), mean_clicks=float(many.counts.mean()))
+        fresh = self.moved(blend, many, exposure=later)
+        np.testing.assert_allclose(fresh.exposure[[0, 3, 35]], [1.0, 0.1, 0.6], rtol=1e-6)
+        np.testing.assert_array_equal(fresh.log_rates[:30], blend.log_rates[:30])
+        moved = self.moved(blend, many, many.clicks[:, 1:], np.arange(1, 40), exposure=later[1:])
+        assert moved.exposure[2] == np.float32(0.1)
+
     def test_base_rates_of_warm_items_keep_the_mean_of_the_fit(self, many):
         """What others got since moves no rate of an item that has its clicks still."""
         blend = many.blend(by_text=range(30, 40), mean_clicks=float(many.counts.mean()))

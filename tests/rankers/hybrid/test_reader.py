@@ -199,6 +199,8 @@ def test_shares_are_in_proportion_to_how_far_a_source_raises_an_item_above_the_m
     np.testing.assert_allclose(found[:, 0, 1], [0.0, 1.0, 0.0, 0.0])
 
 
-def test_the_log_popularity_is_the_logarithm_of_the_clicks_and_that_of_arrivals_is_the_usual_one():
-    counts, arrived = np.array([0.0, 9.5, 0.0], dtype=np.float32), np.array([False, False, True])
-    np.testing.assert_allclose(log_popularity(counts, 4.5, arrived), np.log([0.5, 10.0, 5.0]), rtol=1e-6)
+def test_the_log_popularity_credits_items_with_mean_clicks_for_the_time_before_they_came():
+    counts, exposure = np.array([0.0, 9.5, 0.0, 1.0, 0.0], np.float32), np.array([1, 1, 0, 0, 0.5], np.float32)
+    expected = np.log([0.5, 10.0, 5.0, 6.0, 2.75])
+    np.testing.assert_allclose(log_popularity(counts, 4.5, exposure), expected, rtol=1e-6)
+    np.testing.assert_allclose(log_popularity(counts, 4.5, None), np.log(counts + 0.5), rtol=1e-6)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldstart.errors import InvalidInputError
-from coldstart.finetuning.augmentation import drop_words, replace_words, translate_back
+from coldstart.training.augmentation import drop_words, replace_words, translate_back
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"a the space garden film of and moon star rose red".split()]
 TEXTS = ["a red rose", "the moon and the star", "film"]
