@@ -1,9 +1,9 @@
 """EASE with a text prior: item-item weights learned from clicks, starting from what texts say.
 
-    B = argmin |X - XB|^2 + (1 - r) l2 |B|^2 + r l2 |B - C|^2,  diag B = 0
+    B = argmin |X - XB|^2 + l2 |B - r C|^2,  diag B = 0
 
 X are the clicks (m, n), B the weights (n, n) from an item in a history to an item that is scored, l2 the ridge in
-clicks, C the weights that texts suggest (``TextPrior``), and r the weight of these as a share of the ridge. With r = 0
+clicks, and C the weights that texts suggest (``TextPrior``): the ridge pulls B to r times C instead of to 0. With r = 0
 it is EASE (Steck 2019). In closed form, with P = (X'X + l2 I)^-1,
 
     B = I + r l2 P C - P diag(d),  d_j = (1 + r l2 (PC)_jj) / P_jj

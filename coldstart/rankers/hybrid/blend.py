@@ -12,10 +12,10 @@ s, k            prior strength, and the number of items that u likes
 ==============  ======================================================================================================
 
 Odds are added and not log-odds, because the experts say that items go together, and have nothing to say of most items:
-where a score is 0 the order is that of the prior. The prior counts as s clicks beside the k clicks of the user, which
-is Dirichlet smoothing (Zhai and Lafferty 2004): large beside one like, small beside fifty. It needs no knob for data
-with few clicks, either: there the ridge of the experts makes both their scores small. Without experts the prior is all
-there is.
+where a score is 0 the order is that of the prior. Scores grow with the likes and the prior shrinks with them, in the
+manner of Dirichlet smoothing (Zhai and Lafferty 2004): it is large beside one like and small beside fifty; s is in the
+unit of the experts' scores. It needs no knob for data with few clicks, either: there the ridge of the experts makes
+both their scores small. Without experts the prior is all there is.
 """
 
 from collections.abc import Callable
@@ -164,7 +164,7 @@ class Blend(Component, saved=True):
     def _columns(self) -> "_Columns":
         experts = cast(Experts, self.experts)
         weights = text_weights(self.counts, self.exposure, self.config.text_clicks, self.log_rates, self.maybe_new)
-        # ``cold_offset`` of tuning chose it, so that old stock stays within its share of the first 20 places.
+        # Chosen by ``tuning.cold_offset``, so that old stock stays within its share of the first 20 places.
         weights[self.is_old_stock] *= np.float32(np.exp(self.cold_offset))
         # An item with a position of -1, which has been removed, is in neither list.
         at_clicked = np.flatnonzero((experts.by_clicks >= 0) & (self.counts[experts.by_clicks] > 0))

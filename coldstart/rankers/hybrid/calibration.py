@@ -40,7 +40,7 @@ MIN_Z = 3.0
 """Standard errors from 0 at which the effect of the density is taken for proven."""
 
 FEW_CLICKS = 0.05
-"""Share of the users with the fewest clicks: below their number of clicks nothing was learned of users."""
+"""Quantile of likes among the users learned from; below it the user terms are replaced by their median."""
 
 
 class Candidates(NamedTuple):
@@ -97,7 +97,7 @@ class Calibration(Component, saved=True):
     slope, density, by_clicks, by_text, count, intercept : float
         Coefficients.
     least : float
-        Likes below which the last four terms are ``usual``: nothing was learned of users with so few.
+        Likes below which the last four terms, those of the user, are replaced by ``usual``: nothing was learned there.
     usual : float
         Median of these terms over the users learned from.
     """
@@ -185,7 +185,8 @@ class Calibration(Component, saved=True):
         weights = minimize(loss, START, jac=True, method="L-BFGS-B", bounds=NO_DENSITY).x
         # A score test (Rao) of the density at the fit without it: is the gradient there further from 0 than chance
         # takes it? Errors are clustered by item (Liang and Zeger 1986), as the clicks of one item are not independent:
-        # a few popular items that happen to have few neighbours prove nothing. The mean is the intercept's to explain.
+        # a few popular items that happen to have few neighbours prove nothing. The density is centred, as a common shift
+        # is the intercept's.
         _, slopes, text_share = evaluate(weights)
         by_pair = slopes[:, split:] * text_share * (density - density.mean())
         by_item = np.bincount(cold.items.ravel(), by_pair.ravel())

@@ -46,7 +46,7 @@ class HybridConfig(Component, saved=True):
     prior_strength : tuple of float
         Grid: clicks that the prior (taste and base rate) counts for beside a user's own; ``PRIOR_ALONE``: no experts.
     l2, text_prior : tuple of float
-        Grids of ``PriorEASE``: its ridge, in clicks, and the weight of its text prior as a share of that ridge.
+        Grids of ``PriorEASE``: its ridge, in clicks, and r, the multiple of its text prior that weights are pulled to.
     text_prior_l2 : float
         Ridge of the leave-one-out regression behind the text prior, in items. Flat from 3 to 30.
     unobserved : tuple of float
@@ -54,7 +54,7 @@ class HybridConfig(Component, saved=True):
     sweeps : int
         Passes of ``PriorALS`` over users and items.
     kernel_width, kernel_l2 : float
-        Of the content expert: K = exp(-width (1 - cosine)), and the ridge added to its diagonal.
+        Of the content expert: K = exp(-width (1 - cosine)), narrower where it is larger, and the ridge on its diagonal.
     cf_target_weight : float
         Weight of the scores of plain EASE beside the clicks (1) in the targets of the content expert. Without them
         item-cold lists lose 4 to 9 %.

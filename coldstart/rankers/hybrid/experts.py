@@ -2,8 +2,8 @@
 
 The *collaborative* expert is a linear item-item model, EASE with a text prior (``PriorEASE``): its weights start from
 what the texts of two items say. Where item-item weights would not fit in memory it is ALS with a text prior
-(``PriorALS``). The *content* expert is kernel ridge regression on text. It scores item j from the items that have
-clicks, its *targets*, by how like their texts are:
+(``PriorALS``). The *content* expert is kernel ridge regression on text. It predicts for item j, from its text, what the
+items with clicks got from the user, the *targets*: 1 for a click, plus t times the score of EASE.
 
     content(u, j) = (x_u + t * EASE(x_u)) M k_j          M = (K + l2 I)^-1
 
@@ -118,8 +118,8 @@ class FittedExperts:
         warm = np.unique(clicks.indices).astype(np.int64)
         warm_vectors = vectors[warm]
         model = model or collaborative.fit(csr_array(clicks[:, warm]), warm_vectors, config)
-        # A new item with its first clicks is among the targets and is scored by its text too. Its own row gets the
-        # weight 0, or the content expert would read the item's clicks and call it text.
+        # A few-click item is both learned from and scored by its text. It is left out of its own prediction, or the
+        # content expert would read the item's clicks and call it text.
         clicked = np.isin(by_text, warm)
         own_rows = np.searchsorted(warm, by_text[clicked])
         near = nearest(warm_vectors, vectors[by_text])

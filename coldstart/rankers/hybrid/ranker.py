@@ -56,7 +56,7 @@ class HybridRanker(BaseRanker, saved=True):
     * The *content* expert, kernel ridge regression on text, scores new items: they get the clicks and the EASE scores
       of items with a similar text. A conditional logit puts its scores on the scale of the others.
 
-    Without clicks of other users the prior ranks alone; a handful of clicks hardly changes it, many make it small.
+    Below 1,000 clicks of other users the prior ranks alone; with more of them the experts count for more.
 
     A request with a query or a profile gets a sum of evidence: how well an item matches its meaning and its words, how
     like the best answers it is, the log-odds given the history if there is one, and popularity (``ScoreTerms``).
@@ -74,9 +74,9 @@ class HybridRanker(BaseRanker, saved=True):
         by NDCG. Below 1 the lists of different users are less alike.
     cold_share : "auto", float or None
         Bound, from 0 to 1, on the share of the first 20 places that the content expert may fill with old stock without
-        clicks, in the mean over known users. By default the share of such items in the catalogue, and at most one in
-        five or, where clicks are few, their share of the next clicks as Good and Turing estimate it. None sets no
-        bound. There is none either while the prior ranks alone.
+        clicks, in the mean over known users. By default min(share of such items in the catalogue, max(0.2, their share
+        of the next clicks as Good and Turing estimate it)). None sets no bound. There is none either while the prior
+        ranks alone.
     method : {"auto", "exact", "als"}
         The collaborative expert: ``PriorEASE``, solved exactly, or ``PriorALS``, for any size. By default exact if
         users or items with clicks are at most 20,000, and the item-item weights fit in 2.4 GB.
@@ -257,7 +257,7 @@ class HybridRanker(BaseRanker, saved=True):
         self._items = CatalogItems(self.space_, features)
         self._items.placed = Placed(vectors[tuned.lexical_weight], tastes)  # not to be computed again by a request
         counts = _counts(clicks)
-        # If exposure is known, an item without clicks that counts as old stock is known to be old.
+        # With exposures known, nothing is maybe new.
         maybe_new = config.maybe_new if exposure is None else 0.0
         blend = Blend(tuned.prior, counts, exposure, None, None, tuned.calibration, maybe_new, config=config)
         if tuned.prior.strength < PRIOR_ALONE:

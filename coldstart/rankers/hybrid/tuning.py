@@ -30,7 +30,7 @@ MIN_CLICKS = 20
 """Held-out clicks, or users, below which a setting is not learned."""
 
 STANDARD_ERRORS = 2.0
-"""A weaker prior must be better by so many standard errors.
+"""The strongest prior within so many standard errors of the best is chosen.
 
 With 1, new users of films lost three quarters of NDCG@20 after 1,000 clicks, in one of five random draws; with the best
 taste share whatever its error, those of office lost a fifth.
@@ -134,7 +134,7 @@ def _tune_collaborative(
 
 
 def _climb(values: Sequence[float], ndcgs: Mapping[float, float]) -> Iterator[float]:
-    """Yield ascending values from the middle upwards, then downwards, each way as long as NDCG grows.
+    """Yield ascending values from the middle upwards and, if none there is better, downwards, until one is worse.
 
     A fit is expensive, and NDCG is taken to have one maximum. The caller puts that of each value into ``ndcgs``.
     """
@@ -209,9 +209,9 @@ def _tune_prior(
         return ndcgs
 
     by_share = [group_ndcgs(share) for share in shares]
-    means, proven = _compare(np.stack(group) for group in zip(*by_share, strict=True))
-    strength = int(np.flatnonzero(proven.any(axis=0)).max())
-    share = int(np.flatnonzero(proven[:, strength]).max())
+    means, admissible = _compare(np.stack(group) for group in zip(*by_share, strict=True))
+    strength = int(np.flatnonzero(admissible.any(axis=0)).max())
+    share = int(np.flatnonzero(admissible[:, strength]).max())
     chosen = replace(prior, taste=shares[share] * prior.taste, strength=strengths[strength])
     return chosen, {
         "prior_strength": dict(zip(strengths, means[share].tolist(), strict=True)),
