@@ -185,7 +185,7 @@ class Calibration(Component, saved=True):
         weights = minimize(loss, START, jac=True, method="L-BFGS-B", bounds=NO_DENSITY).x
         # A score test (Rao) of the density at the fit without it: is the gradient there further from 0 than chance
         # takes it? Errors are clustered by item (Liang and Zeger 1986), as the clicks of one item are not independent:
-        # a few popular items that happen to have few neighbours prove nothing. The density is centred, as a common shift
+        # a few popular items that happen to have few neighbours prove nothing. The density is centred: a common shift
         # is the intercept's.
         _, slopes, text_share = evaluate(weights)
         by_pair = slopes[:, split:] * text_share * (density - density.mean())
