@@ -83,10 +83,10 @@ TRACKS = (
     Track("By time, amazon-office-2018-late", "amazon-office-2018-late", GROUPS[:1]),
     Track(
         "Known users, ml-latest-small, after 100 / 1,000 / 10,000 / 30,000 clicks in all",
-        "A learning curve",
-        ("100", "1,000", "10,000", "30,000"),
+        "First clicks: known users: ml-latest-small",
+        ("100", "1000", "10000", "30000"),
     ),
-    Track("New users with 1 / 3 / 10 clicks, ml-latest-small", "ml-latest-small, new users", FEW),
+    Track("New users with 1 / 3 / 10 clicks, ml-latest-small", "New users: ml-latest-small", FEW),
     Track("The same, amazon-office-2014", "New users: amazon-office-2014", FEW),
     Track("The same, citeulike-a", "New users: citeulike-a", FEW),
     Track("New items with 0 / 1 / 10 clicks, amazon-office-2014", "amazon-office-2014, new items", EARLY),
