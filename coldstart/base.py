@@ -293,9 +293,19 @@ class BaseRanker(Component):
         """Return the share of each source in the scores; None, the default, when they are unknown."""
         return None
 
+    @property
+    def explains(self) -> bool:
+        """Whether ``contributions`` is overridden; else items are not fused only to learn that it has none."""
+        return type(self).contributions is not BaseRanker.contributions
+
     def answers(self, users: Users, features: Features) -> BoolArray:
         """Mark the users whose text matches some item well, shape (m,); by default all."""
         return np.ones(len(users), dtype=bool)
+
+    @property
+    def judges_answers(self) -> bool:
+        """Whether ``answers`` is overridden; else items are not fused, nor requests read, for a mark of all."""
+        return type(self).answers is not BaseRanker.answers
 
     def by_likeness(self) -> Self:
         """Return a ranker by similarity alone, without popularity, for ``similar_items``; by default itself."""
@@ -352,6 +362,8 @@ _IMPLIED = {
     "attends": "attend",
     "knows_positions": "refreshed",
     "restores": "restored",
+    "explains": "contributions",
+    "judges_answers": "answers",
 }
 """Properties that follow from an overridden method; for a plain class, from one that it has."""
 

@@ -22,6 +22,7 @@ from coldstart.fusers.concat import ConcatFuser
 from coldstart.index.exact import ExactIndex
 from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.ease import EASERanker
+from coldstart.rankers.hybrid.ranker import HybridRanker
 from coldstart.testing import HashEncoder
 
 FEATURES = Features(np.eye(3, dtype=np.float32))
@@ -90,6 +91,8 @@ def test_capabilities_follow_from_overridden_methods():
     assert (TfidfEncoder().learns, HashEncoder().learns) == (True, False)
     assert (AttentionFuser().attends, ConcatFuser().attends) == (True, False)
     assert (EASERanker().knows_positions, CosineRanker().knows_positions) == (True, False)
+    assert (HybridRanker().explains, CosineRanker().explains) == (True, False)
+    assert (HybridRanker().judges_answers, CosineRanker().judges_answers) == (True, False)
 
 
 def test_a_plain_fuser_fuses_a_text_like_an_item_whose_every_field_is_that_text():

@@ -1045,3 +1045,15 @@ class TestThreads:
                 slow.add_items({"id": "s0", "title": "twice", "plot": None})
         self.run(self.adding(slow, "x"))
         assert len(slow.catalog) == 18
+
+
+def test_a_ranker_that_cannot_tell_reads_no_item_to_print_its_answers(monkeypatch):
+    """A list of a million items is printed as fast as one of ten."""
+    rec = cs.Recommender(encoder=HashEncoder(), ranker="cosine").fit(tiny_catalog(), tiny_clicks())
+    answer = rec.recommend(query="a garden", k=2)
+
+    def fuse(*_):
+        raise AssertionError("the catalogue is fused")
+
+    monkeypatch.setattr(type(rec.fitted), "features", property(fuse))
+    assert (repr(answer).count("\n"), answer.fits, answer.contributions) == (1, [True], [[{}, {}]])

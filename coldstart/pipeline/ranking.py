@@ -90,6 +90,8 @@ def _rank_batch(
 def _fits(fitted: Fitted, requests: Sequence[Request]) -> list[bool]:
     """Return whether some item matches the texts of each request."""
     ranker = with_defaults(fitted.parts.ranker, BaseRanker)
+    if not ranker.judges_answers:
+        return [True] * len(requests)
     matched: list[bool] = ranker.answers(read_users(fitted, requests), fitted.features).tolist()
     return matched
 
@@ -103,7 +105,7 @@ def _contributions(fitted: Fitted, requests: Sequence[Request], ranked: Sequence
             shares.append([{"popularity" if fitted.clicks.nnz else "content": 1.0} for _ in positions])
             continue
         # One user at a time: a ranker returns the shares of all items, (n_sources, 1, n), of which k are kept.
-        contributions = ranker.contributions(users[[row]], fitted.features)
+        contributions = ranker.contributions(users[[row]], fitted.features) if ranker.explains else None
         if contributions is None:
             shares.append([{} for _ in positions])
         else:
