@@ -27,10 +27,10 @@ import numpy as np
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray
 from coldstart._component import Component
-from coldstart.rankers.hybrid.calibration import TOP, Calibration, best_unseen, user_scale
+from coldstart.rankers.hybrid.calibration import Calibration, user_scale
 from coldstart.rankers.hybrid.config import HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, Experts
-from coldstart.rankers.hybrid.prior import TastePrior, log_base_rates, n_likes
+from coldstart.rankers.hybrid.prior import TOP, TastePrior, log_base_rates, n_likes
 
 LEAST_TEXT = 0.1
 """Weight below which the text of an item with clicks is left out, so that it needs no column."""
@@ -93,7 +93,7 @@ class Blend(Component, saved=True):
             odds, by_rate = self.prior.log_odds(history, vectors, self.log_rates, popularity)
             odds += by_rate
         else:
-            odds = prior_odds(self.prior, history, vectors, self.log_rates, popularity)
+            odds = self.prior.odds(history, vectors, self.log_rates, popularity)
             self._add_experts(history, odds, odds)
             np.log(np.maximum(odds, TINY, out=odds), out=odds)
         return odds + np.float32(novelty) * (self.counts == 0) if novelty else odds
@@ -104,7 +104,7 @@ class Blend(Component, saved=True):
         The prior is a product of taste and base rate. Its part of the odds is split between texts and popularity in
         proportion to how far each of the two raises the item's log-odds above those of the mean item.
         """
-        prior = prior_odds(self.prior, history, vectors, self.log_rates, popularity)
+        prior = self.prior.odds(history, vectors, self.log_rates, popularity)
         by_clicks, by_text = prior.copy(), np.zeros_like(prior)
         if self.experts is not None:
             self._add_experts(history, by_clicks, by_text)
@@ -118,7 +118,7 @@ class Blend(Component, saved=True):
 
     def parts(self, history: Csr, vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return two parts of the odds, (m, n) each: by the prior and by clicks, and by text."""
-        odds = prior_odds(self.prior, history, vectors, self.log_rates)
+        odds = self.prior.odds(history, vectors, self.log_rates)
         by_text = np.zeros_like(odds)
         self._add_experts(history, odds, by_text)
         return odds, by_text
@@ -249,19 +249,6 @@ class _Columns(NamedTuple):
     at_text: IntArray
     weight: FloatArray
     scale: IntArray
-
-
-def prior_odds(
-    prior: TastePrior, history: Csr, vectors: FloatArray, log_rates: FloatArray, popularity: float = 1.0
-) -> FloatArray:
-    """Return s / k * exp(log-odds), (m, n), where the median of exp over each user's 20 best unseen items is made 1."""
-    odds, by_rate = prior.log_odds(history, vectors, log_rates, popularity)
-    # In place: each array has as many numbers as there are items and users.
-    odds += by_rate
-    odds -= np.median(best_unseen(odds, history), axis=1, keepdims=True)
-    np.exp(odds, out=odds)
-    odds *= np.float32(prior.strength) / n_likes(history)
-    return odds
 
 
 def text_weights(

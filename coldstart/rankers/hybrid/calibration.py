@@ -12,14 +12,9 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray, largest
+from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray
 from coldstart._component import Component
-
-TOP = 20
-"""Best scores of a user whose median is the user scale."""
-
-LOWEST = np.float32(-1e30)
-"""Below every score."""
+from coldstart.rankers.hybrid.prior import best_unseen
 
 FLOOR = np.float32(1e-3)
 """Least score, as a share of the user scale: the logarithm of less would outweigh everything else."""
@@ -49,24 +44,6 @@ class Candidates(NamedTuple):
     scores: AnyArray
     clicked: BoolArray
     items: IntArray
-
-
-def best_unseen(scores: FloatArray, history: Csr) -> FloatArray:
-    """Return the ``TOP`` largest scores of each user outside the history, (m, at most ``TOP``).
-
-    Where fewer items are unseen, the worst of them fills the other places; 0 where none is.
-    """
-    # Scores are large, histories short: hide the history in place, and put it back.
-    seen = history.nonzero()
-    values = scores[seen]
-    scores[seen] = LOWEST
-    best = largest(scores, min(TOP, scores.shape[1]))
-    scores[seen] = values
-    unseen = best > LOWEST
-    if unseen.all():
-        return best
-    worst = np.where(unseen, best, np.inf).min(axis=1, keepdims=True)
-    return np.where(unseen, best, np.where(np.isinf(worst), np.float32(0.0), worst))
 
 
 def user_scale(scores: FloatArray, history: Csr) -> FloatArray:

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse import csr_array
 
-from coldstart._arrays import AnyArray, Csr, FloatArray, unit_rows
+from coldstart._arrays import AnyArray, Csr, FloatArray, largest, unit_rows
 from coldstart._component import Component
 from coldstart.rankers.hybrid.config import HybridConfig
 
@@ -28,6 +28,12 @@ MAX_CANDIDATES = 20_000
 
 MAX_LIKES = 10
 """Likes of such a user that are given: the prior matters to users with few."""
+
+TOP = 20
+"""Best unseen items of a user, by which scores of different users are made comparable."""
+
+LOWEST = np.float32(-1e30)
+"""Below every score."""
 
 MIN_EXPOSURE = 1e-6
 """Exposure of an item that has just arrived, so that it has a logarithm."""
@@ -64,6 +70,19 @@ class TastePrior(Component, saved=True):
         """
         by_rate = np.float32(popularity * self.weight) * log_rates
         return np.float32(self.taste) * cosines(history, vectors, self.half), by_rate
+
+    def odds(self, history: Csr, vectors: FloatArray, log_rates: FloatArray, popularity: float = 1.0) -> FloatArray:
+        """Return s / k * exp(log-odds), (m, n), where the median of exp over each user's best unseen items is made 1.
+
+        Arguments are those of ``log_odds``; s is ``strength`` and k the user's number of likes.
+        """
+        odds, by_rate = self.log_odds(history, vectors, log_rates, popularity)
+        # In place: each array has as many numbers as there are items and users.
+        odds += by_rate
+        odds -= np.median(best_unseen(odds, history), axis=1, keepdims=True)
+        np.exp(odds, out=odds)
+        odds *= np.float32(self.strength) / n_likes(history)
+        return odds
 
     @classmethod
     def learn(
@@ -142,6 +161,24 @@ def cosines(history: Csr, vectors: FloatArray, half: float) -> FloatArray:
 def n_likes(history: Csr) -> FloatArray:
     """Return the number of likes of each user, at least 1, shape (m, 1)."""
     return np.maximum(np.asarray(history.sum(axis=1), dtype=np.float32), np.float32(1.0))[:, None]
+
+
+def best_unseen(scores: FloatArray, history: Csr) -> FloatArray:
+    """Return the ``TOP`` largest scores of each user outside the history, (m, at most ``TOP``).
+
+    Where fewer items are unseen, the worst of them fills the other places; 0 where none is.
+    """
+    # Scores are large, histories short: hide the history in place, and put it back.
+    seen = history.nonzero()
+    values = scores[seen]
+    scores[seen] = LOWEST
+    best = largest(scores, min(TOP, scores.shape[1]))
+    scores[seen] = values
+    unseen = best > LOWEST
+    if unseen.all():
+        return best
+    worst = np.where(unseen, best, np.inf).min(axis=1, keepdims=True)
+    return np.where(unseen, best, np.where(np.isinf(worst), np.float32(0.0), worst))
 
 
 def log_base_rates(

@@ -17,12 +17,12 @@ from scipy.stats import gmean
 from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray, largest, split_entries
 from coldstart.data.holdout import MAX_EVAL_USERS, Fold, K, mean_ndcg, ndcg_per_user, sample_rows
 from coldstart.rankers._ease import PriorEASE
-from coldstart.rankers.hybrid.blend import Blend, prior_odds
-from coldstart.rankers.hybrid.calibration import TOP, Calibration, Candidates, user_scale
+from coldstart.rankers.hybrid.blend import Blend
+from coldstart.rankers.hybrid.calibration import Calibration, Candidates, user_scale
 from coldstart.rankers.hybrid.config import PRIOR_ALONE, HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, FittedExperts, Model
 from coldstart.rankers.hybrid.kernel import KernelRidge
-from coldstart.rankers.hybrid.prior import TastePrior, log_base_rates, n_likes
+from coldstart.rankers.hybrid.prior import TOP, TastePrior, log_base_rates, n_likes
 
 Report: TypeAlias = dict[str, Any]
 
@@ -40,7 +40,7 @@ GIVEN_LIKES = (1, 2, 3, 5, 10)
 """Likes that new users are given, one group of evaluation users each."""
 
 GROUP_SIZE = 400
-"""Evaluation users of a group."""
+"""Evaluation users of a group of new users."""
 
 MAX_REPEATS = 5
 """Random draws of likes from the same new user, at most, where there are fewer than ``GROUP_SIZE``."""
@@ -186,7 +186,8 @@ def _tune_prior(
     """
     rng = np.random.default_rng(0)
     held = csr_array(fold.held[:, warm])
-    users = _eval_users(held, fold.train, len(warm))[:GROUP_SIZE]
+    # Known users are many, and the more there are the smaller is the error that the rule below allows at their cost.
+    users = _eval_users(held, fold.train, len(warm))
     groups = [(csr_array(fold.train[users][:, warm]), csr_array(held[users]))]
     new_users = csr_array(fold.new_users[:GROUP_SIZE, warm])
     repeats = min(max(GROUP_SIZE // max(new_users.shape[0], 1), 1), MAX_REPEATS)
@@ -203,7 +204,7 @@ def _tune_prior(
         """NDCG of each strength and user of each group, (n_strengths, m)."""
         ndcgs, candidate = [], replace(prior, taste=share * prior.taste, strength=1.0)
         for by_clicks, (history, relevant) in zip(scores, groups, strict=True):
-            odds = prior_odds(candidate, history, tastes[warm], log_rates[warm])
+            odds = candidate.odds(history, tastes[warm], log_rates[warm])
             steps = map(np.float32, strengths)
             ndcgs.append(np.array([ndcg_per_user(by_clicks + s * odds, history, relevant) for s in steps]))
         return ndcgs
@@ -255,7 +256,7 @@ def _learn_calibration(
     users = _eval_users(fold.held, fold.train, len(log_rates))
     history, held = csr_array(fold.train[users]), csr_array(fold.held[users])
     by_clicks, by_text = experts.scores(history)
-    odds = prior_odds(prior, history, tastes, log_rates)
+    odds = prior.odds(history, tastes, log_rates)
     odds[:, experts.warm] += np.maximum(by_clicks, 0.0)
     scale, text_scale = user_scale(odds, history), user_scale(by_text, csr_array(history[:, experts.by_text]))
     odds /= scale

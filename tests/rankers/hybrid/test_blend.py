@@ -6,7 +6,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from coldstart._arrays import unit_rows
-from coldstart.rankers.hybrid.blend import LEAST_TEXT, TINY, Blend, prior_odds, text_weights
+from coldstart.rankers.hybrid.blend import LEAST_TEXT, TINY, Blend, text_weights
 from coldstart.rankers.hybrid.calibration import Calibration
 from coldstart.rankers.hybrid.config import HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, FittedExperts
@@ -80,9 +80,7 @@ class TestPriorOdds:
     PRIOR = TastePrior(2.0, 1.0, 0.5, 0.3)
 
     def odds(self, catalogue, *likes):
-        return prior_odds(
-            self.PRIOR, catalogue.only(*likes), catalogue.vectors, log_base_rates(catalogue.counts, None, 1)
-        )
+        return self.PRIOR.odds(catalogue.only(*likes), catalogue.vectors, log_base_rates(catalogue.counts, None, 1))
 
     def test_they_follow_the_formula(self, few):
         np.testing.assert_allclose(self.odds(few, 0)[0], by_hand(few, 0, 0.3), rtol=1e-5)
@@ -96,7 +94,7 @@ class TestPriorOdds:
     def test_with_few_unseen_items_they_are_finite_and_in_order_of_the_prior(self, many, left):
         history = many.only(*range(40 - left))
         rates = log_base_rates(many.counts, None, 1.0)
-        found = prior_odds(self.PRIOR, history, many.vectors, rates)[0]
+        found = self.PRIOR.odds(history, many.vectors, rates)[0]
         assert np.isfinite(found).all()
         expected = np.add(*self.PRIOR.log_odds(history, many.vectors, rates))[0]
         assert np.argsort(found[40 - left :]).tolist() == np.argsort(expected[40 - left :]).tolist()
@@ -104,7 +102,7 @@ class TestPriorOdds:
     def test_a_liked_item_does_not_count_for_the_scale(self, many):
         """A copy of the liked item is no nearer than it was: only through the taste does a scale move."""
         rates, prior = log_base_rates(many.counts, None, 1.0), replace(self.PRIOR, taste=0.0, strength=1.0)
-        one, two = (prior_odds(prior, many.only(*likes), many.vectors, rates)[0] for likes in ([3], [3, 39]))
+        one, two = (prior.odds(many.only(*likes), many.vectors, rates)[0] for likes in ([3], [3, 39]))
         assert rates[39] < np.sort(rates)[-20]  # not among the best before
         np.testing.assert_allclose(2.0 * two, one, rtol=1e-5)
 

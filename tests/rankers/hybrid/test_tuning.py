@@ -6,12 +6,14 @@ from scipy.sparse import csr_array
 
 from coldstart._arrays import unit_rows
 from coldstart.data.holdout import Fold, cut
+from coldstart.rankers.hybrid import tuning
 from coldstart.rankers.hybrid.blend import Blend
 from coldstart.rankers.hybrid.calibration import Calibration
 from coldstart.rankers.hybrid.config import PRIOR_ALONE, HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, FittedExperts
 from coldstart.rankers.hybrid.prior import TastePrior
 from coldstart.rankers.hybrid.tuning import (
+    GROUP_SIZE,
     MIN_CLICKS,
     MIN_OFFSET,
     _compare,
@@ -305,6 +307,17 @@ class TestTune:
         whole, _ = tuned(halves, config=replace(CONFIG, taste_share=(1.0,)))
         assert chosen.prior.taste == pytest.approx(0.5 * whole.prior.taste)
         assert whole.prior.taste >= CONFIG.taste
+
+    def test_the_prior_is_compared_by_all_evaluation_users(self, make_halves, monkeypatch):
+        """With a part of the known users, the error of the comparison, and so the prior, would be larger."""
+        groups = []
+        monkeypatch.setattr(tuning, "_compare", lambda ndcgs: groups.extend(ndcgs) or _compare(groups))
+        world = make_halves(n_users=900)
+        fold = cut(world.clicks, np.random.default_rng(0))
+        tuned(world, fold=fold)
+        warm = np.unique(fold.train.indices)
+        known = (np.diff(fold.held[:, warm].tocsr().indptr) > 0) & (np.diff(fold.train.indptr) > 0)
+        assert groups[0].shape[2] == known.sum() > GROUP_SIZE
 
     @pytest.mark.parametrize("method", ["exact", "als"])
     @pytest.mark.parametrize("seed", range(3))
