@@ -262,6 +262,11 @@ class BaseRanker(Component):
     scores_in_threads: bool = False
     """Whether ``score`` may be called from several threads at once."""
 
+    draws: bool = False
+    """Whether ``fit`` draws items or clicks at random. It then gets the items in the order of their ids, and
+    ``refreshed`` moves them to that of the catalogue: which are drawn must not depend on the order of a table's rows.
+    """
+
     def fit(self, features: Features, clicks: Csr | None = None) -> Self:
         """Learn, see ``Ranker``."""
         raise NotImplementedError

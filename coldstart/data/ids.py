@@ -4,8 +4,24 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 
+import numpy as np
+
 from coldstart._arrays import IntArray
 from coldstart._rows import SMALL, Rows
+
+
+def sorted_positions(ids: Sequence[Hashable]) -> IntArray:
+    """Return the positions of ids of any types in an order that depends on nothing but the ids.
+
+    Ids are compared as text, with their type before it, since 1 and "a" have no order between them.
+
+    Examples
+    --------
+    >>> sorted_positions(["b", "a", 1]).tolist()
+    [2, 1, 0]
+    """
+    texts = [f"{type(one).__name__} {one!r}" for one in ids]
+    return np.array(sorted(range(len(texts)), key=texts.__getitem__), dtype=np.int64)
 
 
 class Ids:

@@ -11,12 +11,13 @@ from scipy.sparse import csr_array
 from coldstart._arrays import Csr, IntArray, split_entries
 from coldstart.base import Features, Fuser, Ranker, Users, VectorRanker
 from coldstart.data.holdout import COLD, HELD, K, sample_rows
+from coldstart.data.ids import sorted_positions
 from coldstart.errors import ColdstartWarning
 from coldstart.fusers.concat import ConcatFuser
 from coldstart.metrics.accuracy import ndcg
 from coldstart.metrics.significance import Values, paired_bootstrap
 from coldstart.pipeline.ranking import rank_by_scores
-from coldstart.pipeline.state import Fitted, Parts
+from coldstart.pipeline.state import Fitted, Parts, columns_of
 from coldstart.rankers.cosine import CosineRanker
 from coldstart.rankers.popularity import PopularityRanker
 
@@ -89,10 +90,10 @@ def check_against_baselines(parts: Parts, fitted: Fitted) -> BaselineCheck | Non
     BaselineCheck or None
         None when there are too few clicks to tell.
     """
-    items = np.arange(len(fitted.catalog))
+    items = sorted_positions(fitted.catalog.ids)  # what is drawn must not depend on the order of the catalogue
     if len(items) > MAX_ITEMS:
-        items = sample_rows(np.unique(fitted.clicks.indices), MAX_ITEMS)
-    clicks = _sample_users(csr_array(fitted.clicks[:, items]))
+        items = items[sample_rows(np.flatnonzero(np.isin(items, fitted.clicks.indices)), MAX_ITEMS)]
+    clicks = _sample_users(columns_of(fitted.clicks, items))
     if clicks.nnz < MIN_CLICKS:
         return None
     train, held, cold = _hold_out(clicks)

@@ -31,7 +31,7 @@ from coldstart.base import (
     with_defaults,
 )
 from coldstart.data.catalog import Catalog
-from coldstart.data.ids import Ids
+from coldstart.data.ids import Ids, sorted_positions
 from coldstart.data.interactions import Interactions
 from coldstart.data.tables import Table, id_tuple
 from coldstart.encoders.lexical import LexicalEncoder
@@ -317,13 +317,19 @@ def fit_parts(
     """
     encoders = fit_encoders(catalog, parts.encoders)
     fields = encode_fields(catalog, encoders)
-    user_ids = Ids.of(() if interactions is None else interactions.users)
+    users = () if interactions is None else interactions.users
+    # In an order of their own: the rows of clicks, from which parts draw, are the same however a table is sorted.
+    user_ids = Ids.of(users[at] for at in sorted_positions(users))
     clicks = csr_array((0, len(catalog)), dtype=np.float32)
     if interactions is not None:
         clicks = click_matrix(interactions, user_ids, catalog)
-    # An empty matrix is no clicks: parts get None.
-    training_clicks = clicks if clicks.nnz else None
-    fuser = copy.deepcopy(parts.fuser).fit(fields, catalog.missing, training_clicks)
+    # Parts that learn from clicks draw items at random. Which ones must not depend on the order of a table's rows, so
+    # they get the items in the order of their ids. An empty matrix is no clicks: parts get None.
+    order = sorted_positions(catalog.ids) if clicks.nnz else np.arange(len(catalog))
+    in_order = columns_of(clicks, order) if clicks.nnz else None
+    fuser = copy.deepcopy(parts.fuser).fit(
+        {name: vectors[order] for name, vectors in fields.items()}, catalog.missing[order], in_order
+    )
     ranker = copy.deepcopy(parts.ranker)
     texts = None  # computed for rankers that read them, since they take as much memory as the vectors
     if with_defaults(ranker, BaseRanker).reads_words:
@@ -332,8 +338,18 @@ def fit_parts(
     rows = {name: Rows.of(vectors) for name, vectors in fields.items()}
     clock = 0.0 if interactions is None else float(len(interactions))
     fitted = Fitted(parts, catalog, rows, user_ids, clicks, arrived, clock, texts)
-    ranker.fit(fitted.features, training_clicks)
-    return fitted.ready()
+    if in_order is None or not with_defaults(ranker, BaseRanker).draws:
+        ranker.fit(fitted.features, None if in_order is None else clicks)
+        return fitted.ready()
+    ranker.fit(fitted.features[order], in_order)
+    return fitted._refreshed(lambda: np.argsort(order))
+
+
+def columns_of(clicks: Csr, items: IntArray) -> Csr:
+    """Return the columns (m, q) of some items, the entries of each row in the order of these."""
+    columns = csr_array(clicks[:, items])
+    columns.sort_indices()
+    return columns
 
 
 def click_matrix(interactions: Interactions, user_ids: Ids, catalog: Catalog) -> Csr:

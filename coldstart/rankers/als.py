@@ -38,6 +38,8 @@ class ALSRanker(ClickRanker, saved=True):
         Number of these.
     """
 
+    draws = True
+
     items_: FloatArray
     gram_: FloatArray
     fitted_items_: int

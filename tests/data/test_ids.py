@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from coldstart._rows import SMALL, Rows
 from coldstart.data.cells import Cells
-from coldstart.data.ids import Ids
+from coldstart.data.ids import Ids, sorted_positions
 
 
 @settings(deadline=None, max_examples=60)
@@ -67,3 +67,9 @@ def test_an_id_that_is_removed_and_added_again_is_at_its_new_position():
     again = fewer.extended([5])
     assert len(again._tables) == 2
     assert (many.find(5), fewer.find(5), again.find(5), again.find(6)) == (5, None, 10 * SMALL - 1, 5)
+
+
+@given(st.permutations(["b", "a", 2, 10, ("x", 1), None, 1.5, True]))
+def test_sorted_positions_do_not_depend_on_the_order_of_the_ids(ids):
+    in_order = [ids[at] for at in sorted_positions(ids)]
+    assert in_order == [None, True, 1.5, 10, 2, "a", "b", ("x", 1)]

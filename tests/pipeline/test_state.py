@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import coldstart as cs
+from coldstart.rankers.als import ALSRanker
 from coldstart.testing import HashEncoder
 
 NEW = [{"id": "n1", "title": "garden gnome", "plot": None}]
@@ -207,3 +208,31 @@ def test_readers_in_other_threads_never_see_a_mixture(catalog):
     for thread in threads:
         thread.join()
     assert problems == []
+
+
+@pytest.mark.parametrize("shuffled", ["clicks", "catalogue", "both"])
+@pytest.mark.parametrize(
+    "ranker",
+    [cs.HybridRanker(), cs.HybridRanker(method="als"), ALSRanker(), cs.MLPRanker(epochs=1, progress=False)],
+    ids=["exact", "als", "ALSRanker", "MLPRanker"],
+)
+def test_the_order_of_rows_changes_no_list(ranker, shuffled):
+    """An export without ORDER BY must not reshuffle the shop."""
+    rng = np.random.default_rng(0)
+    kinds = rng.integers(8, size=200)
+    titles = [f"kind{kind} word{rng.integers(30)} item{at}" for at, kind in enumerate(kinds)]
+    catalog = cs.Catalog.from_frame({"id": range(200), "title": titles}, id="id", fields=["title"])
+    likes = {"u": rng.integers(150, size=4_000), "i": rng.integers(200, size=4_000)}
+    kept = (kinds[likes["i"]] == likes["u"] % 8) | (rng.random(4_000) < 0.2)
+    clicks = cs.Interactions.from_frame({name: ids[kept] for name, ids in likes.items()}, user="u", item="i")
+    other_catalog, other_clicks = catalog, clicks
+    if shuffled != "clicks":
+        other_catalog = catalog.take(rng.permutation(len(catalog)))
+    if shuffled != "catalogue":
+        other_clicks = clicks.take(rng.permutation(len(clicks)))
+    one, other = (
+        cs.Recommender(encoder=HashEncoder(), ranker=ranker).fit(*data, check=False)
+        for data in ((catalog, clicks), (other_catalog, other_clicks))
+    )
+    users = one.fitted.users
+    assert one.recommend_many(users=users, k=10).item_ids == other.recommend_many(users=users, k=10).item_ids

@@ -151,13 +151,14 @@ class CatalogItems:
     @cached_property
     def placed(self) -> Placed:
         """The vectors of all items."""
-        space, features, origin = self.space, self.features, self.origin
-        if self.previous is None or origin is None:
+        space, features, previous, origin = self.space, self.features, self.previous, self.origin
+        if previous is None or origin is None:
             return Placed(space.item_vectors(features), space.tastes(features))
         rows = np.flatnonzero(origin < 0)
         # Row 0 stands in for new and edited items until their own vectors overwrite it.
-        vectors, tastes = (previous[np.maximum(origin, 0)] for previous in self.previous)
+        vectors, tastes = (before[np.maximum(origin, 0)] for before in previous)
         vectors[rows], tastes[rows] = space.item_vectors(features[rows]), space.tastes(features[rows])
+        self.previous = self.origin = None  # no longer needed, and as large as what was made of it
         return Placed(vectors, tastes)
 
     @cached_property

@@ -120,6 +120,7 @@ class HybridRanker(BaseRanker, saved=True):
 
     reads_words = True
     scores_in_threads = True
+    draws = True
     retired = frozenset({"few", "rate", "l2", "prior", "kernel_width", "kernel_l2", "boost", "words"})
 
     blend_: Blend

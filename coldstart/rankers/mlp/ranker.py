@@ -98,6 +98,8 @@ class MLPRanker(BaseRanker, saved=True):
     (2017); candidates and re-ranking: Covington et al. (2016).
     """
 
+    draws = True
+
     weights_: dict[str, FloatArray]
     losses_: list[float]
     report_: dict[str, dict[int, float]]

@@ -512,7 +512,7 @@ def test_two_stages_and_their_report_are_saved_with_a_recommender(tmp_path):
     rows = {"id": list(range(N_MANY)), "title": [f"group{at % 2} style{at % 7}" for at in range(N_MANY)]}
     pairs = many_clicks().tocoo()
     clicks = cs.Interactions.from_frame({"u": pairs.row.tolist(), "i": pairs.col.tolist()}, user="u", item="i")
-    rec = cs.Recommender(encoder=HashEncoder(), ranker=MLPRanker(**MANY))
+    rec = cs.Recommender(encoder=HashEncoder(), ranker=MLPRanker(**MANY, rng=1))
     rec.fit(cs.Catalog.from_frame(rows, id="id", fields=["title"]), clicks, check=False)
     assert "out" in rec.ranker_.weights_
     rec.save(tmp_path / "model")
