@@ -50,6 +50,8 @@ class WithoutDensity(cs.HybridRanker):
 class ContentAlone(cs.HybridRanker):
     """The kernel regression for every item, each as if it were new."""
 
+    draws = False  # so that it is fitted on the items where they are
+
     def fit(self, features: cs.Features, clicks: Any = None) -> "ContentAlone":
         """Fit on clicks alone."""
         config = HybridConfig()

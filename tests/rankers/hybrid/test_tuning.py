@@ -16,6 +16,7 @@ from coldstart.rankers.hybrid.tuning import (
     GROUP_SIZE,
     MIN_CLICKS,
     MIN_OFFSET,
+    PRIOR_ERRORS,
     _compare,
     _give,
     _lexical_weight_ndcgs,
@@ -44,7 +45,7 @@ class TestCompare:
     """Which strengths of the prior are not significantly worse than the best, at one share of taste."""
 
     def compare(self, *groups):
-        mean, proven = _compare(group[None] for group in groups)
+        mean, proven = _compare([group[None] for group in groups], PRIOR_ERRORS)
         return mean[0], np.flatnonzero(proven[0]).tolist()
 
     def test_values_within_two_standard_errors_of_the_best_are_accepted(self):
@@ -95,8 +96,8 @@ class TestLexicalWeightNdcgs:
     @pytest.mark.parametrize("method", ["exact", "als"])
     def test_vectors_that_separate_kinds_have_the_higher_ndcg(self, halves, method):
         found = self.weights(halves, cut(halves.clicks, np.random.default_rng(0)), method=method)
-        assert set(found) == {0.0, 0.3}
-        assert 1.0 > found[0.0] > found[0.3] + 0.1 > 0.1
+        meaning, words = np.nanmean(found, axis=1)
+        assert 1.0 > meaning > words + 0.1 > 0.1
 
     @pytest.mark.parametrize("at", [0.0, 0.3])
     def test_the_weight_with_the_highest_ndcg_is_chosen_and_reported(self, halves, at):
@@ -108,9 +109,16 @@ class TestLexicalWeightNdcgs:
         assert set(report["lexical_weight"]) == {0.0, 0.3}
         assert report["lexical_weight"][at] == max(report["lexical_weight"].values())
 
+    def test_words_that_change_nothing_for_sure_are_left_out(self, halves):
+        """The two spaces differ by a hair: whichever is ahead, it is so by chance."""
+        noise = 1e-3 * np.random.default_rng(0).standard_normal(halves.texts.shape)
+        for sign in (1.0, -1.0):
+            near = unit_rows((halves.texts + sign * noise).astype(np.float32))
+            assert tuned(halves, placed={0.0: halves.texts, 0.3: near})[0].lexical_weight == 0.0
+
     def test_a_single_weight_is_taken_without_comparison(self, halves):
         fold = cut(halves.clicks, np.random.default_rng(0))
-        assert self.weights(halves, fold, {0.3: halves.texts}) == {}
+        assert not len(self.weights(halves, fold, {0.3: halves.texts}))
         chosen, report = tuned(halves, placed={0.3: halves.texts})
         assert chosen.lexical_weight == 0.3
         assert not report.get("lexical_weight")
@@ -123,7 +131,7 @@ class TestLexicalWeightNdcgs:
             _lexical_weight_ndcgs(fold, model, warm, self.spaces(halves), replace(CONFIG, cf_target_weight=weight))
             for weight in (5.0, 0.0)
         )
-        assert with_them != without
+        assert not np.array_equal(with_them, without)
 
     def test_it_is_empty_with_too_few_evaluation_users(self, halves):
         fold = cut(halves.clicks, np.random.default_rng(0))
@@ -136,10 +144,10 @@ class TestLexicalWeightNdcgs:
             less.eliminate_zeros()
             return self.weights(halves, replace(fold, held=less))
 
-        assert of(MIN_CLICKS - 1) == {}
-        assert set(of(MIN_CLICKS)) == {0.0, 0.3}
+        assert not len(of(MIN_CLICKS - 1))
+        assert of(MIN_CLICKS).shape == (2, MIN_CLICKS)
         nobody = csr_array(fold.held.shape, dtype=np.float32)
-        assert self.weights(halves, replace(fold, held=nobody)) == {}
+        assert not len(self.weights(halves, replace(fold, held=nobody)))
 
 
 class TestColdOffset:
@@ -311,7 +319,7 @@ class TestTune:
     def test_the_prior_is_compared_by_all_evaluation_users(self, make_halves, monkeypatch):
         """With a part of the known users, the error of the comparison, and so the prior, would be larger."""
         groups = []
-        monkeypatch.setattr(tuning, "_compare", lambda ndcgs: groups.extend(ndcgs) or _compare(groups))
+        monkeypatch.setattr(tuning, "_compare", lambda ndcgs, errors: groups.extend(ndcgs) or _compare(groups, errors))
         world = make_halves(n_users=900)
         fold = cut(world.clicks, np.random.default_rng(0))
         tuned(world, fold=fold)
