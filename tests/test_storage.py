@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 import coldstart as cs
+from coldstart._json import read_json, write_json
 from coldstart._tensors import read_tensors
 from coldstart.errors import InvalidInputError, SavedFolderError
-from coldstart.storage import pack, read_config, read_json, unpack, write_folder, write_json
+from coldstart.packing import pack, unpack
+from coldstart.storage import read_config, write_folder
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 values = st.recursive(

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from coldstart.rankers.hybrid import calibration as module
 from coldstart.rankers.hybrid.calibration import FEW_CLICKS, FLOOR, Calibration, Candidates, user_scale
-from coldstart.storage import pack, unpack
+from coldstart.packing import pack, unpack
 
 NAMES = ("slope", "density", "by_clicks", "by_text", "count", "intercept")
 ONE = np.ones((1, 1), dtype=np.float32)

@@ -5,7 +5,7 @@ import pytest
 
 from coldstart.errors import InvalidInputError
 from coldstart.rankers.hybrid.config import HybridConfig
-from coldstart.storage import pack, unpack
+from coldstart.packing import pack, unpack
 
 
 def test_a_config_is_immutable():

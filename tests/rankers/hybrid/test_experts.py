@@ -15,7 +15,7 @@ from coldstart.rankers.hybrid.config import HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, Experts, FactorFoldIn, FittedExperts, ItemFoldIn
 from coldstart.rankers.hybrid.kernel import density, nearest, neighbour_weights
 from coldstart.rankers.hybrid.scorers import BlockScorer, FactorScorer
-from coldstart.storage import pack, unpack
+from coldstart.packing import pack, unpack
 
 CONFIG = HybridConfig()
 METHODS = ("exact", "als")

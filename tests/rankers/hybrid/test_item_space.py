@@ -13,7 +13,7 @@ from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.errors import NotFittedError
 from coldstart.rankers.cosine import PRIOR_ROWS, CosineRanker
 from coldstart.rankers.hybrid.item_space import DIM, CatalogItems, ItemSpace
-from coldstart.storage import pack, unpack
+from coldstart.packing import pack, unpack
 
 TEXTS = ["space war moon", "space opera moon", "garden party rose", "rose garden", "", "unheard", "moon war party"]
 PLAIN = LexicalEncoder()

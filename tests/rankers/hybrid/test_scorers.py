@@ -10,7 +10,7 @@ from coldstart.rankers._prior_als import PriorALS
 from coldstart.rankers.hybrid import scorers as module
 from coldstart.rankers.hybrid.kernel import nearest, neighbour_weights
 from coldstart.rankers.hybrid.scorers import FEW_ROWS, BlockScorer, FactorScorer, dense_scorer
-from coldstart.storage import pack, unpack
+from coldstart.packing import pack, unpack
 
 N = 30
 CLASSES = {"BlockScorer": BlockScorer, "FactorScorer": FactorScorer, "PriorALS": PriorALS}
