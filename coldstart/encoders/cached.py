@@ -112,6 +112,7 @@ class CachedEncoder(EncoderWrapper, saved=True):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600)
             with closing(sqlite3.connect(path, timeout=60.0)) as database:
+                database.text_factory = bytes  # a damaged vector may read as text
                 _make_table(database)
                 yield database
         except (sqlite3.DatabaseError, OSError) as error:

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coldstart._arrays import Csr
 from coldstart._component import SAVED, Component
 from coldstart._json import Json, read_json, write_json
 from coldstart._paths import inside
@@ -146,7 +145,7 @@ def _read(place: Path, config: dict[str, Json], given: Mapping[str, Any]) -> tup
     if "yours" not in config["index"]:
         roles["index"] = type(built)(**built.get_params())
     clicks = unpack(config["clicks"], tensors, {})
-    arrived, clock = _load_arrivals(config.get("arrivals"), tensors, clicks)
+    arrived, clock = _load_arrivals(config.get("arrivals"), tensors, len(catalog), clicks.nnz)
     # Keys that earlier versions did not write are read with `get`.
     fitted = Fitted(
         parts=Parts(
@@ -214,11 +213,11 @@ def _arrivals(fitted: Fitted) -> dict[str, Any]:
     return {"clock": fitted.clock, "rows": rows, "arrived": fitted.arrived[rows]}
 
 
-def _load_arrivals(packed: Json, tensors: Tensors, clicks: Csr) -> tuple[npt.NDArray[np.float64], float]:
+def _load_arrivals(packed: Json, tensors: Tensors, n_items: int, n_clicks: int) -> tuple[npt.NDArray[np.float64], float]:
     """Read ``_arrivals``. A folder of a version without them has old stock only, and one click per user and item."""
-    arrivals, arrived = unpack(packed, tensors, {}), np.zeros(clicks.shape[1])
+    arrivals, arrived = unpack(packed, tensors, {}), np.zeros(n_items)
     if arrivals is None:
-        return arrived, float(clicks.nnz)
+        return arrived, float(n_clicks)
     arrived[arrivals["rows"]] = arrivals["arrived"]
     return arrived, arrivals["clock"]
 

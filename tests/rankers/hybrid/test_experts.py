@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
+from coldstart.packing import pack, unpack
 from coldstart.rankers._ease import PriorEASE, Ridge, TextPrior
 from coldstart.rankers._prior_als import PriorALS
 from coldstart.rankers.hybrid import scorers as scorers_module
@@ -15,7 +16,6 @@ from coldstart.rankers.hybrid.config import HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, Experts, FactorFoldIn, FittedExperts, ItemFoldIn
 from coldstart.rankers.hybrid.kernel import density, nearest, neighbour_weights
 from coldstart.rankers.hybrid.scorers import BlockScorer, FactorScorer
-from coldstart.packing import pack, unpack
 
 CONFIG = HybridConfig()
 METHODS = ("exact", "als")

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
+from coldstart.packing import pack, unpack
 from coldstart.rankers._prior_als import PriorALS
 from coldstart.rankers.hybrid import scorers as module
 from coldstart.rankers.hybrid.kernel import nearest, neighbour_weights
 from coldstart.rankers.hybrid.scorers import FEW_ROWS, BlockScorer, FactorScorer, dense_scorer
-from coldstart.packing import pack, unpack
 
 N = 30
 CLASSES = {"BlockScorer": BlockScorer, "FactorScorer": FactorScorer, "PriorALS": PriorALS}
