@@ -213,7 +213,9 @@ def _arrivals(fitted: Fitted) -> dict[str, Any]:
     return {"clock": fitted.clock, "rows": rows, "arrived": fitted.arrived[rows]}
 
 
-def _load_arrivals(packed: Json, tensors: Tensors, n_items: int, n_clicks: int) -> tuple[npt.NDArray[np.float64], float]:
+def _load_arrivals(
+    packed: Json, tensors: Tensors, n_items: int, n_clicks: int
+) -> tuple[npt.NDArray[np.float64], float]:
     """Read ``_arrivals``. A folder of a version without them has old stock only, and one click per user and item."""
     arrivals, arrived = unpack(packed, tensors, {}), np.zeros(n_items)
     if arrivals is None:

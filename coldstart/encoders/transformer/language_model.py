@@ -135,9 +135,10 @@ def loading(folder: Path) -> Iterator[None]:
     except ColdstartError:
         raise
     except (OSError, *MALFORMED) as error:
+        first_line = str(error).partition("\n")[0][:300]
         raise SavedFolderError(
-            f"The model in {str(folder)!r} cannot be loaded: {str(error)[:300]} "
-            "(Code that comes with a model is never run, whatever is said above.)"
+            f"The model in {str(folder)!r} cannot be loaded: {first_line} "
+            "Code that comes with a model is never run: use a model of the transformers library itself."
         ) from error
 
 
