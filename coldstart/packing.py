@@ -120,6 +120,11 @@ def _unpack_part(value: Json, tensors: Tensors, registry: Registry) -> Component
     for name in state:
         if not name.endswith("_") or name.startswith("_") or callable(getattr(made, name, None)):
             raise SavedFolderError(f"The saved folder names {name!r} as what a {made.__name__} learned.")
+    # Under a wrong name it would be missed by a request. What earlier versions learned may have other names.
+    declared = {name for base in made.__mro__ for name in vars(base).get("__annotations__", ())}
+    absent = {name for name in declared - set(state) if name.endswith("_") and not hasattr(part, name)}
+    if absent and not set(state) <= declared:
+        raise SavedFolderError(f"The saved {made.__name__} lacks {sorted(absent)}; it has {sorted(state)}.")
     return part.set_state(state)
 
 

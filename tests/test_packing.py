@@ -145,6 +145,16 @@ def test_cells_whose_arrays_do_not_fit_together_are_refused():
         unpack(packed, tensors, {})
 
 
+def test_what_a_part_learned_under_a_wrong_name_is_missed_at_once():
+    fuser = cs.WeightedFuser({"a": 1.0}).fit({"a": np.eye(2, dtype=np.float32)}, np.zeros((2, 1), dtype=bool))
+    packed = pack(fuser, {}, "x")
+    packed["state"]["items"][0][0] = "weighty_"
+    with pytest.raises(
+        SavedFolderError, match=r"The saved WeightedFuser lacks \['weights_'\]; it has \['query_weights_', 'weighty_"
+    ):
+        unpack(packed, {}, {"WeightedFuser": cs.WeightedFuser})
+
+
 @pytest.mark.parametrize("name", ["fit", "get_params_", "_faiss", "blend"])
 def test_what_a_part_learned_cannot_replace_its_methods(name, monkeypatch):
     packed = pack(cs.WeightedFuser(), {}, "x")
