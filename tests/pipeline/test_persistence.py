@@ -236,6 +236,20 @@ def test_a_cached_encoder_of_another_class_is_passed_to_load(tmp_path):
     assert cs.load(tmp_path / "model", encoder=encoder).recommend(query="moon", k=3) == rec.recommend(query="moon", k=3)
 
 
+def test_an_encoder_of_another_width_is_named_at_its_first_use(tmp_path):
+    fitted(encoder=HashEncoder(8)).save(tmp_path / "model")
+    again = cs.load(tmp_path / "model", encoder=HashEncoder(16))
+    assert again.recommend(user="u0", k=1).item_ids
+    for use in (
+        lambda: again.recommend(query="moon"),
+        lambda: again.add_items([{"id": "n", "title": "x", "plot": "y"}]),
+    ):
+        with pytest.raises(
+            InvalidInputError, match="encoder of 'title' must return vectors of 8 numbers, as at fit; got 16"
+        ):
+            use()
+
+
 class OtherEncoder(HashEncoder):
     """A second class of a stranger."""
 
