@@ -6,14 +6,16 @@ nobody would think of the folder.
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from coldstart._rows import Rows
-from coldstart.base import BaseRanker, with_defaults
-from coldstart.errors import SavedFolderError
+from coldstart.base import BaseFuser, BaseRanker, with_defaults
+from coldstart.errors import MALFORMED, InvalidInputError, SavedFolderError
 from coldstart.pipeline.state import Fitted
 
 
 def check_sizes(fitted: Fitted) -> None:
-    """Compare every size with the catalogue; arrays are not read.
+    """Compare every size with the catalogue, and try the fuser; no array is read whole.
 
     Raises
     ------
@@ -42,6 +44,18 @@ def check_sizes(fitted: Fitted) -> None:
                 "Copy the folder again, or save the model again."
             )
     with_defaults(fitted.parts.ranker, BaseRanker).check_loaded(n)
+    _try_fuser(fitted)
+
+
+def _try_fuser(fitted: Fitted) -> None:
+    """Fuse one row of vectors: a fuser that does not know these fields fails here, and not in a request."""
+    row = np.zeros(1, dtype=np.int64)
+    try:
+        fitted.features_at(row)
+        fuser = with_defaults(fitted.parts.fuser, BaseFuser)
+        fuser.fuse_query({name: vectors.take(row) for name, vectors in fitted.fields.items()})
+    except (InvalidInputError, *MALFORMED) as error:
+        raise SavedFolderError(f"The saved fuser does not fit the saved fields: {error!r}.") from error
 
 
 def _sizes(fitted: Fitted) -> Iterator[tuple[str, int, int]]:

@@ -396,6 +396,14 @@ class TestStrangers:
             (lambda config: config.pop("encoders"), "KeyError: 'encoders'"),
             (lambda config: config["fields"].update(plot=7), "IndexError"),
             (lambda config: config["fields"].pop("plot"), "saved fields must be the same everywhere"),
+            (
+                lambda config: config["fuser"]["state"]["items"][0][1]["items"][0].__setitem__(0, "titel"),
+                "saved fuser does not fit the saved fields",
+            ),
+            (
+                lambda config: config["fuser"]["state"]["items"][1][1]["items"][0].__setitem__(0, "titel"),
+                "saved fuser does not fit the saved fields",
+            ),
         ],
     )
     def test_a_config_that_does_not_fit_is_refused(self, folder, change, message):
