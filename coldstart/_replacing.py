@@ -26,8 +26,8 @@ def replace_folder(folder: Path, write: Callable[[Path], None], ours: Callable[[
     write : callable
         Fills the new, empty folder.
     ours : callable
-        Returns the names of the files of the old folder that go with it; none where it is not one to be kept anything
-        of, or not there.
+        Returns the names of the files of the old folder that go with it, none where there is no old one; raises where
+        it is not to be replaced.
 
     Raises
     ------
@@ -42,10 +42,10 @@ def replace_folder(folder: Path, write: Callable[[Path], None], ours: Callable[[
             _remove_leftovers(folder)
         fresh = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.new")
         try:
-            fresh.mkdir(mode=0o700)
-            write(fresh)
             old = folder if folder.exists() else previous_of(folder)
             names = ours(old)
+            fresh.mkdir(mode=0o700)
+            write(fresh)
             _set_permissions(fresh, old if names else None)
             _sync(fresh)
             if names:

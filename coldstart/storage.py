@@ -59,12 +59,19 @@ def write_folder(folder: Path, files: Mapping[str, Callable[[Path], None]], conf
     InvalidInputError
         When ``folder`` holds something else, or cannot be replaced, as a mounted volume cannot.
     """
-    folder, kind = real_place(folder), config.get("kind", MODEL)
-    if not (_is_free(folder) or _kind_of(folder) == kind):
-        raise InvalidInputError(
-            f"`folder` must be new, empty, or a saved {kind}; {str(folder)!r} holds something else."
-        )
-    replace_folder(folder, lambda fresh: _write_files(fresh, files, config), _files_of)
+    kind = config.get("kind", MODEL)
+
+    def files_of(old: Path) -> set[str]:
+        """Return the names of the files that were written into the old folder; none where it is new or empty."""
+        if _is_free(old):
+            return set()
+        if _kind_of(old) != kind:
+            raise InvalidInputError(
+                f"`folder` must be new, empty, or a saved {kind}; {str(folder)!r} holds something else."
+            )
+        return {"config.json", *read_json(old / "config.json")["files"]}
+
+    replace_folder(real_place(folder), lambda fresh: _write_files(fresh, files, config), files_of)
 
 
 def read_folder(
@@ -141,13 +148,6 @@ def _kind_of(folder: Path) -> str | None:
         return str(config.get("kind", MODEL)) if {"format", "files", "sha256"} <= set(config) else None
     except (SavedFolderError, TypeError, AttributeError):
         return None
-
-
-def _files_of(folder: Path) -> set[str]:
-    """Return the names of the files that ``write_folder`` wrote into a folder; none of any other folder."""
-    if _kind_of(folder) is None:
-        return set()
-    return {"config.json", *read_json(folder / "config.json")["files"]}
 
 
 def _write_files(fresh: Path, files: Mapping[str, Callable[[Path], None]], config: Mapping[str, Json]) -> None:
