@@ -1,6 +1,7 @@
 """The parts of a loaded folder are of one catalogue."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -56,6 +57,13 @@ def test_so_is_what_the_ranker_keeps(fitted, change, message):
     ranker.blend_ = replace(ranker.blend_, **change(ranker.blend_))
     with pytest.raises(SavedFolderError, match=message):
         check_sizes(replace(fitted, parts=replace(fitted.parts, ranker=ranker)))
+
+
+def test_so_are_its_experts(fitted):
+    ranker, asked = fitted.parts.ranker.by_likeness(), []
+    ranker.blend_ = replace(ranker.blend_, experts=SimpleNamespace(check_loaded=asked.append))
+    check_sizes(replace(fitted, parts=replace(fitted.parts, ranker=ranker)))
+    assert asked == [8]
 
 
 def test_so_is_a_ranker_of_clicks_alone(fitted):
