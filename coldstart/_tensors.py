@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from coldstart.errors import InvalidInputError, SavedFolderError
+from coldstart.errors import MALFORMED, InvalidInputError, SavedFolderError
 
 AnyArray: TypeAlias = npt.NDArray[Any]
 
@@ -29,6 +29,9 @@ KINDS = {
 }
 """Number formats by their name in the safetensors format."""
 
+MAX_HEADER = 100_000_000
+"""Bytes of a header, at most, as of the safetensors package: a file that states more is refused before it is read."""
+
 NAMES = {np.dtype(kind): name for name, kind in KINDS.items()}
 """The same, the other way round."""
 
@@ -39,7 +42,7 @@ def write_tensors(tensors: Mapping[str, AnyArray], path: Path) -> None:
     Raises
     ------
     InvalidInputError
-        When the format has no name for the number format of an array.
+        When the format has no name for the number format of an array, or there are too many arrays.
     """
     header, end = {}, 0
     # Wide numbers first: then every array begins at a multiple of its item size, and can be mapped into memory.
@@ -51,6 +54,8 @@ def write_tensors(tensors: Mapping[str, AnyArray], path: Path) -> None:
         header[name] = {"dtype": NAMES[array.dtype], "shape": list(array.shape), "data_offsets": [begin, end]}
     text = json.dumps(header, ensure_ascii=False).encode("utf-8", "surrogatepass")
     text += b" " * (-len(text) % 8)  # blanks after JSON mean nothing; they align the first array
+    if len(text) > MAX_HEADER:
+        raise InvalidInputError(f"A file must have at most {MAX_HEADER:,} bytes of names; got {len(text):,}.")
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for _, array in ordered:
@@ -67,7 +72,7 @@ def read_tensors(path: Path) -> dict[str, AnyArray]:
     """
     try:
         return _map(path)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise SavedFolderError(f"{path.name!r} is not a whole safetensors file: {error}.") from error
 
 
@@ -76,7 +81,7 @@ def _map(path: Path) -> dict[str, AnyArray]:
     size = path.stat().st_size
     with path.open("rb") as file:
         start = 8 + int.from_bytes(file.read(8), "little")
-        if not 8 < start <= size:
+        if not 8 < start <= min(size, 8 + MAX_HEADER):
             raise ValueError(f"it has {size:,} bytes, and its header would end at {start:,}")
         header = json.loads(file.read(start - 8).decode("utf-8", "surrogatepass"))
     header.pop("__metadata__", None)
@@ -88,8 +93,12 @@ def _map(path: Path) -> dict[str, AnyArray]:
 
 
 def _view(data: AnyArray, dtype: str, shape: list[int], data_offsets: list[int]) -> AnyArray:
-    """Return the array of one header entry, without a copy."""
+    """Return the array of one header entry, without a copy where it is aligned, as in every file of ours."""
     begin, end = data_offsets
     if dtype not in KINDS or end - begin != math.prod(shape) * np.dtype(KINDS[dtype]).itemsize or begin < 0:
         raise ValueError(f"a {dtype} array of shape {shape} cannot stand in bytes {begin:,} to {end:,}")
-    return data[begin:end].view(KINDS[dtype]).reshape(shape)
+    array: AnyArray = data[begin:end].view(KINDS[dtype]).reshape(shape)
+    # Compiled code takes truth values for bytes of 0 or 1, and counts by them.
+    if dtype == "BOOL" and data[begin:end].max(initial=0) > 1:
+        raise ValueError("a truth value is neither 0 nor 1")
+    return array if array.flags.aligned else array.copy()

@@ -316,6 +316,9 @@ class BaseRanker(Component):
         """Return a ranker by similarity alone, without popularity, for ``similar_items``; by default itself."""
         return self
 
+    def check_loaded(self, n_items: int) -> None:
+        """Raise ``SavedFolderError`` where what was loaded is not of so many items; by default nothing is checked."""
+
     def compacted(self) -> Self:
         """Return a copy without what ``restored`` can compute again, for a smaller folder; by default itself."""
         return self

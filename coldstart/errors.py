@@ -47,3 +47,10 @@ class TrainingError(ColdstartError, ArithmeticError):
 
 class ColdstartWarning(UserWarning):
     """Something was handled, and the caller should know: dropped clicks, for example."""
+
+
+MALFORMED = (
+    *(KeyError, IndexError, AttributeError, TypeError, ValueError, ArithmeticError),
+    *(RecursionError, MemoryError, NotImplementedError),
+)
+"""What Python and numpy raise when data are not what a reader takes them for; readers turn it into one clear error."""

@@ -384,10 +384,14 @@ class Recommender(Component):
     def save(self, folder: str | Path, *, include_encoder: bool = False, compact: bool = False) -> None:
         """Write a folder of JSON and safetensors, whole or not at all; a saved one there is replaced.
 
+        Files of yours in that folder are kept. Another process that saves to the same place waits. Only the owner of
+        this process may read the folder, or whoever may read the one that is replaced.
+
         Parameters
         ----------
         include_encoder : bool
-            Copy the language model's weights into the folder. By default it refers to them by name and hash.
+            Copy the language model's weights into the folder. By default it refers to them by name and hash; where they
+            are a folder of yours, ``load`` needs them as ``encoder=``.
         compact : bool
             Leave out the item-item weights of ``HybridRanker``, most of a folder. ``load`` fits them again from the
             clicks and settings in the folder, those of ``update`` included, in a part of the time of ``fit``.
@@ -395,7 +399,8 @@ class Recommender(Component):
         Raises
         ------
         NotFittedError, InvalidInputError
-            Before ``fit``; when something else is at ``folder``, or an id or a column cannot be written.
+            Before ``fit``; when something else is at ``folder``, it is a mounted volume, or an id or a column cannot
+            be written.
         """
         save_fitted(self.fitted, Path(folder), include_encoder=include_encoder, compact=compact)
 
@@ -468,7 +473,8 @@ def load(
     folder : str or Path
     encoder, fuser, ranker, index
         Fitted parts of classes that are not of this library, which the folder only names. Encoders of several classes
-        are given per field.
+        are given per field. Also a ``TextEncoder`` whose weights are in a folder of yours or must be downloaded, and a
+        ``CachedEncoder``: nothing outside of ``folder`` is read, written or downloaded because the folder says so.
     verify : bool or "auto"
         Compare every file with its SHA-256, which reads it whole. "auto" does so up to 64 MB, and compares size and
         layout of larger files.
@@ -476,7 +482,7 @@ def load(
     Raises
     ------
     SavedFolderError
-        When the folder is incomplete, altered or of a newer format, or a part of yours is not given.
+        When the folder is incomplete, altered, malformed or of a newer format, or a part of yours is not given.
 
     Examples
     --------

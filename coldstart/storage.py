@@ -1,27 +1,23 @@
-"""Saved folders of JSON and safetensors, with hashes, written so that a crash leaves the old or the new one whole.
+"""Saved folders of JSON and safetensors, with hashes: written whole or not at all, read whole or not at all.
 
-``pack`` turns parts and arrays into JSON beside a table of tensors; ``unpack`` builds only classes of the registry that
-it is given. There is no pickle, so that loading a folder never runs code from it. Nothing here knows what a recommender
-is.
+A folder is written beside its place and then renamed, so that a crash leaves the old or the new one. Who reads while
+another process writes gets all of the one or all of the other. Nothing here knows what a recommender is.
 """
 
 import hashlib
 import json
 import os
-import shutil
-import uuid
-from collections.abc import Callable, Mapping
-from datetime import date, datetime
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import BinaryIO, Literal, TypeAlias, TypeVar
 
-import numpy as np
-from scipy.sparse import csr_array, issparse
-
-from coldstart._arrays import AnyArray
-from coldstart._component import Component
-from coldstart.data.cells import Cells
-from coldstart.errors import InvalidInputError, SavedFolderError
+from coldstart._json import Json, read_json, write_json
+from coldstart._paths import inside
+from coldstart._replacing import previous_of, real_place, replace_folder
+from coldstart.errors import MALFORMED, ColdstartError, ColdstartWarning, InvalidInputError, SavedFolderError
 
 FORMAT = 2
 """Version of the folder's layout; a reader refuses folders of later versions, and reads all earlier ones."""
@@ -29,81 +25,30 @@ FORMAT = 2
 HASHED = 64 * 2**20
 """Bytes up to which a file is compared with its hash on every read; hashing gigabytes would take seconds."""
 
+ATTEMPTS = 100
+"""Times that a reader starts over because the folder was replaced meanwhile."""
+
+PATIENCE = 0.5
+"""Seconds that a reader waits for a save that is between its two renames, which takes far less than that."""
+
 MODEL = "model"
 """The kind of a folder whose config names none."""
 
-Json: TypeAlias = Any
-Tensors: TypeAlias = dict[str, AnyArray]
 Verify: TypeAlias = bool | Literal["auto"]
-Registry: TypeAlias = Mapping[str, type[Component]]
-
-_TAG = "is"
-"""Key under which packed values say what they are; nothing else packs to a JSON object."""
-
-
-def pack(value: Any, tensors: Tensors, name: str) -> Json:
-    """Turn a value into JSON, its arrays put into ``tensors`` under names that begin with ``name``.
-
-    Parts become their class name, parameters and learned state.
-
-    Raises
-    ------
-    InvalidInputError
-        When a value is of a type that cannot be saved.
-    """
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, np.ndarray):
-        value = np.ascontiguousarray(value)
-        # An array that several parts share is written once.
-        shared = next((other for other, array in tensors.items() if array is value), name)
-        tensors[shared] = value
-        return {_TAG: "tensor", "name": shared}
-    if isinstance(value, Cells):
-        parts = {"data": value.data, "ends": value.ends, "missing": value.missing}
-        return {_TAG: "cells", **_pack_items(parts, tensors, name)}
-    if isinstance(value, Component):
-        params = value.get_params()
-        if "device" in params:
-            params["device"] = None  # it may be loaded on a machine without that device
-        state = {"params": params, "state": value.get_state()}
-        return {_TAG: "part", "class": value.saved_name, **_pack_items(state, tensors, name)}
-    if isinstance(value, Mapping):
-        items = [[pack(k, tensors, name), pack(v, tensors, f"{name}.{k}")] for k, v in value.items()]
-        return {_TAG: "dict", "items": items}
-    if isinstance(value, list | tuple):
-        packed = [pack(v, tensors, f"{name}.{at}") for at, v in enumerate(value)]
-        return packed if isinstance(value, list) else {_TAG: "tuple", "items": packed}
-    return _pack_rare(value, tensors, name)
-
-
-def unpack(value: Json, tensors: Tensors, registry: Registry) -> Any:
-    """Return the value that ``pack`` turned into JSON.
-
-    Raises
-    ------
-    SavedFolderError
-        When a class is not in the registry, or a tensor is missing.
-    """
-    if isinstance(value, list):
-        return [unpack(item, tensors, registry) for item in value]
-    if not isinstance(value, dict):
-        return value
-    try:
-        return _UNPACK[value[_TAG]](value, tensors, registry)
-    except (KeyError, TypeError, ValueError) as error:
-        raise SavedFolderError(
-            f"The saved folder holds something that cannot be read: {error!r} in {str(value)[:80]}."
-        ) from error
+T = TypeVar("T")
 
 
 def write_folder(folder: Path, files: Mapping[str, Callable[[Path], None]], config: Mapping[str, Json]) -> None:
     """Write a folder beside the old one and swap them, so that at any time one of them is there whole.
 
+    Another process that saves to the same place waits. What the owner put into the old folder is kept. Only the owner
+    of the process may read the new one, or who may read the old one.
+
     Parameters
     ----------
     folder : Path
-        Where to write; only a folder of the same kind that ``write_folder`` wrote is overwritten.
+        Where to write; only a folder of the same kind that ``write_folder`` wrote is overwritten. Of a link, the
+        folder that it points to.
     files : mapping of str to callable
         By name, functions that write the file (or folder) at the path they are given.
     config : mapping
@@ -112,28 +57,54 @@ def write_folder(folder: Path, files: Mapping[str, Callable[[Path], None]], conf
     Raises
     ------
     InvalidInputError
-        When ``folder`` holds something else.
+        When ``folder`` holds something else, or cannot be replaced, as a mounted volume cannot.
     """
-    folder = folder.absolute()
     kind = config.get("kind", MODEL)
-    if not (_is_free(folder) or _kind_of(folder) == kind):
-        raise InvalidInputError(
-            f"`folder` must be new, empty, or a saved {kind}; {str(folder)!r} holds something else."
-        )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.new")
-    try:
-        fresh.mkdir()
-        for name, write in files.items():
-            write(fresh / name)
-        written = {path.relative_to(fresh).as_posix(): path for path in _files(fresh)}
-        sizes = {name: path.stat().st_size for name, path in written.items()}
-        hashes = {name: _sha256(path) for name, path in written.items()}
-        content = {"format": FORMAT, **config, "files": hashes, "sizes": sizes}
-        write_json({**content, "sha256": _digest(content)}, fresh / "config.json")
-        _swap(fresh, folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+
+    def files_of(old: Path) -> set[str]:
+        """Return the names of the files that were written into the old folder; none where it is new or empty."""
+        if _is_free(old):
+            return set()
+        if _kind_of(old) != kind:
+            raise InvalidInputError(
+                f"`folder` must be new, empty, or a saved {kind}; {str(folder)!r} holds something else."
+            )
+        return {"config.json", *read_json(old / "config.json")["files"]}
+
+    replace_folder(real_place(folder), lambda fresh: _write_files(fresh, files, config), files_of)
+
+
+def read_folder(
+    folder: Path, read: Callable[[Path, dict[str, Json]], T], kind: str = MODEL, verify: Verify = "auto"
+) -> T:
+    """Read a saved folder whole: again from the start where another process replaced it meanwhile.
+
+    Parameters
+    ----------
+    folder : Path
+    read : callable
+        Reads everything, from the path and the config that it is given.
+    kind, verify
+        As for ``read_config``.
+
+    Raises
+    ------
+    SavedFolderError
+        When ``read`` cannot make sense of the folder, or in the cases of ``read_config``.
+    """
+    for _ in range(ATTEMPTS):
+        place = _find(folder)
+        with suppress(FileNotFoundError), _opened_config(folder, place) as file:
+            try:
+                with _clear_errors(folder):
+                    content = read(place, _checked_config(folder, place, kind, verify))
+            except ColdstartError:
+                if _is_still(file, place / "config.json"):
+                    raise
+            else:
+                if _is_still(file, place / "config.json"):
+                    return content
+    raise SavedFolderError(f"{str(folder)!r} was replaced {ATTEMPTS} times while it was read. Load it again.")
 
 
 def read_config(folder: Path, kind: str = MODEL, verify: Verify = "auto") -> tuple[Path, dict[str, Json]]:
@@ -159,114 +130,7 @@ def read_config(folder: Path, kind: str = MODEL, verify: Verify = "auto") -> tup
     SavedFolderError
         When there is no such folder, or it is of another kind, of a newer format, incomplete or altered.
     """
-    if verify not in (True, False, "auto"):
-        raise InvalidInputError(f'`verify` must be True, False or "auto"; got {verify!r}.')
-    place = folder.absolute()
-    if not place.exists() and _previous(place).exists():
-        place = _previous(place)  # a save was interrupted between its two renames
-    if not (place / "config.json").is_file():
-        raise SavedFolderError(f"{str(folder)!r} must be a folder written by save; it has no config.json.")
-    config = read_json(place / "config.json")
-    if not isinstance(config, dict) or not isinstance(config.get("format"), int):
-        raise SavedFolderError(f"config.json in {str(folder)!r} is not one that save wrote.")
-    if config["format"] > FORMAT:
-        raise SavedFolderError(
-            f"{str(folder)!r} has format {config['format']}; this version reads up to {FORMAT}. Update coldstart-rec."
-        )
-    if config.get("kind", MODEL) != kind:
-        raise SavedFolderError(
-            f"{str(folder)!r} must hold a saved {kind}; it holds a saved {config.get('kind', MODEL)}."
-        )
-    content = {name: value for name, value in config.items() if name != "sha256"}
-    if config.get("sha256") != _digest(content):
-        raise SavedFolderError(f"config.json in {str(folder)!r} was altered after it was saved. Save the model again.")
-    for name, expected in config["files"].items():
-        path, size = place / name, config.get("sizes", {}).get(name)
-        actual = path.stat().st_size if path.is_file() else None
-        if actual is None or size not in (None, actual):  # folders of format 1 have no sizes
-            raise SavedFolderError(
-                f"{name} in {str(folder)!r} is missing or not what was saved (size differs). Copy the folder again."
-            )
-        compare_hash = verify is True or (verify == "auto" and (size is None or size <= HASHED))
-        if compare_hash and _sha256(path) != expected:
-            raise SavedFolderError(
-                f"{name} in {str(folder)!r} is missing or not what was saved (SHA-256 differs). Copy the folder again."
-            )
-    return place, config
-
-
-def write_json(value: Json, path: Path) -> None:
-    """Write indented JSON in UTF-8, lone surrogates included: ids may hold any text."""
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8", errors="surrogatepass")
-
-
-def read_json(path: Path) -> Json:
-    """Read JSON.
-
-    Raises
-    ------
-    SavedFolderError
-        When the file is cut or is no JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8", errors="surrogatepass"))
-    except json.JSONDecodeError as error:
-        raise SavedFolderError(f"{path.name!r} is not whole: {error}.") from error
-
-
-def _pack_items(items: Mapping[str, Any], tensors: Tensors, name: str) -> dict[str, Json]:
-    return {key: pack(value, tensors, f"{name}.{key}") for key, value in items.items()}
-
-
-def _pack_rare(value: Any, tensors: Tensors, name: str) -> Json:
-    """Pack a numpy scalar, a date, a sparse matrix or a random generator."""
-    if isinstance(value, np.generic):
-        return pack(value.item(), tensors, name)
-    if isinstance(value, datetime | date):
-        return {_TAG: type(value).__name__ if type(value) in (datetime, date) else "datetime", "iso": value.isoformat()}
-    if issparse(value):
-        parts = {key: getattr(value, key) for key in ("data", "indices", "indptr")}
-        return {_TAG: "csr", "shape": list(value.shape), **_pack_items(parts, tensors, name)}
-    if isinstance(value, np.random.Generator | np.random.SeedSequence):
-        return None  # it is somewhere in its stream; a loaded part draws new numbers
-    raise InvalidInputError(
-        f"`{name}` cannot be saved: {value!r} is a {type(value).__name__}. "
-        "Ids and columns may hold text, numbers, dates, and lists or tuples of them; drop or convert the rest."
-    )
-
-
-def _unpack_part(value: Json, tensors: Tensors, registry: Registry) -> Component:
-    if value["class"] not in registry:
-        raise SavedFolderError(f"The saved folder names the class {value['class']!r}; known are {sorted(registry)}.")
-    made = registry[value["class"]]
-    params = unpack(value["params"], tensors, registry)
-    part = made(**{name: param for name, param in params.items() if name not in made.retired})
-    return part.set_state(unpack(value["state"], tensors, registry))
-
-
-def _unpack_dict(value: Json, tensors: Tensors, registry: Registry) -> dict[Any, Any]:
-    return {unpack(k, tensors, registry): unpack(v, tensors, registry) for k, v in value["items"]}
-
-
-def _unpack_csr(value: Json, tensors: Tensors, registry: Registry) -> Any:
-    data, indices, indptr = (unpack(value[key], tensors, registry) for key in ("data", "indices", "indptr"))
-    return csr_array((data, indices, indptr), shape=tuple(value["shape"]))
-
-
-def _unpack_cells(value: Json, tensors: Tensors, registry: Registry) -> Cells:
-    return Cells(*(unpack(value[key], tensors, registry) for key in ("data", "ends", "missing")))
-
-
-_UNPACK: dict[str, Callable[[Json, Tensors, Registry], Any]] = {
-    "tensor": lambda value, tensors, _: tensors[value["name"]],
-    "tuple": lambda value, tensors, registry: tuple(unpack(value["items"], tensors, registry)),
-    "date": lambda value, *_: date.fromisoformat(value["iso"]),
-    "datetime": lambda value, *_: datetime.fromisoformat(value["iso"]),
-    "dict": _unpack_dict,
-    "part": _unpack_part,
-    "csr": _unpack_csr,
-    "cells": _unpack_cells,
-}
+    return read_folder(folder, lambda place, config: (place, config), kind, verify)
 
 
 def _is_free(folder: Path) -> bool:
@@ -286,26 +150,117 @@ def _kind_of(folder: Path) -> str | None:
         return None
 
 
-def _swap(fresh: Path, folder: Path) -> None:
-    """Rename ``fresh`` to ``folder``; between two renames the old one is at ``_previous``, where a load finds it."""
-    _sync(fresh)
-    previous = _previous(folder)
-    if folder.exists():
-        shutil.rmtree(previous, ignore_errors=True)
-        folder.rename(previous)
-    fresh.rename(folder)
-    shutil.rmtree(previous, ignore_errors=True)
+def _write_files(fresh: Path, files: Mapping[str, Callable[[Path], None]], config: Mapping[str, Json]) -> None:
+    """Write the files, and the config that has their sizes and hashes, into a new folder."""
+    for name, write in files.items():
+        write(fresh / name)
+    written = {path.relative_to(fresh).as_posix(): path for path in _files(fresh)}
+    sizes = {name: path.stat().st_size for name, path in written.items()}
+    hashes = {name: _sha256(path) for name, path in written.items()}
+    content = {"format": FORMAT, **config, "files": hashes, "sizes": sizes}
+    write_json({**content, "sha256": _digest(content)}, fresh / "config.json")
 
 
-def _previous(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.previous")
+def _find(folder: Path) -> Path:
+    """Return the real place of a saved folder: that of the previous save, where the last one was interrupted.
+
+    Raises
+    ------
+    SavedFolderError
+        When there is neither.
+    """
+    place = real_place(folder)
+    previous, end = previous_of(place), time.monotonic() + PATIENCE
+    while not place.exists():
+        if not previous.exists() and not place.exists():
+            raise SavedFolderError(_no_config(folder))
+        if time.monotonic() > end:  # no save is at work: it was killed between its two renames
+            warnings.warn(
+                f"{str(folder)!r} is not there. Read in its place is what an interrupted save left beside it, the one "
+                f"before: {str(previous)!r}. Save again, or delete that as well if you deleted the folder.",
+                ColdstartWarning,
+                stacklevel=5,
+            )
+            return previous
+        time.sleep(0.01)
+    return place
 
 
-def _sync(folder: Path) -> None:
-    """Flush every file to disk: after a power cut, the renames might be there and the contents not."""
-    for path in _files(folder):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+@contextmanager
+def _opened_config(folder: Path, place: Path) -> Iterator[BinaryIO]:
+    """Hold ``config.json`` open: no other file can be taken for it then, so a folder that has it is the same folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the folder was replaced in this moment.
+    SavedFolderError
+        When it has no such file.
+    """
+    path, before = place / "config.json", place.stat()
+    if not path.is_file() and os.path.samestat(before, place.stat()):
+        raise SavedFolderError(_no_config(folder))
+    with path.open("rb") as file:
+        yield file
+
+
+def _is_still(file: BinaryIO, path: Path) -> bool:
+    """Whether an open file is the one at a path."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
+
+
+@contextmanager
+def _clear_errors(folder: Path) -> Iterator[None]:
+    """Turn whatever a malformed folder makes Python raise into one error that names the folder."""
+    try:
+        yield
+    except ColdstartError:
+        raise
+    except (OSError, *MALFORMED) as error:
+        raise SavedFolderError(
+            f"{str(folder)!r} is incomplete or malformed: {type(error).__name__}: {str(error)[:200]}. "
+            "Copy the folder again, or save the model again."
+        ) from error
+
+
+def _no_config(folder: Path) -> str:
+    return f"{str(folder)!r} must be a folder written by save; it has no config.json."
+
+
+def _checked_config(folder: Path, place: Path, kind: str, verify: Verify) -> dict[str, Json]:
+    """Return the config of the folder that now lies at ``place``, after the checks of ``read_config``."""
+    if verify not in (True, False, "auto"):
+        raise InvalidInputError(f'`verify` must be True, False or "auto"; got {verify!r}.')
+    config = read_json(inside(place, "config.json"))
+    if not isinstance(config, dict) or not isinstance(config.get("format"), int):
+        raise SavedFolderError(f"config.json in {str(folder)!r} is not one that save wrote.")
+    if config["format"] > FORMAT:
+        raise SavedFolderError(
+            f"{str(folder)!r} has format {config['format']}; this version reads up to {FORMAT}. Update coldstart-rec."
+        )
+    if config.get("kind", MODEL) != kind:
+        raise SavedFolderError(
+            f"{str(folder)!r} must hold a saved {kind}; it holds a saved {config.get('kind', MODEL)}."
+        )
+    content = {name: value for name, value in config.items() if name != "sha256"}
+    if config.get("sha256") != _digest(content):
+        raise SavedFolderError(f"config.json in {str(folder)!r} was altered after it was saved. Save the model again.")
+    for name, expected in config["files"].items():
+        path, size = inside(place, name), config.get("sizes", {}).get(name)
+        actual = path.stat().st_size if path.is_file() else None
+        if actual is None or size not in (None, actual):  # folders of format 1 have no sizes
+            raise SavedFolderError(
+                f"{name} in {str(folder)!r} is missing or not what was saved (size differs). Copy the folder again."
+            )
+        compare_hash = verify is True or (verify == "auto" and (size is None or size <= HASHED))
+        if compare_hash and _sha256(path) != expected:
+            raise SavedFolderError(
+                f"{name} in {str(folder)!r} is missing or not what was saved (SHA-256 differs). Copy the folder again."
+            )
+    return config
 
 
 def _files(folder: Path) -> list[Path]:

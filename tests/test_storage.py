@@ -1,94 +1,18 @@
-"""Packing values, and a folder that is whole or not there."""
+"""A folder that is whole or not there, for those who write it and for those who read it meanwhile."""
 
 import json
-from datetime import date, datetime, timezone
+import subprocess
+import sys
+import textwrap
+import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.sparse import csr_array
 
-import coldstart as cs
-from coldstart._tensors import read_tensors
-from coldstart.errors import InvalidInputError, SavedFolderError
-from coldstart.storage import pack, read_config, read_json, unpack, write_folder, write_json
-
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
-values = st.recursive(
-    scalars, lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner)
-)
-
-
-@given(values)
-def test_plain_values_come_back_unchanged(value):
-    packed = json.loads(json.dumps(pack(value, {}, "x")))
-    assert unpack(packed, {}, {}) == value
-
-
-@given(st.dictionaries(st.integers() | st.tuples(st.integers(), st.text()), st.integers()))
-def test_keys_of_any_kind_come_back(value):
-    assert unpack(json.loads(json.dumps(pack(value, {}, "x"))), {}, {}) == value
-
-
-@pytest.mark.parametrize(
-    "value", [date(2024, 2, 29), datetime(2024, 2, 29, 1, 2, 3, tzinfo=timezone.utc), datetime(1999, 1, 1)]
-)
-def test_dates_come_back(value):
-    assert unpack(pack(value, {}, "x"), {}, {}) == value
-
-
-def test_numpy_scalars_become_python_values():
-    assert pack(np.int64(3), {}, "x") == 3
-    assert pack(np.str_("a"), {}, "x") == "a"
-
-
-def test_arrays_and_sparse_rows_come_back():
-    tensors = {}
-    matrix = csr_array(np.array([[0, 1.5], [2.5, 0]], dtype=np.float32))
-    packed = pack({"dense": np.arange(3), "rows": matrix}, tensors, "x")
-    value = unpack(packed, tensors, {})
-    np.testing.assert_array_equal(value["dense"], np.arange(3))
-    np.testing.assert_array_equal(value["rows"].toarray(), matrix.toarray())
-
-
-def test_parts_come_back_with_what_they_learned():
-    tensors = {}
-    fuser = cs.WeightedFuser({"a": 1.0}).fit({"a": np.eye(2, dtype=np.float32)}, np.zeros((2, 1), dtype=bool))
-    again = unpack(pack(fuser, tensors, "fuser"), tensors, {"WeightedFuser": cs.WeightedFuser})
-    assert repr(again) == repr(fuser)
-    assert again.weights_ == fuser.weights_
-
-
-def test_a_random_generator_is_not_saved():
-    assert pack(np.random.default_rng(0), {}, "rng") is None
-
-
-@pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes"])
-def test_what_cannot_be_saved_is_named(value):
-    with pytest.raises(InvalidInputError, match=f"`column.0` cannot be saved: .* is a {type(value).__name__}"):
-        pack([value], {}, "column")
-
-
-@pytest.mark.parametrize(
-    "packed",
-    [
-        {
-            "is": "part",
-            "class": "os.system",
-            "params": {"is": "dict", "items": []},
-            "state": {"is": "dict", "items": []},
-        },
-        {"is": "eval", "code": "1"},
-        {"is": "tensor", "name": "absent"},
-        {"no": "tag"},
-        {"is": "date", "iso": "never"},
-    ],
-)
-def test_only_classes_of_the_registry_are_built(packed):
-    with pytest.raises(SavedFolderError, match="names the class 'os.system'|cannot be read"):
-        unpack(packed, {}, {"WeightedFuser": cs.WeightedFuser})
+from coldstart import storage
+from coldstart._json import write_json
+from coldstart.errors import ColdstartWarning, InvalidInputError, SavedFolderError
+from coldstart.storage import read_config, read_folder, write_folder
 
 
 def write(folder, text="hello", **config):
@@ -103,12 +27,27 @@ def test_a_written_folder_reads_back(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_writing_again_replaces_all(tmp_path):
-    write(tmp_path / "model")
-    (tmp_path / "model" / "old.txt").write_text("left over")
+def test_writing_again_replaces_all_that_was_written(tmp_path):
+    write_folder(tmp_path / "model", {name: lambda path: path.touch() for name in ("note.txt", "old.txt")}, {})
     write(tmp_path / "model", "new")
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["config.json", "note.txt"]
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_the_owner_put_into_a_folder_is_kept(tmp_path):
+    write(tmp_path / "model")
+    (tmp_path / "model" / ".git" / "refs").mkdir(parents=True)
+    (tmp_path / "model" / ".git" / "HEAD").write_text("main")
+    (tmp_path / "model" / "my notes.md").write_text("precious")
+    (tmp_path / "model" / "latest").symlink_to("note.txt")
+    for text in ("new", "newer"):
+        write(tmp_path / "model", text)
+    assert (tmp_path / "model" / ".git" / "HEAD").read_text() == "main"
+    assert (tmp_path / "model" / ".git" / "refs").is_dir()
+    assert (tmp_path / "model" / "my notes.md").read_text() == "precious"
+    assert (tmp_path / "model" / "latest").readlink() == Path("note.txt")
+    assert (read_config(tmp_path / "model")[0] / "note.txt").read_text() == "newer"
+    assert list(read_config(tmp_path / "model")[1]["files"]) == ["note.txt"]
 
 
 def test_an_empty_folder_is_filled_and_parents_are_made(tmp_path):
@@ -154,10 +93,16 @@ def test_a_failure_while_writing_leaves_the_old_folder(tmp_path):
 
 def test_between_the_two_renames_the_old_folder_is_still_found(tmp_path):
     write(tmp_path / "model")
+    (tmp_path / "model" / "my notes.md").write_text("precious")
     (tmp_path / "model").rename(tmp_path / ".model.previous")
-    assert (read_config(tmp_path / "model")[0] / "note.txt").read_text() == "hello"
+    with pytest.warns(
+        ColdstartWarning, match="model' is not there. Read in its place is what an interrupted save left"
+    ):
+        place, _ = read_config(tmp_path / "model")
+    assert (place / "note.txt").read_text() == "hello"
     write(tmp_path / "model", "new")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert (tmp_path / "model" / "my notes.md").read_text() == "precious"
 
 
 def test_a_missing_folder_is_an_error(tmp_path):
@@ -210,13 +155,124 @@ def test_every_file_is_checked_against_its_hash(tmp_path, damage):
         read_config(tmp_path / "model")
 
 
-def test_a_file_that_is_no_safetensors_file_is_refused(tmp_path):
-    (tmp_path / "w.safetensors").write_bytes(b"\x00" * 7)
-    with pytest.raises(SavedFolderError, match=r"'w.safetensors' is not a whole safetensors file"):
-        read_tensors(tmp_path / "w.safetensors")
+def reseal(folder, **changes):
+    """Change the config as somebody would who wants it to pass for whole."""
+    content = json.loads((folder / "config.json").read_text()) | changes
+    content.pop("sha256")
+    write_json({**content, "sha256": storage._digest(content)}, folder / "config.json")
 
 
-def test_json_keeps_any_text(tmp_path):
-    text = "日本 \ud800 \u2028"
-    write_json([text], tmp_path / "x.json")
-    assert read_json(tmp_path / "x.json") == [text]
+@pytest.mark.parametrize("name", ["../secret.txt", "{tmp}/secret.txt", "note.txt/../../secret.txt", "link.txt"])
+def test_files_outside_of_the_folder_are_neither_read_nor_hashed(tmp_path, name):
+    write(tmp_path / "model")
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "model" / "link.txt").symlink_to(tmp_path / "secret.txt")
+    reseal(tmp_path / "model", files={name.format(tmp=tmp_path): "00"})
+    with pytest.raises(
+        SavedFolderError, match="may name only files inside it; .*secret.txt.* leads outside|'link.txt'"
+    ):
+        read_config(tmp_path / "model")
+
+
+@pytest.mark.parametrize("changes", [{"files": 5}, {"files": {"a\0b": "00"}}, {"files": [1]}, {"sizes": 5}])
+def test_a_malformed_config_is_one_clear_error(tmp_path, changes):
+    write(tmp_path / "model")
+    reseal(tmp_path / "model", **changes)
+    with pytest.raises(SavedFolderError, match="model' is incomplete or malformed: (Attribute|Value|Type)Error"):
+        read_config(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [KeyError("x"), IndexError(), AttributeError(), OverflowError(), RecursionError(), MemoryError(), OSError()],
+)
+def test_whatever_reading_raises_is_one_clear_error(tmp_path, error):
+    def read(place, config):
+        raise error
+
+    write(tmp_path / "model")
+    with pytest.raises(SavedFolderError, match=f"model' is incomplete or malformed: {type(error).__name__}"):
+        read_folder(tmp_path / "model", read)
+
+
+class TestReadingBesideASave:
+    def test_a_reader_starts_over_when_the_folder_was_replaced(self, tmp_path):
+        write(tmp_path / "model", tag="old")
+        texts = iter(["first", "second"])
+
+        def read(place, config):
+            for text in texts:
+                write(tmp_path / "model", text, tag=text)  # another process saves, just now
+                if text == "first":
+                    break
+            return config["tag"], (place / "note.txt").read_text()
+
+        assert read_folder(tmp_path / "model", read) == ("second", "second")
+
+    def test_nor_is_an_error_of_the_old_folder_its_own(self, tmp_path):
+        write(tmp_path / "model", tag="old")
+
+        def read(place, config):
+            if config["tag"] == "old":
+                write(tmp_path / "model", "new", tag="new")
+                raise KeyError("half of it is gone")
+            return config["tag"]
+
+        assert read_folder(tmp_path / "model", read) == "new"
+
+    def test_a_link_that_is_turned_meanwhile_is_followed_once(self, tmp_path):
+        for name in ("v1", "v2"):
+            write(tmp_path / name, name)
+        (tmp_path / "latest").symlink_to("v1")
+
+        def read(place, config):
+            (tmp_path / "latest").unlink()
+            (tmp_path / "latest").symlink_to("v2")
+            return (place / "note.txt").read_text()
+
+        assert read_folder(tmp_path / "latest", read) == "v1"
+
+    def test_it_gives_up_when_it_is_never_left_in_peace(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(storage, "ATTEMPTS", 3)
+        write(tmp_path / "model")
+        with pytest.raises(SavedFolderError, match="was replaced 3 times while it was read. Load it again"):
+            read_folder(tmp_path / "model", lambda place, config: write(tmp_path / "model"))
+
+
+SAVER = """
+    import sys
+    from pathlib import Path
+    from coldstart.storage import write_folder
+
+    print("ready", flush=True)
+    at = 0
+    while True:
+        at += 1
+        tag = f"{sys.argv[2]}{at}"
+        write = lambda path: path.write_text(tag)
+        write_folder(Path(sys.argv[1]), {"a.txt": write, "b.txt": write}, {"tag": tag})
+"""
+
+
+def test_readers_and_several_savers_never_see_a_mixture_or_a_false_error(tmp_path):
+    write_folder(tmp_path / "model", {n: lambda path: path.write_text("0") for n in ("a.txt", "b.txt")}, {"tag": "0"})
+    code = [sys.executable, "-c", textwrap.dedent(SAVER), str(tmp_path / "model")]
+    savers = [subprocess.Popen([*code, name], stdout=subprocess.PIPE, text=True) for name in "xy"]
+    try:
+        for saver in savers:
+            assert saver.stdout.readline() == "ready\n"
+        seen, end = set(), time.monotonic() + 3
+        while time.monotonic() < end:
+            read = read_folder(
+                tmp_path / "model",
+                lambda place, config: (config["tag"], *((place / n).read_text() for n in ("a.txt", "b.txt"))),
+                verify=False,
+            )
+            assert len(set(read)) == 1
+            seen.add(read[0])
+        assert [saver.poll() for saver in savers] == [None, None]
+    finally:
+        for saver in savers:
+            saver.kill()
+            saver.communicate()
+    assert {tag[0] for tag in seen} >= {"x", "y"}

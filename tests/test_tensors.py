@@ -100,3 +100,47 @@ def test_a_file_that_is_not_whole_is_named(tmp_path, damage):
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(SavedFolderError, match="'t.safetensors' is not a whole safetensors file"):
         read_tensors(path)
+
+
+def test_a_file_that_is_no_safetensors_file_is_refused(tmp_path):
+    (tmp_path / "w.safetensors").write_bytes(b"\x00" * 7)
+    with pytest.raises(SavedFolderError, match=r"'w.safetensors' is not a whole safetensors file"):
+        read_tensors(tmp_path / "w.safetensors")
+
+
+def header(path, text, content=b""):
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content)
+    return path
+
+
+def test_a_header_that_would_fill_the_memory_is_refused_before_it_is_read(tmp_path):
+    with (tmp_path / "t.safetensors").open("wb") as file:
+        file.write((3 * 2**30).to_bytes(8, "little"))
+        file.truncate(8 + 3 * 2**30)
+    with pytest.raises(
+        SavedFolderError, match="not a whole safetensors file: .* its header would end at 3,221,225,480"
+    ):
+        read_tensors(tmp_path / "t.safetensors")
+
+
+@pytest.mark.parametrize(
+    "text", [b"[" * 100_000, b"[]", b'{"a": 1}', b'{"a": {"dtype": "I8", "shape": [-1, -1], "data_offsets": [0, 1]}}']
+)
+def test_a_header_that_is_none_is_refused(tmp_path, text):
+    with pytest.raises(SavedFolderError, match="not a whole safetensors file"):
+        read_tensors(header(tmp_path / "t.safetensors", text, b"\0"))
+
+
+def test_truth_values_are_zero_or_one(tmp_path):
+    text = b'{"a": {"dtype": "BOOL", "shape": [3], "data_offsets": [0, 3]}}'
+    assert read_tensors(header(tmp_path / "t.safetensors", text, b"\0\1\0"))["a"].tolist() == [False, True, False]
+    with pytest.raises(SavedFolderError, match="a truth value is neither 0 nor 1"):
+        read_tensors(header(tmp_path / "t.safetensors", text, b"\0\2\0"))
+
+
+def test_arrays_that_are_not_aligned_are_copied(tmp_path):
+    text = b'{"a": {"dtype": "F64", "shape": [1], "data_offsets": [0, 8]}}'
+    text += b" " * ((-len(text)) % 8 + 1)
+    array = read_tensors(header(tmp_path / "t.safetensors", text, np.array([2.5]).tobytes()))["a"]
+    assert array.flags.aligned
+    assert array.tolist() == [2.5]

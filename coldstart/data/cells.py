@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from coldstart._arrays import AnyArray, BoolArray, IntArray
+from coldstart.errors import SavedFolderError
 
 DTYPES = {int: np.int64, float: np.float64, bool: np.bool_}
 
@@ -53,6 +54,26 @@ class Cells(Sequence[Any]):
             return None
         return cls(np.array([0 if cell is None else cell for cell in cells], dtype=DTYPES[kind]), None, missing)
 
+    def checked(self) -> "Cells":
+        """Return the cells, read from a file, after checking that their arrays fit together; texts are not read.
+
+        Raises
+        ------
+        SavedFolderError
+            When they do not.
+        """
+        n, ends = len(self.missing), self.ends
+        kinds = tuple(DTYPES.values()) if ends is None else (np.uint8,)
+        fits = self.missing.dtype == bool and self.missing.ndim == self.data.ndim == 1 and self.data.dtype in kinds
+        if fits and ends is None:
+            fits = len(self.data) == n
+        elif fits and ends is not None:
+            bounds = np.concatenate([[0], ends, [len(self.data)]])
+            fits = ends.dtype == np.int64 and ends.shape == (n,) and not (bounds[1:] < bounds[:-1]).any()
+        if not fits:
+            raise SavedFolderError(f"The arrays of {n:,} saved cells do not fit together. Copy the folder again.")
+        return self
+
     def __len__(self) -> int:
         return len(self.missing)
 
@@ -65,7 +86,7 @@ class Cells(Sequence[Any]):
         if self.ends is None:
             return self.data[row].item()
         begin = self.ends[row - 1] if row else 0
-        return self.data[begin : self.ends[row]].tobytes().decode("utf-8", "surrogatepass")
+        return _text(self.data[begin : self.ends[row]].tobytes())
 
     def __iter__(self) -> Iterator[Any]:
         # Convert all at once: item by item, numpy takes many times as long.
@@ -74,5 +95,15 @@ class Cells(Sequence[Any]):
         else:
             text, ends = self.data.tobytes(), self.ends.tolist()
             bounds = zip([0, *ends], ends, strict=False)
-            values = (text[begin:end].decode("utf-8", "surrogatepass") for begin, end in bounds)
+            values = (_text(text[begin:end]) for begin, end in bounds)
         return (None if missing else value for value, missing in zip(values, self.missing.tolist(), strict=True))
+
+
+def _text(content: bytes) -> str:
+    """Decode a cell; when a large folder is loaded, its texts are neither read nor compared with their hash."""
+    try:
+        return content.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise SavedFolderError(
+            f"A saved text is damaged: {error}. load(folder, verify=True) tells which file is not what was saved."
+        ) from error

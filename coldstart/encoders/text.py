@@ -3,16 +3,17 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from coldstart._arrays import FloatArray, IntArray, check_between, unit_rows
+from coldstart._paths import SavedName, inside
 from coldstart._progress import progress_bar
 from coldstart.base import BaseEncoder
 from coldstart.encoders._recent import RecentVectors
 from coldstart.encoders._texts import checked_texts
-from coldstart.encoders.transformer.language_model import LanguageModel
+from coldstart.encoders.transformer.language_model import LanguageModel, loading
 from coldstart.encoders.transformer.weights import copy_weights, find_weights, weights_sha256
 from coldstart.errors import InvalidInputError, SavedFolderError
 
@@ -85,7 +86,7 @@ class TextEncoder(BaseEncoder, saved=True):
         sha256: str | None = None,
         progress: bool = True,
     ) -> None:
-        self.model = None if model is None else str(model)
+        self.model = model if model is None or isinstance(model, str) else str(model)
         self.pooling = pooling
         self.query_prefix = query_prefix
         self.item_prefix = item_prefix
@@ -133,16 +134,38 @@ class TextEncoder(BaseEncoder, saved=True):
         settings = [model.pooling, model.max_length, self.normalize, dtype, *prefixes]
         return f"TextEncoder {self._weights_sha256()} {settings}"
 
-    def saved(self, inside: str | None) -> "TextEncoder":
-        """Return the encoder as a saved folder names it: weights pinned by hash, or copied ``inside`` that folder."""
-        model = self.model if inside is None else _INSIDE_SAVED_FOLDER + inside
-        return TextEncoder(**{**self.get_params(), "model": model, "sha256": self._weights_sha256()})
+    def saved(self, name: str | None) -> "TextEncoder":
+        """Return the encoder as a saved folder names it: weights pinned by hash, or copied into it as ``name``."""
+        if name is not None:
+            return self._with(model=_INSIDE_SAVED_FOLDER + name, sha256=self._weights_sha256())
+        # Weights that a folder named and that were never needed here may not be on this machine.
+        known = self.sha256 if isinstance(self.model, SavedName) else None
+        return self._with(sha256=known or self._weights_sha256())
 
     def opened(self, folder: Path) -> "TextEncoder":
         """Return the encoder of a saved recommender whose folder is now ``folder``."""
-        if self.model is None or not self.model.startswith(_INSIDE_SAVED_FOLDER):
+        if self.model is None:
             return self
-        return TextEncoder(**{**self.get_params(), "model": folder / self.model.removeprefix(_INSIDE_SAVED_FOLDER)})
+        if self.model.startswith(_INSIDE_SAVED_FOLDER):
+            return self._with(model=inside(folder, self.model.removeprefix(_INSIDE_SAVED_FOLDER)))
+        return self._with(model=SavedName(self.model))
+
+    def with_weights_of(self, given: "TextEncoder") -> "TextEncoder":
+        """Return the caller's encoder in the place of this one, which a folder names: its weights must be the same.
+
+        Raises
+        ------
+        InvalidInputError
+            When a setting that its vectors depend on is another.
+        """
+        for name in ("pooling", "query_prefix", "item_prefix", "max_length", "normalize"):
+            was, now = getattr(self, name), getattr(given, name)
+            if was != now:
+                raise InvalidInputError(f"`{name}` of the given TextEncoder must be {was!r}, as at fit; got {now!r}.")
+        return given._with(sha256=self.sha256 or given.sha256)
+
+    def _with(self, **params: Any) -> "TextEncoder":
+        return TextEncoder(**{**self.get_params(), **params})
 
     def copy_weights(self, folder: Path) -> None:
         """Copy what is needed to load the model into a new folder."""
@@ -192,9 +215,10 @@ class TextEncoder(BaseEncoder, saved=True):
                 )
             from coldstart.encoders.transformer.fast_loading import load_fast
 
-            self._language_model = load_fast(
-                folder, pooling=self.pooling, max_length=self.max_length, dtype=self.dtype, device=self.device
-            )
+            with loading(folder):
+                self._language_model = load_fast(
+                    folder, pooling=self.pooling, max_length=self.max_length, dtype=self.dtype, device=self.device
+                )
         return self._language_model
 
     def _weights_sha256(self) -> str:

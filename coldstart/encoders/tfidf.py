@@ -91,7 +91,7 @@ class TfidfEncoder(BaseEncoder, saved=True):
         indptr = np.cumsum([0, *map(len, counts)])
         indices = [at for line in counts for at in line]
         data = np.array([count for line in counts for count in line.values()], dtype=np.float64)
-        return csr_array((data, np.array(indices, dtype=np.int64), indptr), shape=(len(words), len(column)))
+        return csr_array((data, np.array(indices, dtype=np.int64), indptr), shape=(len(words), len(self.terms_)))
 
     def _weighted(self, counts: Csr) -> Csr:
         """Return TF-IDF weights of word counts (n, n_terms), rows of length one or zero."""

@@ -9,19 +9,15 @@ import numpy as np
 
 from coldstart._arrays import AnyArray
 from coldstart._extras import as_frame
+from coldstart._json import Json, read_json, write_json
+from coldstart._paths import inside
 from coldstart._tables import as_html, as_text
 from coldstart._tensors import read_tensors, write_tensors
 from coldstart.evaluation.comparison import Comparison, compare
 from coldstart.evaluation.measured import Measured, Part, Row
 from coldstart.evaluation.plots import draw
-from coldstart.storage import (
-    pack,
-    read_config,
-    read_json,
-    unpack,
-    write_folder,
-    write_json,
-)
+from coldstart.packing import pack, unpack
+from coldstart.storage import read_folder, write_folder
 
 MAIN = ("ndcg", "recall", "hit_rate", "mrr")
 """Metrics in the columns of a table, by default."""
@@ -146,9 +142,12 @@ class Report(Measured):
         SavedFolderError
             When the folder is incomplete, altered, or holds something else.
         """
-        place, config = read_config(Path(folder), "report")
-        tensors = read_tensors(place / "values.safetensors")
-        packed = read_json(place / "parts.json")
+        return read_folder(Path(folder), cls._read, "report")
+
+    @classmethod
+    def _read(cls, place: Path, config: dict[str, Json]) -> "Report":
+        tensors = read_tensors(inside(place, "values.safetensors"))
+        packed = read_json(inside(place, "parts.json"))
         parts = (Part(**{name: unpack(value, tensors, {}) for name, value in part.items()}) for part in packed)
         return cls(config["name"], tuple(parts))
 

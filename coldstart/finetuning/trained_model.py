@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from coldstart.encoders.cached import CachedEncoder
 from coldstart.encoders.text import TextEncoder
-from coldstart.encoders.transformer.language_model import LanguageModel, load_language_model, quiet
+from coldstart.encoders.transformer.language_model import LanguageModel, load_language_model, loading, quiet
 from coldstart.encoders.transformer.weights import copy_weights, find_weights
 from coldstart.errors import InvalidInputError
 
@@ -49,13 +49,14 @@ class TrainedModel(nn.Module):
         self.encoder = text_encoder(encoder)
         params = self.encoder.get_params()
         self.source = find_weights(params["model"])
-        self.model = load_language_model(
-            self.source,
-            pooling=params["pooling"],
-            max_length=params["max_length"],
-            dtype="float32",
-            device=params["device"],
-        )
+        with loading(self.source):
+            self.model = load_language_model(
+                self.source,
+                pooling=params["pooling"],
+                max_length=params["max_length"],
+                dtype="float32",
+                device=params["device"],
+            )
         self.network: nn.Module = self.model.network
         self.prefix = self.model.prompts["item"] if params["item_prefix"] is None else params["item_prefix"]
         if self.model.network.config.is_encoder_decoder:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from coldstart._arrays import FloatArray, IntArray, as_matrix
+from coldstart._rows import Rows
 from coldstart.base import BaseEncoder, Encoder, with_defaults
 from coldstart.data.catalog import Catalog
 from coldstart.errors import InvalidInputError
@@ -64,6 +65,23 @@ def checked_vectors(vectors: FloatArray, rows: int, encoder: Encoder) -> FloatAr
     if len(matrix) != rows:
         raise InvalidInputError(f"{type(encoder).__name__}.encode must return {rows} rows; got {len(matrix)}.")
     return matrix
+
+
+def checked_widths(encoded: Mapping[str, FloatArray], fields: Mapping[str, Rows]) -> Mapping[str, FloatArray]:
+    """Check that new vectors are as long as those of the items, and return them.
+
+    Raises
+    ------
+    InvalidInputError
+        When they are not: the encoder given to ``load`` is another one, for example.
+    """
+    for name, vectors in encoded.items():
+        width = fields[name].blocks[0].shape[1]
+        if vectors.shape[1] != width:
+            raise InvalidInputError(
+                f"The encoder of {name!r} must return vectors of {width} numbers, as at fit; got {vectors.shape[1]}."
+            )
+    return encoded
 
 
 def _fields_of(encoders: Mapping[str, Encoder]) -> list[tuple[Encoder, list[str]]]:

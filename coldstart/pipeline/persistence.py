@@ -18,33 +18,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coldstart._arrays import Csr
 from coldstart._component import SAVED, Component
+from coldstart._json import Json, read_json, write_json
+from coldstart._paths import inside
 from coldstart._rows import Rows
 from coldstart._tensors import read_tensors, write_tensors
 from coldstart.base import BaseEncoder, BaseRanker, with_defaults
 from coldstart.data.catalog import Catalog
 from coldstart.data.cells import Cells
 from coldstart.data.ids import Ids
-from coldstart.encoders._wrapper import innermost
-from coldstart.encoders.adapted import AdaptedEncoder
-from coldstart.encoders.cached import CachedEncoder
-from coldstart.encoders.reduced import ReducedEncoder
+from coldstart.encoders._given import with_given
+from coldstart.encoders._wrapper import EncoderWrapper, innermost
 from coldstart.encoders.text import TextEncoder
 from coldstart.errors import ColdstartWarning, InvalidInputError, SavedFolderError
+from coldstart.packing import Tensors, pack, unpack
+from coldstart.pipeline.loaded_sizes import check_sizes
 from coldstart.pipeline.state import Fitted, Parts
 from coldstart.pipeline.vectors import ItemVectors
-from coldstart.storage import (
-    Json,
-    Tensors,
-    Verify,
-    pack,
-    read_config,
-    read_json,
-    unpack,
-    write_folder,
-    write_json,
-)
+from coldstart.storage import Verify, read_folder, write_folder
 
 PARTS = ("encoders", "fusers", "index", "rankers")
 """Folders whose modules define the parts that a saved folder may name."""
@@ -125,22 +116,26 @@ def load_fitted(folder: Path, given: Mapping[str, Any], verify: Verify) -> Fitte
     ----------
     folder : Path
     given : mapping of str to object
-        By role ("encoder", "fuser", "ranker", "index"), the fitted parts of classes that the folder can only name;
-        None for the others.
+        By role ("encoder", "fuser", "ranker", "index"), the fitted parts of classes that the folder can only name, and
+        encoders whose weights or cache it only names; None for the others.
     verify : bool or "auto"
         As in ``read_config``.
     """
-    place, config = read_config(folder, verify=verify)
-    tensors = read_tensors(place / "weights.safetensors")
+    fitted, outdated = read_folder(folder, lambda place, config: _read(place, config, given), verify=verify)
+    # The items are not fused here: a ranker with vectors may never need it, and others fuse them in `ready`.
+    return _with_restored_ranker(fitted, outdated).ready()
+
+
+def _read(place: Path, config: dict[str, Json], given: Mapping[str, Any]) -> tuple[Fitted, bool]:
+    """Return what the folder at ``place`` holds, and whether its ranker is of a version that worked in another way."""
+    tensors = read_tensors(inside(place, "weights.safetensors"))
     catalog, user_ids = _load_catalog(place, tensors)
     fields = catalog.fields
     by_field = given["encoder"] if isinstance(given["encoder"], Mapping) else dict.fromkeys(fields, given["encoder"])
     by_number = {
-        at: _unpack_part(config["encoders"][at], tensors, "encoder", by_field.get(name))
+        at: _unpack_encoder(config["encoders"][at], tensors, by_field.get(name), place)
         for name, at in config["fields"].items()
     }
-    # Weights that were copied into the folder lie where the folder lies now.
-    by_number = {at: with_defaults(encoder, BaseEncoder).opened(place) for at, encoder in by_number.items()}
     outdated = _is_outdated(config["ranker"])
     if outdated:
         config["ranker"] = {**config["ranker"], "state": pack({}, {}, "")}
@@ -150,7 +145,7 @@ def load_fitted(folder: Path, given: Mapping[str, Any], verify: Verify) -> Fitte
     if "yours" not in config["index"]:
         roles["index"] = type(built)(**built.get_params())
     clicks = unpack(config["clicks"], tensors, {})
-    arrived, clock = _load_arrivals(config.get("arrivals"), tensors, clicks)
+    arrived, clock = _load_arrivals(config.get("arrivals"), tensors, len(catalog), clicks.nnz)
     # Keys that earlier versions did not write are read with `get`.
     fitted = Fitted(
         parts=Parts(
@@ -168,8 +163,8 @@ def load_fitted(folder: Path, given: Mapping[str, Any], verify: Verify) -> Fitte
         texts=unpack(config.get("texts"), tensors, registry()),
         vectors=None if items is None else ItemVectors.restored(items, built),
     )
-    # The items are not fused here: a ranker with vectors may never need it, and others fuse them in `ready`.
-    return _with_restored_ranker(fitted, outdated).ready()
+    check_sizes(fitted)
+    return fitted, outdated
 
 
 def _is_outdated(ranker: Json) -> bool:
@@ -198,11 +193,18 @@ def _with_restored_ranker(fitted: Fitted, outdated: bool) -> Fitted:
 
 def _load_catalog(place: Path, tensors: Tensors) -> tuple[Catalog, Ids]:
     """Return the catalogue and the user ids; since format 2, ids and cells stay packed until they are read."""
-    ids, table = read_json(place / "ids.json"), read_json(place / "columns.json")
-    items, user_ids = (Ids(Rows.of(unpack(ids[name], tensors, {}))) for name in ("items", "users"))
+    ids, table = read_json(inside(place, "ids.json")), read_json(inside(place, "columns.json"))
+    items, user_ids = (Ids(Rows.of(_checked_ids(unpack(ids[name], tensors, {})))) for name in ("items", "users"))
     id_name, fields, columns = (unpack(table[name], tensors, {}) for name in ("id", "fields", "columns"))
     cells = {name: Rows.of(column) for name, column in columns.items()}
     return Catalog.of_rows(items, tuple(fields), cells, id_name, table.get("added")), user_ids
+
+
+def _checked_ids(ids: Sequence[Any]) -> Sequence[Any]:
+    """Return ids that can be looked up; the table of a million is made when it is first needed."""
+    if not isinstance(ids, Cells):
+        hash(ids)  # as a tuple: it raises for a list, and for an id that is one
+    return ids
 
 
 def _arrivals(fitted: Fitted) -> dict[str, Any]:
@@ -211,11 +213,13 @@ def _arrivals(fitted: Fitted) -> dict[str, Any]:
     return {"clock": fitted.clock, "rows": rows, "arrived": fitted.arrived[rows]}
 
 
-def _load_arrivals(packed: Json, tensors: Tensors, clicks: Csr) -> tuple[npt.NDArray[np.float64], float]:
+def _load_arrivals(
+    packed: Json, tensors: Tensors, n_items: int, n_clicks: int
+) -> tuple[npt.NDArray[np.float64], float]:
     """Read ``_arrivals``. A folder of a version without them has old stock only, and one click per user and item."""
-    arrivals, arrived = unpack(packed, tensors, {}), np.zeros(clicks.shape[1])
+    arrivals, arrived = unpack(packed, tensors, {}), np.zeros(n_items)
     if arrivals is None:
-        return arrived, float(clicks.nnz)
+        return arrived, float(n_clicks)
     arrived[arrivals["rows"]] = arrivals["arrived"]
     return arrived, arrivals["clock"]
 
@@ -247,7 +251,16 @@ def _is_ours(part: Any) -> bool:
     """Whether a part is of a class of the library and, where it wraps an encoder, so is that."""
     # By identity, not by name: the caller may have a class of the same name.
     ours = isinstance(part, Component) and registry().get(part.saved_name) is type(part)
-    return ours and (not isinstance(part, CachedEncoder | AdaptedEncoder | ReducedEncoder) or _is_ours(part.encoder))
+    return ours and (not isinstance(part, EncoderWrapper) or _is_ours(part.encoder))
+
+
+def _unpack_encoder(packed: Json, tensors: Tensors, given: Any, place: Path) -> Any:
+    """Return an encoder of the library, with the weights or the cache of the ``given`` one, or that one as it is."""
+    if "yours" in packed:
+        return _unpack_part(packed, tensors, "encoder", given)
+    # Weights that were copied into the folder lie where the folder lies now.
+    encoder = with_defaults(_unpack_part(packed, tensors, "encoder", None), BaseEncoder).opened(place)
+    return encoder if given is None else with_given(encoder, given)
 
 
 def _unpack_part(packed: Json, tensors: Tensors, role: str, given: Any) -> Any:
@@ -303,6 +316,9 @@ Saved {config["saved"]}. Load it with `coldstart.load("this folder")`; no traini
 * Fuser: {parts.fuser!r}
 * Ranker: {parts.ranker!r}
 * SHA-256 of the item texts: {data["sha256"]}
+
+**This folder holds data**: the texts and columns of the items, the ids of the users, and who clicked what. Keep it, and
+give it away, as you would keep and give away these.
 
 `config.json` names every file with its hash. `weights.safetensors` holds the vectors and, where all are texts or
 numbers, ids and columns; `ids.json` and `columns.json` the other items and users.

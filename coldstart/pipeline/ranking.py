@@ -17,7 +17,7 @@ from coldstart.data.tables import id_tuple, some
 from coldstart.data.where import Where, matching
 from coldstart.errors import UnknownIdError
 from coldstart.index.topk import top_k
-from coldstart.pipeline.encoding import encode_queries
+from coldstart.pipeline.encoding import checked_widths, encode_queries
 from coldstart.pipeline.sentences import ParsedQuery, has_cues, parse_query
 from coldstart.pipeline.state import Fitted
 from coldstart.reranking import diverse_cover
@@ -185,7 +185,7 @@ def _encode_texts(fitted: Fitted, texts: Sequence[str | None]) -> Features:
         # A batch of known users mostly has no text: one zero, broadcast, takes no memory.
         return Features(np.broadcast_to(np.float32(0.0), (len(texts), fitted.dim)))
     given = [cast(str, texts[row]) for row in rows]
-    fields = encode_queries(given, fitted.parts.encoders)
+    fields = checked_widths(encode_queries(given, fitted.parts.encoders), fitted.fields)
     dense = with_defaults(fitted.parts.fuser, BaseFuser).fuse_query(fields)
     sparse, read = (None, None) if fitted.texts is None else fitted.texts.for_queries(given, fields)
     if len(rows) == len(texts):
@@ -284,7 +284,7 @@ def _rank_attended(
     fitted: Fitted, query: str, user: Users, k: int, allow: IntArray | None, excluded: IntArray
 ) -> tuple[IntArray, FloatArray]:
     """Rank for one request by item vectors that depend on its query; see ``BaseFuser.attend``."""
-    encoded = encode_queries([query], fitted.parts.encoders)
+    encoded = checked_widths(encode_queries([query], fitted.parts.encoders), fitted.fields)
     query_vector = next(iter(encoded.values()))[0]
     fuser, missing = with_defaults(fitted.parts.fuser, BaseFuser), fitted.catalog.missing
     dense = fuser.attend(query_vector, {name: rows.whole() for name, rows in fitted.fields.items()}, missing)

@@ -36,7 +36,7 @@ from coldstart.data.interactions import Interactions
 from coldstart.data.tables import Table, id_tuple
 from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.errors import InvalidInputError
-from coldstart.pipeline.encoding import encode_fields, fit_encoders
+from coldstart.pipeline.encoding import checked_widths, encode_fields, fit_encoders
 from coldstart.pipeline.sentences import Titles
 from coldstart.pipeline.texts import Texts
 from coldstart.pipeline.vectors import Edit, ItemVectors
@@ -213,7 +213,7 @@ class Fitted:
         """Return a state with more items; only these are encoded."""
         new, before = self.catalog.like(table), len(self.catalog)
         catalog = self.catalog.joined(new)
-        encoded = encode_fields(new, self.parts.encoders)
+        encoded = checked_widths(encode_fields(new, self.parts.encoders), self.fields)
         clicks = _enlarged(self.clicks, len(self.user_ids), len(catalog))
         texts = self.texts and self.texts.extended(new, encoded)
         arrived = np.append(self.arrived, np.full(len(new), self.clock))
@@ -231,7 +231,7 @@ class Fitted:
         if not len(rows):
             return replace(self, catalog=catalog)
         edited = catalog.take(rows)
-        encoded = encode_fields(edited, self.parts.encoders)
+        encoded = checked_widths(encode_fields(edited, self.parts.encoders), self.fields)
         changed = replace(self, catalog=catalog, texts=texts and texts.replaced(rows, edited, encoded))
         edit: Edit = lambda old, new: old.replaced(rows, new)  # noqa: E731
         return self._edited(edit, rows, encoded, changed, lambda: np.arange(len(catalog)))

@@ -9,7 +9,7 @@ from typing_extensions import Self
 
 from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray
 from coldstart.base import BaseRanker, Features, Users
-from coldstart.errors import InvalidInputError
+from coldstart.errors import InvalidInputError, SavedFolderError
 
 
 class ClickRanker(BaseRanker):
@@ -61,6 +61,19 @@ class ClickRanker(BaseRanker):
         fresh.n_items_ = len(features)
         fresh._move(clicks, origin)
         return fresh
+
+    def check_loaded(self, n_items: int) -> None:
+        """Compare the number of items.
+
+        Raises
+        ------
+        SavedFolderError
+            When it is another.
+        """
+        if self.n_items_ != n_items:
+            raise SavedFolderError(
+                f"The saved {type(self).__name__} must be of {n_items:,} items; got {self.n_items_}."
+            )
 
     @abstractmethod
     def _learn(self, clicks: Csr) -> None:

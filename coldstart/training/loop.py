@@ -1,8 +1,6 @@
 """One training loop: AdamW, a measurement after each epoch, early stopping, checkpoints to resume from."""
 
 import math
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -15,6 +13,7 @@ from torch import Tensor, nn
 
 from coldstart._arrays import check_between
 from coldstart._component import Component
+from coldstart._file_locks import file_lock
 from coldstart._progress import progress_bar
 from coldstart.errors import InvalidInputError, SavedFolderError, TrainingError
 from coldstart.training.tracking import Tracker, tracking
@@ -366,13 +365,20 @@ class _TrainingState:
             "epochs": [{**asdict(epoch), "parts": dict(epoch.parts)} for epoch in self.history.epochs],
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent)
-        os.close(handle)
-        try:
-            torch.save(content, temporary)
-            Path(temporary).replace(path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        # One name: what a killed process leaves is overwritten by the next checkpoint.
+        temporary = path.with_name(f".{path.name}.new")
+        with file_lock(path.with_name(f".{path.name}.lock")):
+            try:
+                temporary.touch(mode=0o600)
+                torch.save(content, temporary)
+                temporary.replace(path)
+            except (OSError, RuntimeError) as error:  # torch's own words for a full disk name a position in a file
+                raise SavedFolderError(
+                    f"`checkpoint` {str(path)!r} cannot be written: {error}. Is the disk full? "
+                    "The one before is as it was."
+                ) from error
+            finally:
+                temporary.unlink(missing_ok=True)
 
 
 def _settings(loop: Loop) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import coldstart as cs
+from coldstart.encoders._given import with_given
 from coldstart.encoders.adapted import AdaptedEncoder
 from coldstart.errors import SavedFolderError
 from coldstart.testing import HashEncoder, check_encoder, check_recommender, tiny_catalog, tiny_clicks
@@ -203,7 +204,7 @@ def test_the_cache_keeps_vectors_of_two_maps_apart(tmp_path):
 
 def test_saved_and_opened_keep_what_was_learned(tmp_path, make_model):
     encoder = adapted(cs.TextEncoder(make_model("bert"), device="cpu"))
-    for other in (encoder.saved(None), encoder.saved(None).opened(tmp_path)):
+    for other in (encoder.saved(None), with_given(encoder.saved(None).opened(tmp_path), encoder)):
         assert same_state(other, encoder)
         assert other.identity() == encoder.identity()
         np.testing.assert_array_equal(other.encode(["red rose"]), encoder.encode(["red rose"]))
@@ -271,7 +272,7 @@ def test_a_recommender_with_a_language_model_keeps_its_map(tmp_path, make_model,
     if include_encoder:
         shutil.rmtree(source)
     (tmp_path / "model").rename(tmp_path / "moved")
-    again = cs.load(tmp_path / "moved")
+    again = cs.load(tmp_path / "moved", encoder=None if include_encoder else cs.TextEncoder(source))
     assert again.recommend_many(REQUESTS, k=5) == rec.recommend_many(REQUESTS, k=5)
     assert same_state(again.encoders_["title"], rec.encoders_["title"])
 

@@ -1,10 +1,13 @@
 """The cache on disk: what changed is encoded, what is there survives kills and company."""
 
+import contextlib
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,3 +159,66 @@ def test_more_values_than_a_block_come_back_in_order(tmp_path, monkeypatch):
     np.testing.assert_array_equal(
         cs.CachedEncoder(HashEncoder(8), tmp_path).encode(texts), HashEncoder(8).encode(texts)
     )
+
+
+class TestStoredVectors:
+    @pytest.fixture
+    def encoder(self, tmp_path):
+        encoder = cs.CachedEncoder(Counting(), tmp_path)
+        encoder.encode(["a", "b", "c"])
+        encoder.encoder.encoded.clear()
+        return encoder
+
+    def change(self, encoder, *statement):
+        (path,) = Path(encoder.folder).glob("*.sqlite")
+        with contextlib.closing(sqlite3.connect(path)) as database, database:
+            database.execute(*statement)
+
+    @pytest.mark.parametrize("damage", ["x'00'", "'text'", "NULL", "vector || x'00000000'"])
+    def test_a_damaged_one_is_encoded_again_and_replaced(self, encoder, damage):
+        key = cached._key("b", 0)
+        self.change(encoder, f"UPDATE vectors SET vector = {damage} WHERE key = ?", (key,))
+        for _ in range(2):
+            np.testing.assert_array_equal(encoder.encode(["a", "b", "c"]), HashEncoder(8).encode(["a", "b", "c"]))
+        assert encoder.encoder.encoded == ["b"]
+
+    def test_one_bit_is_enough(self, encoder):
+        key = cached._key("b", 0)
+        flipped = bytearray(HashEncoder(8).encode(["b"])[0].tobytes())
+        flipped[5] ^= 1
+        self.change(encoder, "UPDATE vectors SET vector = ? WHERE key = ?", (bytes(flipped), key))
+        np.testing.assert_array_equal(encoder.encode(["b"]), HashEncoder(8).encode(["b"]))
+
+    def test_one_of_another_text_is_not_taken_for_it(self, encoder):
+        other = "(SELECT vector FROM vectors WHERE key = ?), checksum = (SELECT checksum FROM vectors WHERE key = ?)"
+        a, b = cached._key("a", 0), cached._key("b", 0)
+        self.change(encoder, f"UPDATE vectors SET vector = {other} WHERE key = ?", (a, a, b))
+        np.testing.assert_array_equal(encoder.encode(["b"]), HashEncoder(8).encode(["b"]))
+
+    def test_a_cache_of_an_earlier_version_is_read_and_goes_on(self, encoder):
+        self.change(encoder, "CREATE TABLE old (key BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID")
+        self.change(encoder, "INSERT INTO old SELECT key, vector FROM vectors")
+        self.change(encoder, "DROP TABLE vectors")
+        self.change(encoder, "ALTER TABLE old RENAME TO vectors")
+        encoder.encode(["a", "d"])
+        np.testing.assert_array_equal(encoder.encode(["a", "d"]), HashEncoder(8).encode(["a", "d"]))
+        assert encoder.encoder.encoded == ["d"]
+
+    def test_only_the_owner_may_read_them(self, tmp_path):
+        cs.CachedEncoder(HashEncoder(), tmp_path / "cache").encode(["a"])
+        (path,) = (tmp_path / "cache").iterdir()
+        assert [oct(one.stat().st_mode & 0o777) for one in (path.parent, path)] == ["0o700", "0o600"]
+
+
+def test_one_identity_for_two_widths_is_named(tmp_path):
+    cs.CachedEncoder(HashEncoder(8), tmp_path, identity="mine").encode(["a"])
+    with pytest.raises(
+        InvalidInputError, match="'mine' .* one kind of vectors; cached are some of 8 numbers, new ones have 16"
+    ):
+        cs.CachedEncoder(HashEncoder(16), tmp_path, identity="mine").encode(["a", "b"])
+
+
+def test_a_place_where_nothing_can_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(SavedFolderError, match="The cache .* cannot be used: .*Not a directory|File exists"):
+        cs.CachedEncoder(HashEncoder(), tmp_path / "file").encode(["a"])

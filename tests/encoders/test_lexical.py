@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from coldstart.encoders.lexical import STOP_WORDS, LexicalEncoder, has_words, spelling_similarity
 from coldstart.errors import InvalidInputError, NotFittedError
-from coldstart.storage import pack, unpack
+from coldstart.packing import pack, unpack
 
 TEXTS = ["a war in space", "a space opera, an opera of war and war", "the garden party", "Éclair au café"]
 SPLIT = [

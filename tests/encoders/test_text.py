@@ -1,5 +1,6 @@
 """TextEncoder on small random models of every kind, and on the real MiniLM weights."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,37 @@ def test_the_identity_changes_with_everything_a_vector_depends_on(make_model):
 def test_other_weights_than_pinned_are_refused(make_model):
     with pytest.raises(SavedFolderError, match=r"must have SHA-256 00; those in .* have [0-9a-f]{64}"):
         cs.TextEncoder(make_model("bert"), sha256="00").encode(["moon"])
+
+
+@pytest.mark.parametrize("part", ["model", "tokenizer"])
+def test_code_that_comes_with_a_model_is_never_run_and_nobody_is_asked(make_model, part, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda *question: asked.append(question) or "y")
+    folder = make_model("bert")
+    change = {
+        "model": ("config.json", {"model_type": "evil", "auto_map": {"AutoConfig": "evil.C", "AutoModel": "evil.M"}}),
+        "tokenizer": (
+            "tokenizer_config.json",
+            {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["evil.T", None]}},
+        ),
+    }
+    name, keys = change[part]
+    (folder / name).write_text(json.dumps(json.loads((folder / name).read_text()) | keys))
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nC = M = T = None\n")
+    if part == "tokenizer":
+        (folder / "tokenizer.json").unlink()
+    with pytest.raises(SavedFolderError, match="cannot be loaded: .*Code that comes with a model is never run"):
+        cs.TextEncoder(folder).encode(["moon"])
+    assert not asked
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "[]", '{"prompts": 5}'])
+def test_a_malformed_model_folder_is_one_clear_error(make_model, content):
+    folder = make_model("bert")
+    (folder / "config_sentence_transformers.json").write_text(content)
+    with pytest.raises(SavedFolderError, match="The model in .* cannot be loaded"):
+        cs.TextEncoder(folder).encode(["moon"])
 
 
 def test_auto_dtype_is_near_float32(make_model):

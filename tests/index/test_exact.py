@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from coldstart.errors import InvalidInputError, NotFittedError
 from coldstart.index import exact, quantization
 from coldstart.index.exact import ExactIndex
-from coldstart.storage import pack, unpack
+from coldstart.packing import pack, unpack
 from coldstart.testing import check_index
 
 EYE = np.eye(4, dtype=np.float32)

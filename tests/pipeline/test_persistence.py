@@ -12,10 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 import coldstart as cs
+from coldstart import storage
+from coldstart._json import write_json
+from coldstart._tensors import read_tensors, write_tensors
 from coldstart.encoders.lexical import LexicalEncoder
-from coldstart.errors import ColdstartWarning, InvalidInputError, SavedFolderError
+from coldstart.errors import ColdstartWarning, InvalidInputError, SavedFolderError, WeightsNotFoundError
 from coldstart.testing import HashEncoder, tiny_catalog, tiny_clicks
 
 REQUESTS = [cs.Request(query="moon"), cs.Request(user="u0"), cs.Request(history=["g0"], disliked=["g1"]), cs.Request()]
@@ -125,11 +129,11 @@ def test_weights_are_referred_to_by_hash(tmp_path, make_model):
     source = shutil.copytree(make_model("bert"), tmp_path / "bert")
     rec = fitted(encoder=cs.TextEncoder(source))
     rec.save(tmp_path / "model")
-    again = cs.load(tmp_path / "model")
+    again = cs.load(tmp_path / "model", encoder=cs.TextEncoder(source))
     assert again.recommend_many(REQUESTS, k=5) == rec.recommend_many(REQUESTS, k=5)
     other = make_model("gpt2") / "model.safetensors"
     shutil.copy(other, source / "model.safetensors")
-    replaced = cs.load(tmp_path / "model")
+    replaced = cs.load(tmp_path / "model", encoder=cs.TextEncoder(source))
     assert replaced.recommend(user="u0", k=3) == rec.recommend(user="u0", k=3)
     with pytest.raises(SavedFolderError, match="The encoder's weights must have SHA-256"):
         replaced.recommend(query="moon", k=3)
@@ -160,11 +164,90 @@ def test_embedded_weights_survive_saving_over_the_folder_they_were_loaded_from(t
     assert cs.load(tmp_path / "model").recommend(query="moon", k=3) == rec.recommend(query="moon", k=3)
 
 
+def test_weights_elsewhere_are_not_read_because_a_folder_says_so(tmp_path, make_model):
+    rec = fitted(encoder=cs.TextEncoder(make_model("bert")))
+    rec.save(tmp_path / "model")
+    again = cs.load(tmp_path / "model")
+    assert again.recommend(user="u0", k=3) == rec.recommend(user="u0", k=3)
+    message = (
+        r"only names the encoder's weights, '.*bert.*Pass them as they were at fit: coldstart.load\(folder, encoder="
+    )
+    with pytest.raises(WeightsNotFoundError, match=message):
+        again.recommend(query="moon", k=3)
+    again.save(tmp_path / "again")
+    third = cs.load(tmp_path / "again", encoder=rec.encoders_["title"])
+    assert third.recommend(query="moon", k=3) == rec.recommend(query="moon", k=3)
+
+
+def test_a_hub_id_in_a_folder_is_looked_up_on_this_machine_and_never_on_the_hub(tmp_path, make_model, monkeypatch):
+    source, asked = make_model("bert"), []
+
+    def download(name, local_files_only=False, **options):
+        asked.append((name, local_files_only))
+        return str(source)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    rec = fitted(encoder=cs.TextEncoder("org/model"))
+    rec.save(tmp_path / "model")
+    asked.clear()
+    again = cs.load(tmp_path / "model")
+    assert again.recommend_many(REQUESTS, k=5) == rec.recommend_many(REQUESTS, k=5)
+    assert set(asked) == {("org/model", True)}
+
+    def missing(name, local_files_only=False, **options):
+        asked.append((name, local_files_only))
+        raise LocalEntryNotFoundError("not here")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", missing)
+    with pytest.raises(WeightsNotFoundError, match="only names the encoder's weights, 'org/model'"):
+        cs.load(tmp_path / "model").recommend(query="moon")
+    assert set(asked) == {("org/model", True)}
+
+
+@pytest.mark.parametrize("model", ["saved:../bert", "saved:/etc", "/etc", "~/.cache", "C:bert", "../bert"])
+def test_a_folder_that_names_weights_outside_is_refused(tmp_path, model):
+    fitted().save(tmp_path / "model")
+    part = {"is": "part", "class": "TextEncoder", "params": {"is": "dict", "items": [["model", model]]}}
+    reseal(tmp_path / "model", lambda config: config.update(encoders=[{**part, "state": {"is": "dict", "items": []}}]))
+    with pytest.raises((SavedFolderError, WeightsNotFoundError), match="only files inside it|only names the encoder's"):
+        cs.load(tmp_path / "model").recommend(query="moon")
+
+
+def test_a_cache_is_used_when_the_caller_names_it_and_not_when_only_the_folder_does(tmp_path, make_model):
+    inner, cache = cs.TextEncoder(make_model("bert")), tmp_path / "cache"
+    rec = fitted(encoder=cs.CachedEncoder(inner, cache))
+    rec.save(tmp_path / "model")
+    shutil.rmtree(cache)
+    new = [{"id": "n1", "title": "garden moon", "plot": None}]
+    again = cs.load(tmp_path / "model", encoder=inner)
+    with pytest.warns(ColdstartWarning, match=f"The cache '{cache}' is not used: only a saved folder names it"):
+        again.add_items(new)
+    assert not cache.exists()
+    again.save(tmp_path / "again")
+    third = cs.load(tmp_path / "again", encoder=cs.CachedEncoder(inner, cache)).remove_items(["n1"]).add_items(new)
+    assert cache.exists()
+    assert third.recommend(query="moon", k=3).item_ids == again.recommend(query="moon", k=3).item_ids
+
+
 def test_a_cached_encoder_of_another_class_is_passed_to_load(tmp_path):
     encoder = cs.CachedEncoder(HashEncoder(), tmp_path / "cache")
     rec = fitted(encoder=encoder)
     rec.save(tmp_path / "model")
     assert cs.load(tmp_path / "model", encoder=encoder).recommend(query="moon", k=3) == rec.recommend(query="moon", k=3)
+
+
+def test_an_encoder_of_another_width_is_named_at_its_first_use(tmp_path):
+    fitted(encoder=HashEncoder(8)).save(tmp_path / "model")
+    again = cs.load(tmp_path / "model", encoder=HashEncoder(16))
+    assert again.recommend(user="u0", k=1).item_ids
+    for use in (
+        lambda: again.recommend(query="moon"),
+        lambda: again.add_items([{"id": "n", "title": "x", "plot": "y"}]),
+    ):
+        with pytest.raises(
+            InvalidInputError, match="encoder of 'title' must return vectors of 8 numbers, as at fit; got 16"
+        ):
+            use()
 
 
 class OtherEncoder(HashEncoder):
@@ -193,6 +276,14 @@ def test_a_saved_model_is_not_tied_to_the_device_it_ran_on(tmp_path, make_model)
     again = cs.load(tmp_path / "model")
     assert again.encoders_["title"].device is None
     assert again.ranker_.device is None
+
+
+def test_only_the_owner_may_read_a_saved_folder_and_its_card_says_what_is_in_it(tmp_path, make_model):
+    fitted(encoder=cs.TextEncoder(make_model("bert"))).save(tmp_path / "model", include_encoder=True)
+    for path in (tmp_path / "model", *(tmp_path / "model").rglob("*")):
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "the texts and columns of the items, the ids of the users, and who clicked what" in card
 
 
 def test_the_folder_is_readable_and_holds_no_code(tmp_path):
@@ -247,6 +338,109 @@ def test_a_killed_save_leaves_a_folder_that_loads(tmp_path, delay):
     assert len(again.catalog) in (8, 3000)
     old.save(tmp_path / "model")
     assert len(cs.load(tmp_path / "model", encoder=HashEncoder()).catalog) == 8
+
+
+def test_nothing_is_left_of_killed_saves_after_a_good_one(tmp_path):
+    old = fitted(encoder=HashEncoder())
+    for delay in (0.0, 0.03, 0.06):
+        saver = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path / "model")], stdout=subprocess.PIPE, text=True
+        )
+        assert saver.stdout.readline() == "ready\n"
+        time.sleep(delay)
+        saver.kill()
+        saver.communicate()
+    old.save(tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def reseal(folder, change):
+    """Change the config as somebody would who wants it to pass for whole, hashes of all files included."""
+    config = json.loads((folder / "config.json").read_text())
+    config.pop("sha256")
+    change(config)
+    for name in config["files"]:
+        if (folder / name).is_file():
+            config["files"][name] = storage._sha256(folder / name)
+            config["sizes"][name] = (folder / name).stat().st_size
+    write_json({**config, "sha256": storage._digest(config)}, folder / "config.json")
+
+
+def change_tensors(folder, change):
+    tensors = {name: np.array(array) for name, array in read_tensors(folder / "weights.safetensors").items()}
+    change(tensors)
+    (folder / "weights.safetensors").unlink()
+    write_tensors(tensors, folder / "weights.safetensors")
+    reseal(folder, lambda config: None)
+
+
+class TestStrangers:
+    """Folders that pass for whole, and are not what ``save`` writes."""
+
+    @pytest.fixture(params=[cs.CosineRanker, cs.HybridRanker])
+    def folder(self, tmp_path, request):
+        fitted(ranker=request.param()).save(tmp_path / "model")
+        return tmp_path / "model"
+
+    @pytest.mark.parametrize("column", [8, 100, 2**30, -5])
+    def test_clicks_on_items_that_are_not_there_are_refused(self, folder, column):
+        change_tensors(folder, lambda tensors: tensors["clicks.indices"].__setitem__(slice(None), column))
+        with pytest.raises(SavedFolderError, match="cannot be read: ValueError"):
+            cs.load(folder)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda config: config["clicks"]["shape"].__setitem__(1, 10**11), "items of the clicks must be of 8 rows"),
+            (lambda config: config.pop("files"), "KeyError: 'files'"),
+            (lambda config: config.pop("encoders"), "KeyError: 'encoders'"),
+            (lambda config: config["fields"].update(plot=7), "IndexError"),
+            (lambda config: config["fields"].pop("plot"), "saved fields must be the same everywhere"),
+            (
+                lambda config: config["fuser"]["state"]["items"][0][1]["items"][0].__setitem__(0, "titel"),
+                "saved fuser does not fit the saved fields",
+            ),
+            (
+                lambda config: config["fuser"]["state"]["items"][1][1]["items"][0].__setitem__(0, "titel"),
+                "saved fuser does not fit the saved fields",
+            ),
+        ],
+    )
+    def test_a_config_that_does_not_fit_is_refused(self, folder, change, message):
+        config = json.loads((folder / "config.json").read_text())
+        config.pop("sha256")
+        change(config)
+        write_json({**config, "sha256": storage._digest(config)}, folder / "config.json")
+        with pytest.raises(SavedFolderError, match=message):
+            cs.load(folder)
+
+    @pytest.mark.parametrize("name", ["vectors.title", "clicks.indptr"])
+    def test_arrays_of_another_length_are_refused(self, folder, name):
+        change_tensors(folder, lambda tensors: tensors.update({name: tensors[name][:3].copy()}))
+        with pytest.raises(SavedFolderError, match="must be of 8 rows, as the catalogue; got 3|cannot be read"):
+            cs.load(folder)
+
+    def test_columns_nested_without_end_are_refused(self, folder):
+        nested = '{"is": "tuple", "items": [' * 20_000 + "1" + "]}" * 20_000
+        (folder / "columns.json").write_text(f'{{"id": "id", "fields": ["title"], "columns": {nested}}}')
+        reseal(folder, lambda config: None)
+        with pytest.raises(SavedFolderError, match="'columns.json' is not whole|RecursionError"):
+            cs.load(folder)
+
+    def test_ids_that_cannot_be_looked_up_are_refused(self, folder):
+        items = {"is": "tuple", "items": [["a"], *range(7)]}
+        users = json.loads((folder / "ids.json").read_text())["users"]
+        write_json({"items": items, "users": users}, folder / "ids.json")
+        reseal(folder, lambda config: None)
+        with pytest.raises(SavedFolderError, match="unhashable type: 'list'"):
+            cs.load(folder)
+
+    def test_a_link_in_place_of_a_file_is_not_followed(self, folder):
+        (folder / "ids.json").rename(folder.parent / "ids.json")
+        (folder / "ids.json").symlink_to(folder.parent / "ids.json")
+        reseal(folder, lambda config: (config["files"].pop("ids.json"), config["sizes"].pop("ids.json")))
+        with pytest.raises(SavedFolderError, match="'ids.json' in .* leads outside"):
+            cs.load(folder)
 
 
 def test_a_failed_save_leaves_the_old_folder(tmp_path, rec, monkeypatch):

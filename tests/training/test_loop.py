@@ -403,6 +403,30 @@ def test_a_checkpoint_is_one_file_and_its_folder_is_made(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_what_a_killed_process_left_beside_a_checkpoint_is_gone_after_the_next(tmp_path):
+    for name in (".kept.new", ".kept.lock"):
+        (tmp_path / name).write_bytes(b"half of it")
+    train(line(), checkpoint=tmp_path / "kept")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert (tmp_path / "kept").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_checkpoint_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    train(line(), checkpoint=tmp_path / "kept")
+    before = (tmp_path / "kept").read_bytes()
+
+    def fail(kept, path):
+        raise RuntimeError("unexpected pos 64 vs 0")  # what torch says of a full disk
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(
+        SavedFolderError, match="`checkpoint` .*other' cannot be written: unexpected pos.*Is the disk full"
+    ):
+        train(line(), Loop(**{**QUICK, "epochs": QUICK["epochs"] + 1}), checkpoint=tmp_path / "other")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert (tmp_path / "kept").read_bytes() == before
+
+
 def test_a_kill_while_writing_leaves_the_previous_checkpoint(tmp_path, monkeypatch):
     straight, resumed = forgetful(), forgetful()
     expected = train(straight)

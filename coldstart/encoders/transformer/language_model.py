@@ -11,7 +11,7 @@ import numpy as np
 
 from coldstart._arrays import FloatArray, check_between
 from coldstart._device import checked_device
-from coldstart.errors import InvalidInputError
+from coldstart.errors import MALFORMED, ColdstartError, InvalidInputError, SavedFolderError
 
 if TYPE_CHECKING:
     import torch
@@ -104,12 +104,12 @@ def load_language_model(
     from transformers import AutoModel, AutoTokenizer
 
     # Padding on the right, so that pooling finds the first token at 0 and the last one by the length.
-    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="right")
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="right", trust_remote_code=False)
     if tokenizer.pad_token_id is None:  # GPT and its kin have none; the mask hides padding, so that any token will do
         tokenizer.pad_token = tokenizer.eos_token
     # Weights in pickle form could run code and are not read. float32 first: how tokens attend is tried to 1e-5 below.
     with quiet():
-        network = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        network = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False)
     if network.config.is_encoder_decoder:
         network = network.get_encoder()  # of a T5: its decoder makes texts, not vectors
     network = network.eval().to(checked_device(device))
@@ -119,6 +119,27 @@ def load_language_model(
     if pooling == "auto":
         model = replace(model, pooling=saved_pooling(folder) or ("last" if _is_causal(model) else "mean"))
     return replace(model, network=network.to(getattr(torch, dtype)))
+
+
+@contextmanager
+def loading(folder: Path) -> Iterator[None]:
+    """Say clearly that a model cannot be loaded; one that needs Python code of its own never is.
+
+    Raises
+    ------
+    SavedFolderError
+        In place of what Python and transformers raise for a folder that is malformed.
+    """
+    try:
+        yield
+    except ColdstartError:
+        raise
+    except (OSError, *MALFORMED) as error:
+        first_line = str(error).partition("\n")[0][:300]
+        raise SavedFolderError(
+            f"The model in {str(folder)!r} cannot be loaded: {first_line} "
+            "Code that comes with a model is never run: use a model of the transformers library itself."
+        ) from error
 
 
 @contextmanager

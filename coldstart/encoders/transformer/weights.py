@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from coldstart._paths import SavedName
 from coldstart.errors import InvalidInputError, SavedFolderError, WeightsNotFoundError
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -36,7 +37,8 @@ def find_weights(model: str | None) -> Path:
     model : str or None
         A folder, or a hub id. A hub id is searched among installed packages, then in the local hub cache, then
         downloaded. None means all-MiniLM-L6-v2 from an installed package or the local cache: nothing is
-        downloaded without being named.
+        downloaded without being named. Nor is anything on the word of a saved folder, a ``SavedName``, which is
+        not read as a folder either.
 
     Raises
     ------
@@ -45,14 +47,40 @@ def find_weights(model: str | None) -> Path:
     SavedFolderError
         When packaged weights are not the published ones.
     """
-    name = model or DEFAULT_MODEL
-    if "/" not in name and name.startswith(FAMILIES) and not Path(name).is_dir():
+    name, by_caller = model or DEFAULT_MODEL, not isinstance(model, SavedName)
+    if "/" not in name and name.startswith(FAMILIES) and not (by_caller and Path(name).is_dir()):
         name = f"sentence-transformers/{name}"
+    if not by_caller:
+        return _named_by_a_folder(name)
     if Path(name).expanduser().is_dir():
         return _checked_folder(Path(name).expanduser())
-    if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
+    if _looks_like_a_folder(name):
         raise WeightsNotFoundError(f"`model` looks like a folder, and there is none at {name!r}. Check the path.")
     return _packaged(name) or _from_hub(name, download=model is not None)
+
+
+def _named_by_a_folder(name: str) -> Path:
+    """Return the folder of a model that a saved folder names: an installed package, or in the local hub cache.
+
+    Raises
+    ------
+    WeightsNotFoundError
+        When it is neither.
+    """
+    try:
+        if not _looks_like_a_folder(name):
+            return _packaged(name) or _from_hub(name, download=False)
+    except (InvalidInputError, WeightsNotFoundError):
+        pass
+    raise WeightsNotFoundError(
+        f"The saved folder only names the encoder's weights, {str(name)!r}, and nothing is read elsewhere or "
+        "downloaded because a folder says so. Pass them as they were at fit: "
+        f"coldstart.load(folder, encoder=TextEncoder({str(name)!r})). Or save with include_encoder=True."
+    )
+
+
+def _looks_like_a_folder(name: str) -> bool:
+    return name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name or ":" in name
 
 
 def weights_sha256(folder: Path) -> str:

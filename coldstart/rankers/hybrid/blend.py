@@ -27,6 +27,7 @@ import numpy as np
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray
 from coldstart._component import Component
+from coldstart.errors import SavedFolderError
 from coldstart.rankers.hybrid.calibration import Calibration, user_scale
 from coldstart.rankers.hybrid.config import HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, Experts
@@ -74,6 +75,13 @@ class Blend(Component, saved=True):
     mean_clicks: float | None = None
     cold_offset: float = 0.0
     config: HybridConfig = field(default_factory=HybridConfig)
+
+    def check_loaded(self, n_items: int) -> None:
+        """Raise ``SavedFolderError`` where numbers, read from a folder, are not of so many items."""
+        if self.counts.shape != (n_items,) or (self.exposure is not None and self.exposure.shape != (n_items,)):
+            raise SavedFolderError(f"The saved counts of clicks must be of {n_items:,} items; got {self.counts.shape}.")
+        if self.experts is not None:
+            self.experts.check_loaded(n_items)
 
     def log_odds(self, history: Csr, vectors: FloatArray, popularity: float = 1.0, novelty: float = 0.0) -> FloatArray:
         """Return log-odds of a click on every item, (m, n), up to a number that all items of a user share.

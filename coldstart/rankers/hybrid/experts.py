@@ -29,6 +29,7 @@ from typing_extensions import Self
 
 from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray, blocks
 from coldstart._component import Component
+from coldstart.errors import SavedFolderError
 from coldstart.rankers._ease import PriorEASE, Ridge, TextPrior
 from coldstart.rankers._prior_als import PriorALS
 from coldstart.rankers.hybrid.config import HybridConfig
@@ -310,6 +311,21 @@ class Experts(Component, saved=True):
     config: HybridConfig
     clicked: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     later: LinearScorer | None = None
+
+    def check_loaded(self, n_items: int) -> None:
+        """Raise ``SavedFolderError`` where positions or columns, read from a folder, do not fit so many items."""
+        columns = {"warm": self.collaborative.n_columns, "by_text": self.content.n_columns}
+        columns["clicked"] = 0 if self.later is None else self.later.n_columns
+        for name, n_columns in columns.items():
+            positions = getattr(self, name)
+            inside = (
+                positions.dtype.kind == "i" and positions.shape == (n_columns,) and n_items > positions.max(initial=-1)
+            )
+            if not inside or positions.min(initial=0) < -1:
+                raise SavedFolderError(
+                    f"`{name}` of the saved experts must be {n_columns:,} positions below {n_items:,}; "
+                    f"got {positions.dtype} of shape {positions.shape}."
+                )
 
     @property
     def by_clicks(self) -> IntArray:

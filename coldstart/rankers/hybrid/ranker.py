@@ -227,6 +227,17 @@ class HybridRanker(BaseRanker, saved=True):
         fresh.blend_ = self.blend_.refreshed(features.exposure, clicks, origin, place, edited)
         return fresh
 
+    def check_loaded(self, n_items: int) -> None:
+        """Compare the number of items, and the positions that the experts keep.
+
+        Raises
+        ------
+        SavedFolderError
+            When they are not of this catalogue.
+        """
+        if "blend_" in vars(self):  # not where it is fitted anew: the folder of an earlier version
+            self.blend_.check_loaded(n_items)
+
     def compacted(self) -> Self:
         """Return a copy without the weights of the experts, which ``restored`` fits again with the same settings."""
         small = copy.copy(self)

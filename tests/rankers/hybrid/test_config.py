@@ -4,8 +4,8 @@ from dataclasses import FrozenInstanceError, fields, replace
 import pytest
 
 from coldstart.errors import InvalidInputError
+from coldstart.packing import pack, unpack
 from coldstart.rankers.hybrid.config import HybridConfig
-from coldstart.storage import pack, unpack
 
 
 def test_a_config_is_immutable():

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
+from coldstart.errors import SavedFolderError
+from coldstart.packing import pack, unpack
 from coldstart.rankers._ease import PriorEASE, Ridge, TextPrior
 from coldstart.rankers._prior_als import PriorALS
 from coldstart.rankers.hybrid import scorers as scorers_module
@@ -15,7 +17,6 @@ from coldstart.rankers.hybrid.config import HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, Experts, FactorFoldIn, FittedExperts, ItemFoldIn
 from coldstart.rankers.hybrid.kernel import density, nearest, neighbour_weights
 from coldstart.rankers.hybrid.scorers import BlockScorer, FactorScorer
-from coldstart.storage import pack, unpack
 
 CONFIG = HybridConfig()
 METHODS = ("exact", "als")
@@ -68,6 +69,24 @@ def by_kind(world, scores, items):
     """The kind of which items have the best mean score, for each user."""
     kinds = range(world.kinds.max() + 1)
     return np.stack([scores[:, world.kinds[items] == kind].mean(axis=1) for kind in kinds], axis=1).argmax(axis=1)
+
+
+class TestLoaded:
+    """What a folder holds may be of another catalogue, or damaged."""
+
+    @both
+    def test_experts_of_this_catalogue_pass(self, world, method):
+        compiled(world, method).check_loaded(len(world.kinds))
+
+    @pytest.mark.parametrize("name", ["warm", "by_text"])
+    @pytest.mark.parametrize(
+        "change",
+        [lambda at: at[:-1], lambda at: at + 10_000, lambda at: at - 2 - at.max(), lambda at: at.astype(np.float64)],
+    )
+    def test_positions_that_are_none_are_named(self, world, name, change):
+        experts = compiled(world)
+        with pytest.raises(SavedFolderError, match=f"`{name}` of the saved experts must be .* positions below"):
+            replace(experts, **{name: change(getattr(experts, name))}).check_loaded(len(world.kinds))
 
 
 class TestFittedExperts:

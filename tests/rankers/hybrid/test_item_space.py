@@ -11,9 +11,9 @@ from scipy.sparse import csr_array
 from coldstart.base import Features, Users
 from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.errors import NotFittedError
+from coldstart.packing import pack, unpack
 from coldstart.rankers.cosine import PRIOR_ROWS, CosineRanker
 from coldstart.rankers.hybrid.item_space import DIM, CatalogItems, ItemSpace
-from coldstart.storage import pack, unpack
 
 TEXTS = ["space war moon", "space opera moon", "garden party rose", "rose garden", "", "unheard", "moon war party"]
 PLAIN = LexicalEncoder()

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
+from coldstart.packing import pack, unpack
 from coldstart.rankers.hybrid import prior as module
 from coldstart.rankers.hybrid.config import HybridConfig
 from coldstart.rankers.hybrid.prior import TastePrior, cosines, log_base_rates, mean_clicks, n_likes
-from coldstart.storage import pack, unpack
 
 CONFIG = HybridConfig()
 SHARES = st.lists(st.floats(0, 1, width=32), min_size=8, max_size=8)

@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
+from coldstart.errors import InvalidInputError
+from coldstart.packing import pack, unpack
 from coldstart.rankers._prior_als import PriorALS
 from coldstart.rankers.hybrid import scorers as module
 from coldstart.rankers.hybrid.kernel import nearest, neighbour_weights
 from coldstart.rankers.hybrid.scorers import FEW_ROWS, BlockScorer, FactorScorer, dense_scorer
-from coldstart.storage import pack, unpack
 
 N = 30
 CLASSES = {"BlockScorer": BlockScorer, "FactorScorer": FactorScorer, "PriorALS": PriorALS}
@@ -63,6 +64,10 @@ class TestBlockScorer:
         found = BlockScorer((drawn().astype(np.float16),)).scores(histories())
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, histories().toarray() @ drawn(), rtol=2e-3, atol=2e-2)
+
+    def test_float16_weights_of_other_items_are_refused(self):
+        with pytest.raises(InvalidInputError, match=f"`history` must have {N - 1} columns; got {N}"):
+            BlockScorer((drawn()[:-1].astype(np.float16),)).scores(histories())
 
     def test_float16_weights_are_summed_in_float32(self):
         """A thousand likes of 1 and one of 2,048, beside which two bytes do not know a 1."""
