@@ -8,6 +8,8 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from scipy.sparse import csr_array
 from typing_extensions import Self
 
 from coldstart._arguments import explain_arguments
@@ -15,7 +17,7 @@ from coldstart._component import Component
 from coldstart._locks import WriteLock
 from coldstart.base import Encoder, Fuser, Index, Ranker, VectorRanker
 from coldstart.data.catalog import Catalog
-from coldstart.data.interactions import Interactions, OnUnknown
+from coldstart.data.interactions import LARGEST_WEIGHT, Interactions, OnUnknown
 from coldstart.data.requests import Recommendations, Request
 from coldstart.data.tables import Table
 from coldstart.data.where import Where
@@ -332,6 +334,7 @@ class Recommender(Component):
         Parameters
         ----------
         items : Catalog, or a table as in ``Catalog.from_frame`` with the same id and field columns, or one row of it
+            A table without rows, as a feed without news, changes nothing.
 
         Raises
         ------
@@ -426,7 +429,11 @@ class Recommender(Component):
     @property
     def interactions(self) -> Interactions:
         """The clicks as they are now, one row per user and item with the sum of the weights; times are not kept."""
-        return Interactions.from_csr(self.fitted.clicks, self.fitted.users, self.fitted.catalog.ids)
+        clicks = self.fitted.clicks
+        # Sums may exceed what a single weight may be.
+        weights = np.minimum(clicks.data, np.float32(LARGEST_WEIGHT))
+        clicks = csr_array((weights, clicks.indices, clicks.indptr), shape=clicks.shape)
+        return Interactions.from_csr(clicks, self.fitted.users, self.fitted.catalog.ids)
 
     @property
     def encoders_(self) -> Mapping[str, Encoder]:

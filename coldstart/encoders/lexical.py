@@ -11,6 +11,7 @@ from typing_extensions import Self
 
 from coldstart._arrays import Csr, FloatArray, check_between
 from coldstart._component import Component
+from coldstart._messages import shown
 from coldstart.encoders._texts import checked_texts, words_of
 from coldstart.errors import InvalidInputError
 
@@ -249,12 +250,12 @@ class LexicalEncoder(Component, saved=True):
         given = self.stop_words
         words = given if isinstance(given, Sequence | Set) and not isinstance(given, str) else [None]
         if given != "english" and not all(isinstance(word, str) for word in words):
-            raise InvalidInputError(f'`stop_words` must be "english" or a list of words; got {given!r}.')
+            raise InvalidInputError(f'`stop_words` must be "english" or a list of words; got {shown(given)}.')
 
 
 def has_words(text: str) -> bool:
     """Return whether a text has a word."""
-    return bool(words_of(text))
+    return bool(words_of(checked_texts([text], "has_words")[0]))
 
 
 def spelling_similarity(word: str, other: str) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 from typing_extensions import Self
 
 from coldstart._arrays import FloatArray, blocks, check_between, unit_rows
+from coldstart._messages import shown
 from coldstart.base import BaseEncoder, Encoder, with_defaults
 from coldstart.encoders._wrapper import EncoderWrapper
 from coldstart.errors import InvalidInputError, NotFittedError
@@ -63,7 +64,7 @@ class ReducedEncoder(EncoderWrapper, saved=True):
         """
         if self.method not in METHODS:
             raise InvalidInputError(
-                f"`method` of ReducedEncoder must be one of {', '.join(METHODS)}; got {self.method!r}."
+                f"`method` of ReducedEncoder must be one of {', '.join(METHODS)}; got {shown(self.method)}."
             )
         check_between("dim", self.dim, 1, 1_000_000)
         learner = self.encoder

@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any, TypeAlias, cast
 
 from coldstart._arrays import check_between
+from coldstart._messages import shown
 from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions, OnUnknown
@@ -143,9 +144,9 @@ def _as_request(one: Any) -> Request:
     if isinstance(one, str):
         return Request(query=one)
     if isinstance(one, Mapping):
-        return Request(**one)
+        return Request(**{str(name): value for name, value in one.items()})
     raise InvalidInputError(
-        f"`requests` must hold Request objects, queries or dicts; got {one!r}. "
+        f"`requests` must hold Request objects, queries or dicts; got {shown(one)}. "
         "Pass users=[...] for known users, Request(history=[...]) for people who like some items."
     )
 
@@ -153,7 +154,7 @@ def _as_request(one: Any) -> Request:
 def _check_iterable(name: str, given: Any) -> None:
     """Raise unless it is an iterable of several things: a text would be read letter by letter, a mapping by keys."""
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
-        raise InvalidInputError(f"`{name}` must be an iterable; got {given!r}. Pass [{given!r}].")
+        raise InvalidInputError(f"`{name}` must be an iterable; got {shown(given)}. Pass [{shown(given)}].")
 
 
 def _check_no_columns(columns: Mapping[str, Any], got: str) -> None:
@@ -166,7 +167,7 @@ def _check_no_columns(columns: Mapping[str, Any], got: str) -> None:
 
 def _described(given: Any, columns: Mapping[str, Any]) -> str:
     """Return the type of an argument and the columns named with it, for a message."""
-    named = [f"{name}={column!r}" for name, column in columns.items() if column is not None]
+    named = [f"{name}={shown(column)}" for name, column in columns.items() if column is not None]
     return " with ".join([type(given).__name__, *([", ".join(named)] if named else [])])
 
 

@@ -212,6 +212,8 @@ class Fitted:
     def with_items(self, table: Table) -> "Fitted":
         """Return a state with more items; only these are encoded."""
         new, before = self.catalog.like(table), len(self.catalog)
+        if new is None:
+            return self
         catalog = self.catalog.joined(new)
         encoded = encode_fields(new, self.parts.encoders)
         clicks = _enlarged(self.clicks, len(self.user_ids), len(catalog))
@@ -250,6 +252,8 @@ class Fitted:
 
     def with_clicks(self, interactions: Interactions) -> "Fitted":
         """Return a state with more clicks, of known and new users; nothing is trained."""
+        if not len(interactions):
+            return self
         user_ids = self.user_ids.extended([user for user in interactions.users if user not in self.user_ids])
         new = click_matrix(interactions, user_ids, self.catalog)
         clicks = csr_array(_enlarged(self.clicks, len(user_ids), len(self.catalog)) + new)
