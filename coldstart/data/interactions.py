@@ -72,7 +72,7 @@ class Interactions:
 
     def __post_init__(self) -> None:
         users, items = _distinct_ids(self.users, "users"), _distinct_ids(self.items, "items")
-        columns = {
+        columns: dict[str, AnyArray] = {
             "user_index": _positions(self.user_index, len(users), "user_index"),
             "item_index": _positions(self.item_index, len(items), "item_index"),
             "weight": _within_bounds(_column(self.weight, "weight", "iuf"), self.weight, "weight"),
@@ -284,7 +284,7 @@ def _weights(values: Sequence[Any], name: str) -> FloatArray:
     return _within_bounds(as_numbers(values, name), values, name)
 
 
-def _within_bounds(weights: AnyArray, given: Sequence[Any], name: str) -> FloatArray:
+def _within_bounds(weights: AnyArray, given: Sequence[Any] | AnyArray, name: str) -> FloatArray:
     """Return weights as float32; raise where one, as it was given, is not within the bounds."""
     bad = np.flatnonzero(~((weights >= SMALLEST_WEIGHT) & (weights <= LARGEST_WEIGHT)))  # true for NaN
     if len(bad):

@@ -7,7 +7,6 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from decimal import Decimal
-from numbers import Integral
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias, TypeVar
 
@@ -90,7 +89,7 @@ def column_name(name: Any) -> str:
     >>> column_name("sku"), column_name(0)
     ('sku', '0')
     """
-    if isinstance(name, Integral) and not isinstance(name, bool):
+    if isinstance(name, int | np.integer) and not isinstance(name, bool):
         return str(name)
     if not isinstance(name, str):
         raise InvalidInputError(f"The name of a column must be text or a whole number; got {shown(name)}.")
@@ -172,7 +171,7 @@ def _broken_rule(value: Any) -> str | None:
     if isinstance(value, bool):
         return "hold ids such as str or int, not truth values, as True is equal to 1"
     # Nanoseconds, which no date of Python has: saved, it would be loaded as another id.
-    if isinstance(value, np.generic) or getattr(value, "nanosecond", 0):
+    if isinstance(value, np.generic) or getattr(value, "nanosecond", None):
         return "hold dates to the microsecond, or text"
     try:
         hash(value)
@@ -243,11 +242,12 @@ def rows_of(rows: Any, count: int) -> IntArray:
     ([0, 2], [1, 2])
     """
     try:
-        return np.arange(count)[np.asarray(rows if len(rows) else np.zeros(0, dtype=np.int64))].reshape(-1)
+        positions: IntArray = np.arange(count)[np.asarray(rows if len(rows) else np.zeros(0, dtype=np.int64))]
     except (IndexError, TypeError, ValueError) as error:
         raise InvalidInputError(
-            f"`rows` must hold positions of the {count:,} rows, or be a mask: {shortened(error)}."
+            f"`rows` must hold positions of the {count:,} rows, or be a mask of them; {shortened(error)}."
         ) from error
+    return positions.reshape(-1)
 
 
 def some(ids: Sequence[Hashable], most: int = 5) -> str:
