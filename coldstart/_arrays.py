@@ -65,8 +65,8 @@ def check_between(name: str, value: Any, low: float, high: float, hint: str = ""
         Naming the argument, its range and what was got.
     """
     kind = Integral if isinstance(low, int) else Real
-    # True and False are ints in Python, and never meant as numbers here.
-    fits = isinstance(value, kind) and not isinstance(value, bool)
+    # True and False are ints in Python, and durations are in numpy; neither is ever meant as a number here.
+    fits = isinstance(value, kind) and not isinstance(value, bool | np.timedelta64)
     if not fits or not low <= value <= high:
         word = "" if fits or not isinstance(value, float) else "a whole number "
         raise InvalidInputError(

@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from typing_extensions import Self
 
 from coldstart._arguments import explain_arguments
+from coldstart._arrays import check_flag
 from coldstart._component import Component
 from coldstart._locks import WriteLock
 from coldstart.base import Encoder, Fuser, Index, Ranker, VectorRanker
@@ -174,6 +175,8 @@ class Recommender(Component):
         >>> rec.fit(films, likes, id="key", fields=["title"], user="who", item="what")
         Recommender(HybridRanker, 2 items, 1 clicks of 1 users, fields: title)
         """
+        for name, flag in (("sentences", self.sentences), ("check", check)):
+            check_flag(name, flag)
         catalog = as_catalog(catalog, id, fields, added)
         clicks = as_interactions(interactions, user, item, weight, time)
         known_clicks = None if clicks is None else checked_clicks(clicks, catalog, on_unknown)

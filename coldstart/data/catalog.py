@@ -26,6 +26,7 @@ from coldstart.data.tables import (
     checked_ids,
     column_name,
     column_names,
+    id_tuple,
     is_missing,
     listed,
     pick,
@@ -276,7 +277,7 @@ class Catalog:
         UnknownIdError
             Naming every id that is not in the catalogue.
         """
-        item_ids = list(item_ids)
+        item_ids = id_tuple(item_ids, what)
         positions = [self._ids.find(item_id) for item_id in item_ids]
         unknown = [item_id for item_id, position in zip(item_ids, positions, strict=True) if position is None]
         if unknown:

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, issparse
 
 from coldstart._arguments import explain_arguments
 from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray, check_between, check_one_of
@@ -142,6 +142,9 @@ class Interactions:
         >>> Interactions.from_csr(csr_array([[1.0, 0.0], [2.0, 3.0]]), ["u", "v"], ["a", "b"]).pairs()
         [('u', 'a'), ('v', 'a'), ('v', 'b')]
         """
+        if not issparse(clicks):
+            raise InvalidInputError(f"`clicks` must be a sparse matrix of users and items; got {shown(clicks)}.")
+        users, items = id_tuple(users, "users"), id_tuple(items, "items")
         if clicks.shape != (len(users), len(items)):
             raise InvalidInputError(
                 f"`users` and `items` must name the rows and columns of `clicks`, of shape {clicks.shape}; "
@@ -149,8 +152,8 @@ class Interactions:
             )
         entries = clicks.tocoo()
         weights = _within_bounds(entries.data, entries.data, "clicks")
-        used_users, user_index = _compact(tuple(users), entries.row.astype(np.int64))
-        used_items, item_index = _compact(tuple(items), entries.col.astype(np.int64))
+        used_users, user_index = _compact(users, entries.row.astype(np.int64))
+        used_items, item_index = _compact(items, entries.col.astype(np.int64))
         return cls(used_users, used_items, user_index, item_index, weights)
 
     def __len__(self) -> int:
@@ -248,7 +251,7 @@ class Interactions:
             When there are clicks on other items and ``on_unknown="error"``.
         """
         check_one_of("on_unknown", on_unknown, ("error", "drop"))
-        catalog = item_ids if isinstance(item_ids, Catalog) else set(item_ids)
+        catalog = item_ids if isinstance(item_ids, Catalog) else set(id_tuple(item_ids, "item_ids"))
         unknown = [item_id for item_id in self.items if item_id not in catalog]
         if not unknown:
             return self

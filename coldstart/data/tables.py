@@ -268,11 +268,11 @@ def _columns_of(table: Table, owner: str) -> Columns:
         return {str(name): table.column(name).to_pylist() for name in table.column_names}
     if hasattr(table, "collect"):  # polars, lazy: even its column names cost a query
         raise InvalidInputError(f"{owner} takes frames that are in memory; got {type(table).__name__}. Call collect().")
-    if hasattr(table, "columns"):  # pandas, polars
+    if hasattr(table, "columns") and hasattr(table, "__getitem__"):  # pandas, polars
         _check_distinct(table.columns, owner)
         return {str(name): _to_list(table[name], f"column {shown(name)} of {owner}") for name in table.columns}
     if isinstance(table, Iterable):
-        return _from_records(list(table), owner)
+        return _from_records(listed(table, "table"), owner)
     raise InvalidInputError(
         f"{owner} takes a pandas, polars or pyarrow frame, a dict of columns, a list of dicts or a path; "
         f"got {type(table).__name__}."

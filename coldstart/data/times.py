@@ -80,7 +80,7 @@ def _number(value: Any) -> float | None:
     if is_missing(value):
         return np.nan
     # Not whatever `float` takes: an array of one number is a column too many.
-    if not isinstance(value, Real | Decimal | str | np.bool_):
+    if isinstance(value, np.timedelta64) or not isinstance(value, Real | Decimal | str | np.bool_):
         return None
     try:
         return float(value)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from typing_extensions import Self
 
-from coldstart._arrays import Csr, FloatArray, check_between
+from coldstart._arrays import Csr, FloatArray, check_between, check_flag
 from coldstart._component import Component
 from coldstart._messages import shown
 from coldstart.encoders._texts import LETTERS_PER_TOKEN, checked_texts, words_of
@@ -127,6 +127,7 @@ class LexicalEncoder(Component, saved=True):
         """
         check_between("k1", self.k1, 0.0, 10.0)
         check_between("b", self.b, 0.0, 1.0)
+        check_flag("fuzzy", self.fuzzy)
         self._check_stop_words()
         texts = [Counter(words_of(text)) for text in checked_texts(values, "LexicalEncoder.fit")]
         words = sorted({word for text in texts for word in text})
@@ -253,7 +254,7 @@ class LexicalEncoder(Component, saved=True):
     def _check_stop_words(self) -> None:
         given = self.stop_words
         words = given if isinstance(given, Sequence | Set) and not isinstance(given, str) else [None]
-        if given != "english" and not all(isinstance(word, str) for word in words):
+        if not (isinstance(given, str) and given == "english") and not all(isinstance(word, str) for word in words):
             raise InvalidInputError(f'`stop_words` must be "english" or a list of words; got {shown(given)}.')
 
 

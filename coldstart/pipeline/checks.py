@@ -153,7 +153,7 @@ def _as_request(one: Any) -> Request:
 
 def _check_iterable(name: str, given: Any) -> None:
     """Raise unless it is an iterable of several things: a text would be read letter by letter, a mapping by keys."""
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
         raise InvalidInputError(f"`{name}` must be an iterable; got {shown(given)}. Pass [{shown(given)}].")
 
 

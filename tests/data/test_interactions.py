@@ -139,12 +139,12 @@ def test_an_id_that_is_a_list_is_refused():
 
 @pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf"), None], ids=repr)
 def test_a_weight_that_is_not_above_0_is_named_and_counted(value):
-    with pytest.raises(InvalidInputError, match=r"`stars` must be finite and above 0; got .* in row 1 \(2 such rows\)"):
+    with pytest.raises(InvalidInputError, match=r"`stars` must be between 1e-12 and 1e\+12; got .* in row 1 \(2 such rows\)"):
         clicks(stars=[1.0, value, value])
 
 
 def test_a_weight_that_is_no_number_is_refused():
-    with pytest.raises(InvalidInputError, match="`stars` must hold numbers; could not convert string to float: 'many'"):
+    with pytest.raises(InvalidInputError, match="`stars` must hold numbers; got 'many' in row 2"):
         clicks(stars=["1", "2", "many"])
 
 
@@ -157,7 +157,6 @@ SECOND_DAY = {
     "date": [date(1970, 1, 2)],
     "aware datetime": [datetime(1970, 1, 2, 2, tzinfo=timezone(timedelta(hours=2)))],
     "seconds": [86_400],
-    "seconds as text": ["86400"],
     "numpy ns": np.array(["1970-01-02"], dtype="datetime64[ns]"),
     "numpy s": np.array(["1970-01-02"], dtype="datetime64[s]"),
     "numpy days": np.array(["1970-01-02"], dtype="datetime64[D]"),
@@ -191,7 +190,7 @@ def test_a_missing_time_of_numpy_is_named_by_row():
 
 
 def test_a_time_that_is_a_phrase_is_refused():
-    with pytest.raises(InvalidInputError, match="`t` must hold numbers; could not convert string to float: 'monday'"):
+    with pytest.raises(InvalidInputError, match="`t` must be a time in every row; got 'monday' in row 0. Parse texts first"):
         times(["monday"])
 
 
@@ -243,7 +242,7 @@ def test_all_clicks_can_be_dropped():
 
 
 def test_another_value_of_on_unknown_is_refused():
-    with pytest.raises(InvalidInputError, match='`on_unknown` must be "error" or "drop"; got \'ignore\''):
+    with pytest.raises(InvalidInputError, match="`on_unknown` must be one of 'error', 'drop'; got 'ignore'"):
         clicks().within([1, 2], on_unknown="ignore")
 
 
@@ -263,13 +262,13 @@ def test_a_missing_time_of_pandas_is_named_by_row(values):
 
 
 def test_a_missing_weight_of_pandas_is_named_by_row():
-    with pytest.raises(InvalidInputError, match="`stars` must be finite and above 0; got <NA> in row 1"):
+    with pytest.raises(InvalidInputError, match=r"`stars` must be between 1e-12 and 1e\+12; got <NA> in row 1"):
         clicks(stars=pd.Series([1, None, 2], dtype="Int64"))
 
 
 @pytest.mark.parametrize("value", [1e-60, 1e300])
 def test_a_weight_outside_float32_is_refused(value):
-    with pytest.raises(InvalidInputError, match="`stars` must be finite and above 0; got .* in row 1"):
+    with pytest.raises(InvalidInputError, match=r"`stars` must be between 1e-12 and 1e\+12; got .* in row 1"):
         clicks(stars=[1.0, value, 1.0])
 
 
@@ -338,7 +337,7 @@ class TestFramesAndMatrices:
         matrix = Interactions.from_frame(self.ROWS, user="who", item="what").to_csr()
         with pytest.raises(InvalidInputError, match=r"of shape \(2, 2\); got 1 and 2 ids"):
             Interactions.from_csr(matrix, ["u"], ["a", "b"])
-        with pytest.raises(InvalidInputError, match="`clicks` must be finite and above 0; got -1.0"):
+        with pytest.raises(InvalidInputError, match="`clicks` must be between .*; got .*-1.0"):
             Interactions.from_csr(-matrix, ["u", "v"], ["a", "b"])
 
     def test_the_index_of_a_pandas_frame_may_be_a_column(self):

@@ -15,7 +15,6 @@ DAY = 86_400.0
     "value",
     [
         DAY,
-        "86400",
         date(1970, 1, 2),
         datetime(1970, 1, 2),
         datetime(1970, 1, 2, 2, tzinfo=timezone(timedelta(hours=2))),
