@@ -77,11 +77,12 @@ def as_numbers(values: Sequence[Any], name: str) -> npt.NDArray[np.float64]:
 
 def _number(value: Any) -> float | None:
     """Return a number, or one written as text; NaN where it is missing, None where it is none that float64 can hold."""
-    if is_missing(value):
-        return np.nan
-    # Not whatever `float` takes: an array of one number is a column too many.
-    if isinstance(value, np.timedelta64) or not isinstance(value, Real | Decimal | str | np.bool_):
-        return None
+    if type(value) is not int:  # of which columns may have millions
+        if is_missing(value):
+            return np.nan
+        # Not whatever `float` takes: an array of one number is a column too many.
+        if isinstance(value, np.timedelta64) or not isinstance(value, Real | Decimal | str | np.bool_):
+            return None
     try:
         return float(value)
     except (TypeError, ValueError, ArithmeticError):
