@@ -23,7 +23,7 @@ from scipy.sparse import csr_array
 
 import coldstart as cs
 from coldstart.data.where import matching
-from coldstart.errors import ColdstartError, ColdstartWarning
+from coldstart.errors import ColdstartError
 from coldstart.rankers.cosine import CosineRanker
 from coldstart.testing import HashEncoder, tiny_catalog, tiny_clicks
 
@@ -76,8 +76,26 @@ ODD: list[Callable[[], Any]] = [
             *(Decimal("sNaN"), Decimal("NaN"), Decimal("Infinity"), Decimal(10) ** 400),
             *("", " ", "a", "s0", "u0", "1", "2020", "nan", "id", "title", "garden", "\0", "\ud83d", "pizza \ud83d"),
             *("é😀恐怖", "a" * 300, "b/" * 200, "x" * 100_000, "not a garden, like space star", "<=", "in"),
-            *(b"", b"s0", b"x" * 50_000, (), ("s0",), ("<", 20), ("in", "s0"), ("contains", 1), ("==", None), (1, 2, 3)),
-            *(range(3), frozenset(["s0"]), date(2024, 1, 1), datetime(2024, 1, 1), timedelta(1), Path("no/such/file.csv")),
+            *(
+                b"",
+                b"s0",
+                b"x" * 50_000,
+                (),
+                ("s0",),
+                ("<", 20),
+                ("in", "s0"),
+                ("contains", 1),
+                ("==", None),
+                (1, 2, 3),
+            ),
+            *(
+                range(3),
+                frozenset(["s0"]),
+                date(2024, 1, 1),
+                datetime(2024, 1, 1),
+                timedelta(1),
+                Path("no/such/file.csv"),
+            ),
             *(datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))), datetime.max, Uncopied()),
             *(np.int64(1), np.uint64(2**63), np.float32("nan"), np.bool_(True), np.str_("s0"), np.complex64(1j)),
             *(np.datetime64("NaT"), np.datetime64("300000-01-01"), np.datetime64("2024-01-01T00:00:00.000000001")),
@@ -85,18 +103,80 @@ ODD: list[Callable[[], Any]] = [
             *(pd.Timestamp(1), pd.Timedelta(1), pd.Interval(0, 1), pd.Categorical(["s0"]), Hostile()),
         )
     ),
-    *(list, dict, set, bytearray, recursive, lambda: [None], lambda: ["s0"], lambda: ["s0", "s0"], lambda: [["s0"], [1, 2]]),
-    *(lambda: [[1.0], [2.0]], lambda: {"id": 1}, lambda: {"id": ["n1"]}, lambda: {"price": 5}, lambda: [{}], lambda: [5]),
-    *(lambda: {"u0", 1}, lambda: iter(["s0"]), lambda: (one for one in ("u0", None)), lambda: bytearray(b"x"), lambda: [Hostile()]),
-    *(lambda: np.array(5), lambda: np.zeros(0), lambda: np.zeros((2, 2)), lambda: np.array(["s0"]), lambda: np.array([1.5, np.nan])),
-    *(lambda: np.array([[1], None], dtype=object), lambda: np.ones(8, bool), lambda: np.ones(3, bool), lambda: np.arange(3)),
-    *(lambda: np.array(["2024-01-01"], "M8[ns]"), lambda: np.zeros(2, "i4,f4"), lambda: csr_array((3, 3)), lambda: csr_array((4, 8))),
-    *(pd.DataFrame, lambda: pd.DataFrame({"id": ["n1"], "title": ["x"]}), lambda: pd.DataFrame([[1, "x"]]), lambda: pd.Series(["s0"])),
-    *(lambda: pd.DataFrame([[1, 2]], columns=["id", "id"]), lambda: pl.DataFrame({"id": ["n1"]}), lambda: pl.LazyFrame({"id": [1]})),
-    *(lambda: pa.table({"id": ["n1"]}), lambda: pd.Series([True] * 8), lambda: memoryview(b"ab"), cs.Request, tiny_catalog, tiny_clicks),
-    *(HashEncoder, CosineRanker, lambda: {"title": HashEncoder()}, lambda: {1: 2}, lambda: {"query": "x", "k": 1}, lambda: {5: 6}),
-    *(lambda: (lambda columns: columns["price"] > 5), lambda: (lambda columns: 5), lambda: (lambda columns: [[1], [2, 3]])),
-    *(lambda: (lambda columns: [Hostile()] * 8), lambda: (lambda columns: [pd.NA] * 8), lambda: [("a", [1])] * 2),
+    *(
+        list,
+        dict,
+        set,
+        bytearray,
+        recursive,
+        lambda: [None],
+        lambda: ["s0"],
+        lambda: ["s0", "s0"],
+        lambda: [["s0"], [1, 2]],
+    ),
+    *(
+        lambda: [[1.0], [2.0]],
+        lambda: {"id": 1},
+        lambda: {"id": ["n1"]},
+        lambda: {"price": 5},
+        lambda: [{}],
+        lambda: [5],
+    ),
+    *(
+        lambda: {"u0", 1},
+        lambda: iter(["s0"]),
+        lambda: (one for one in ("u0", None)),
+        lambda: bytearray(b"x"),
+        lambda: [Hostile()],
+    ),
+    *(
+        lambda: np.array(5),
+        lambda: np.zeros(0),
+        lambda: np.zeros((2, 2)),
+        lambda: np.array(["s0"]),
+        lambda: np.array([1.5, np.nan]),
+    ),
+    *(
+        lambda: np.array([[1], None], dtype=object),
+        lambda: np.ones(8, bool),
+        lambda: np.ones(3, bool),
+        lambda: np.arange(3),
+    ),
+    *(
+        lambda: np.array(["2024-01-01"], "M8[ns]"),
+        lambda: np.zeros(2, "i4,f4"),
+        lambda: csr_array((3, 3)),
+        lambda: csr_array((4, 8)),
+    ),
+    *(
+        pd.DataFrame,
+        lambda: pd.DataFrame({"id": ["n1"], "title": ["x"]}),
+        lambda: pd.DataFrame([[1, "x"]]),
+        lambda: pd.Series(["s0"]),
+    ),
+    *(
+        lambda: pd.DataFrame([[1, 2]], columns=["id", "id"]),
+        lambda: pl.DataFrame({"id": ["n1"]}),
+        lambda: pl.LazyFrame({"id": [1]}),
+    ),
+    *(
+        lambda: pa.table({"id": ["n1"]}),
+        lambda: pd.Series([True] * 8),
+        lambda: memoryview(b"ab"),
+        cs.Request,
+        tiny_catalog,
+        tiny_clicks,
+    ),
+    *(
+        HashEncoder,
+        CosineRanker,
+        lambda: {"title": HashEncoder()},
+        lambda: {1: 2},
+        lambda: {"query": "x", "k": 1},
+        lambda: {5: 6},
+    ),
+    *(lambda: lambda columns: columns["price"] > 5, lambda: lambda columns: 5, lambda: lambda columns: [[1], [2, 3]]),
+    *(lambda: lambda columns: [Hostile()] * 8, lambda: lambda columns: [pd.NA] * 8, lambda: [("a", [1])] * 2),
 ]
 """Makers of odd values: fresh ones each time, as iterators are used up and a call may change what it is given."""
 
@@ -131,8 +211,16 @@ class Tally:
         errors = f"{count['error']:,} errors, {count['caller']:,} of the caller's own objects"
         return [
             ("Bad input raises errors of the library", calls, f"{errors}; {len(self.others)} others"),
-            ("A call that raises changes nothing", f"{count['failed change']:,} failed changes", f"{len(self.changed)} changed"),
-            ("A message quotes 200 letters at most", f"{count['error']:,} messages", f"{len(self.long)} longer than {LONGEST_MESSAGE:,}"),
+            (
+                "A call that raises changes nothing",
+                f"{count['failed change']:,} failed changes",
+                f"{len(self.changed)} changed",
+            ),
+            (
+                "A message quotes 200 letters at most",
+                f"{count['error']:,} messages",
+                f"{len(self.long)} longer than {LONGEST_MESSAGE:,}",
+            ),
             ("Scores are finite", f"{count['answer']:,} answers", f"{len(self.not_finite)} not"),
         ]
 
@@ -258,7 +346,13 @@ TEXTS: list[Callable[[], Any]] = [lambda: ["red apple", "green", ""], lambda: ["
 NAMES: list[Callable[[], Any]] = [lambda: "id", lambda: "title"]
 FILTERS = {"candidates": IDS, "exclude": IDS, "where": WHERE, "k": K}
 FLAG: list[Callable[[], Any]] = [lambda: True, lambda: False]
-PERSON = {"user": [lambda: "u0"], "history": IDS, "disliked": IDS, "query": TEXT, "profile": [*TEXT, lambda: {"job": "nurse"}]}
+PERSON = {
+    "user": [lambda: "u0"],
+    "history": IDS,
+    "disliked": IDS,
+    "query": TEXT,
+    "profile": [*TEXT, lambda: {"job": "nurse"}],
+}
 COLUMNS = {"user": [lambda: "user"], "item": [lambda: "item"], "weight": [lambda: "weight"], "time": [lambda: "time"]}
 ON_UNKNOWN: list[Callable[[], Any]] = [lambda: "error", lambda: "drop"]
 
@@ -266,24 +360,39 @@ ON_UNKNOWN: list[Callable[[], Any]] = [lambda: "error", lambda: "drop"]
 def targets(rec: cs.Recommender) -> list[Target]:
     """Return every public function that takes data."""
     items, clicks = rec.catalog, tiny_clicks()
-    many = {"requests": [lambda: [cs.Request(user="u0"), "roses", {"history": ["s0"]}]], "users": [lambda: ["u0", "v1"]]}
+    many = {
+        "requests": [lambda: [cs.Request(user="u0"), "roses", {"history": ["s0"]}]],
+        "users": [lambda: ["u0", "v1"]],
+    }
     stream = lambda **given: list(rec.recommend_stream(**given))  # noqa: E731
     fit = {
         "catalog": [tiny_catalog, *ITEMS[:2]],
         "interactions": [tiny_clicks, *CLICKS],
-        **{"id": NAMES, "fields": [lambda: ["title"]], "added": [lambda: "price"], "new": IDS},
+        "id": NAMES,
+        "fields": [lambda: ["title"]],
+        "added": [lambda: "price"],
+        "new": IDS,
         **COLUMNS,
-        **{"on_unknown": ON_UNKNOWN, "check": FLAG},
+        "on_unknown": ON_UNKNOWN,
+        "check": FLAG,
     }
     made = {
         "encoder": [HashEncoder],
         "fuser": [lambda: "concat", lambda: "weighted"],
         "ranker": [lambda: "cosine"],
-        **{"lexical": FLAG, "sentences": FLAG, "index": [lambda: None], "dim": [lambda: None, lambda: 4]},
+        "lexical": FLAG,
+        "sentences": FLAG,
+        "index": [lambda: None],
+        "dim": [lambda: None, lambda: 4],
         "reduction": [lambda: "pca"],
     }
     csr = [lambda: clicks.to_csr()]
-    lexical = {"k1": [lambda: 0.1], "b": [lambda: 0.3], "fuzzy": FLAG, "stop_words": [lambda: "english", lambda: ["red"]]}
+    lexical = {
+        "k1": [lambda: 0.1],
+        "b": [lambda: 0.3],
+        "fuzzy": FLAG,
+        "stop_words": [lambda: "english", lambda: ["red"]],
+    }
     return [
         Target("recommend", rec.recommend, {**PERSON, **FILTERS, "exclude_seen": FLAG}),
         Target("recommend", rec.recommend, {**PERSON, **FILTERS, "exclude_seen": FLAG}),
@@ -293,13 +402,26 @@ def targets(rec: cs.Recommender) -> list[Target]:
         Target("add_items", rec.add_items, {"items": ITEMS}, ("items",), changes=True),
         Target("update_items", rec.update_items, {"items": ITEMS}, ("items",), changes=True),
         Target("remove_items", rec.remove_items, {"item_ids": IDS}, ("item_ids",), changes=True),
-        Target("update", rec.update, {"interactions": [tiny_clicks], "on_unknown": ON_UNKNOWN}, ("interactions",), changes=True),
+        Target(
+            "update",
+            rec.update,
+            {"interactions": [tiny_clicks], "on_unknown": ON_UNKNOWN},
+            ("interactions",),
+            changes=True,
+        ),
         Target("fit", rec.fit, fit, ("catalog",), changes=True),
         Target("Recommender", lambda **given: cs.Recommender(**{"encoder": HashEncoder(), **given}).fit(items), made),
         Target("Request", cs.Request, {**PERSON, "exclude": IDS}),
         Target("where", lambda where: matching(items, where), {"where": WHERE}, ("where",)),
-        Target("where", lambda where: matching(items, {"price": where}), {"where": [lambda: ("<", 5), lambda: [1]]}, ("where",)),
-        Target("where", lambda where: matching(items, {"title": where}), {"where": [lambda: ("contains", "a")]}, ("where",)),
+        Target(
+            "where",
+            lambda where: matching(items, {"price": where}),
+            {"where": [lambda: ("<", 5), lambda: [1]]},
+            ("where",),
+        ),
+        Target(
+            "where", lambda where: matching(items, {"title": where}), {"where": [lambda: ("contains", "a")]}, ("where",)
+        ),
         Target(
             "Catalog",
             cs.Catalog,
@@ -307,14 +429,20 @@ def targets(rec: cs.Recommender) -> list[Target]:
                 "ids": [lambda: ["a", "b"]],
                 "fields": [lambda: ["t"]],
                 "columns": [lambda: {"t": ["x", None], "p": [1, 2]}],
-                **{"id_name": NAMES, "added": [lambda: "p"]},
+                "id_name": NAMES,
+                "added": [lambda: "p"],
             },
             ("ids", "fields", "columns"),
         ),
         Target(
             "Catalog.from_frame",
             cs.Catalog.from_frame,
-            {"frame": ITEMS[:2], "id": [lambda: "id"], "fields": [lambda: ["title", "plot"]], "added": [lambda: "price"]},
+            {
+                "frame": ITEMS[:2],
+                "id": [lambda: "id"],
+                "fields": [lambda: ["title", "plot"]],
+                "added": [lambda: "price"],
+            },
             ("frame", "id", "fields"),
         ),
         Target("Catalog.take", items.take, {"rows": [lambda: [0, 2]]}, ("rows",)),
@@ -325,9 +453,12 @@ def targets(rec: cs.Recommender) -> list[Target]:
             "Interactions",
             cs.Interactions,
             {
-                **{"users": [lambda: ["u", "v"]], "items": [lambda: ["a"]]},
-                **{"user_index": [lambda: np.array([0, 1])], "item_index": [lambda: [0, 0]]},
-                **{"weight": [lambda: np.ones(2)], "time": [lambda: [1.0, 2.0]]},
+                "users": [lambda: ["u", "v"]],
+                "items": [lambda: ["a"]],
+                "user_index": [lambda: np.array([0, 1])],
+                "item_index": [lambda: [0, 0]],
+                "weight": [lambda: np.ones(2)],
+                "time": [lambda: [1.0, 2.0]],
             },
             ("users", "items", "user_index", "item_index", "weight"),
         ),
@@ -344,9 +475,16 @@ def targets(rec: cs.Recommender) -> list[Target]:
             ("clicks", "users", "items"),
         ),
         Target("Interactions.take", clicks.take, {"rows": [lambda: np.arange(3)]}, ("rows",)),
-        Target("Interactions.decayed", clicks.decayed, {"half_life": [lambda: 30], "now": [lambda: 5.0]}, ("half_life",)),
+        Target(
+            "Interactions.decayed", clicks.decayed, {"half_life": [lambda: 30], "now": [lambda: 5.0]}, ("half_life",)
+        ),
         Target("Interactions.within", clicks.within, {"item_ids": IDS, "on_unknown": ON_UNKNOWN}, ("item_ids",)),
-        Target("HashEncoder", lambda values, dim=8: HashEncoder(dim).encode(values), {"values": TEXTS, "dim": [lambda: 4]}, ("values",)),
+        Target(
+            "HashEncoder",
+            lambda values, dim=8: HashEncoder(dim).encode(values),
+            {"values": TEXTS, "dim": [lambda: 4]},
+            ("values",),
+        ),
         Target(
             "TfidfEncoder",
             lambda values, query=("red",), dim=2: cs.TfidfEncoder(dim).fit(values).encode(query),
