@@ -12,6 +12,13 @@ from coldstart.errors import ColdstartError
 from coldstart.testing import HashEncoder, tiny_catalog
 
 
+def nested(levels):
+    value = ["x" * 1000] * 1000
+    for _ in range(levels):
+        value = [value] * 1000
+    return value
+
+
 class Broken:
     def __repr__(self):
         raise RuntimeError
@@ -26,7 +33,7 @@ LONG = {
     "text": "x" * 1_000_000,
     "bytes": b"x" * 1_000_000,
     "list": list(range(100_000)),
-    "nested": [[["x" * 1000] * 1000] * 1000] * 1000,
+    "nested": nested(levels=8),
     "dict": {str(at): "x" * 1000 for at in range(1000)},
     "number": 10**400,
     "huge number": 10**100_000,
