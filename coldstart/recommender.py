@@ -20,7 +20,7 @@ from coldstart.base import Encoder, Fuser, Index, Ranker, VectorRanker
 from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import LARGEST_WEIGHT, Interactions, OnUnknown
 from coldstart.data.requests import Recommendations, Request
-from coldstart.data.tables import Table
+from coldstart.data.tables import ColumnName, Table
 from coldstart.data.where import Where
 from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.encoders.reduced import Method, reduced
@@ -124,14 +124,14 @@ class Recommender(Component):
         catalog: Catalog | Table,
         interactions: Interactions | Table | None = None,
         *,
-        id: str | None = None,
-        fields: Sequence[str] | None = None,
-        added: str | None = None,
+        id: ColumnName | None = None,
+        fields: Sequence[ColumnName] | None = None,
+        added: ColumnName | None = None,
         new: Iterable[Hashable] = (),
-        user: str | None = None,
-        item: str | None = None,
-        weight: str | None = None,
-        time: str | None = None,
+        user: ColumnName | None = None,
+        item: ColumnName | None = None,
+        weight: ColumnName | None = None,
+        time: ColumnName | None = None,
         on_unknown: OnUnknown = "error",
         check: bool = True,
     ) -> Self:
@@ -144,12 +144,12 @@ class Recommender(Component):
         ----------
         catalog : Catalog, or a table as in ``Catalog.from_frame``
         interactions : Interactions, or a table as in ``Interactions.from_frame``, optional
-        id, fields, added : str, sequence of str, str
+        id, fields, added : str or int, sequence of them, str or int
             Columns of a table of items: its ids, those to encode and, optional, when items were added.
         new : iterable of item ids
             Items that have just arrived: that nobody clicked them says nothing against them. Overrides ``added``,
             which needs the times of clicks, and what is remembered.
-        user, item, weight, time : str
+        user, item, weight, time : str or int
             Columns of a table of clicks; the last two are optional.
         on_unknown : {"error", "drop"}
             What to do with clicks on items that are not in the catalogue; dropping warns with the counts.

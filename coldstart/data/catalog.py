@@ -21,6 +21,7 @@ from coldstart.data.cells import Cells
 from coldstart.data.columns import ColumnArrays, ColumnTuples
 from coldstart.data.ids import Ids
 from coldstart.data.tables import (
+    ColumnName,
     Table,
     as_rows,
     checked_ids,
@@ -123,18 +124,20 @@ class Catalog:
 
     @classmethod
     @explain_arguments()
-    def from_frame(cls, frame: Table, *, id: str, fields: Sequence[str], added: str | None = None) -> "Catalog":
+    def from_frame(
+        cls, frame: Table, *, id: ColumnName, fields: Sequence[ColumnName], added: ColumnName | None = None
+    ) -> "Catalog":
         """Copy a table of items.
 
         Parameters
         ----------
         frame : pandas, polars or pyarrow frame, dict of columns, list of dicts, or path
             Paths end in ``.csv``, ``.tsv``, ``.jsonl`` (each also ``.gz``) or ``.parquet``.
-        id : str
+        id : str or int
             The column of item ids, or the index of a pandas frame that has this name: any hashable values, unique.
-        fields : sequence of str
+        fields : sequence of str or int
             The columns to encode, at least one. Other columns stay available for ``where=``.
-        added : str, optional
+        added : str or int, optional
             Column of when each item was added: dates, datetimes or seconds since 1970, as the times of clicks. A
             missing cell means that the item was there from the start. With it, an item that has few clicks because it
             came late is not taken for an unpopular one.

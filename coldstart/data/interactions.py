@@ -16,6 +16,7 @@ from coldstart._extras import as_frame
 from coldstart._messages import shown
 from coldstart.data.catalog import Catalog
 from coldstart.data.tables import (
+    ColumnName,
     Table,
     checked_ids,
     column_name,
@@ -92,7 +93,13 @@ class Interactions:
     @classmethod
     @explain_arguments()
     def from_frame(
-        cls, frame: Table, *, user: str, item: str, weight: str | None = None, time: str | None = None
+        cls,
+        frame: Table,
+        *,
+        user: ColumnName,
+        item: ColumnName,
+        weight: ColumnName | None = None,
+        time: ColumnName | None = None,
     ) -> "Interactions":
         """Copy a table of clicks.
 
@@ -100,33 +107,34 @@ class Interactions:
         ----------
         frame : pandas, polars or pyarrow frame, dict of columns, list of dicts, or path
             One row per click. The weights of repeated clicks of a user on an item add up. The index of a pandas frame
-            may be named as a column.
-        user, item : str
+            may be named as a column. A table without rows makes no clicks, whatever its columns.
+        user, item : str or int
             Columns of ids, any hashable values. Item ids must be those of the catalogue: 1 and "1" differ.
-        weight : str, optional
+        weight : str or int, optional
             Column of weights, from 1e-12 to 1e12.
-        time : str, optional
-            Column of seconds since 1970, or of dates.
-
-        A table without rows makes no clicks, whatever its columns.
+        time : str or int, optional
+            Column of seconds since 1970, or of dates. Text is read where it can only be seconds, from 1973 on.
 
         Raises
         ------
         InvalidInputError
             When a column is unknown, an id is missing, a weight is out of range, or a time is none.
         """
-        user, item = column_name(user), column_name(item)
-        weight, time = (None if name is None else column_name(name) for name in (weight, time))
-        columns = read_columns(with_index(frame, user, item, weight, time), "Interactions")
+        given = {"user": user, "item": item, "weight": weight, "time": time}
+        names = {
+            role: column_name(name) for role, name in given.items() if name is not None or role in ("user", "item")
+        }
+        columns = read_columns(with_index(frame, *names.values()), "Interactions")
         if not any(columns.values()):  # a feed without news may lack the columns, too
-            columns = {name: [] for name in (user, item, weight, time) if name is not None}
-        users, user_index = _factorize(checked_ids(pick(columns, user, "Interactions"), user))
-        items, item_index = _factorize(checked_ids(pick(columns, item, "Interactions"), item))
+            columns = {name: [] for name in names.values()}
+        cells = {role: pick(columns, name, "Interactions") for role, name in names.items()}
+        users, user_index = _factorize(checked_ids(cells["user"], names["user"]))
+        items, item_index = _factorize(checked_ids(cells["item"], names["item"]))
         weights = (
-            np.ones(len(user_index)) if weight is None else _weights(pick(columns, weight, "Interactions"), weight)
+            _weights(cells["weight"], names["weight"]) if "weight" in names else np.ones(len(user_index), np.float32)
         )
-        times = None if time is None else as_seconds(pick(columns, time, "Interactions"), time)
-        return cls(users, items, user_index, item_index, weights.astype(np.float32), times)
+        times = as_seconds(cells["time"], names["time"]) if "time" in names else None
+        return cls(users, items, user_index, item_index, weights, times)
 
     @classmethod
     def from_csr(cls, clicks: Csr, users: Sequence[Hashable], items: Sequence[Hashable]) -> "Interactions":

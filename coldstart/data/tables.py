@@ -22,6 +22,9 @@ _T = TypeVar("_T")
 LONGEST_NAME = 1_000
 """Letters of the longest name of a column."""
 
+ColumnName: TypeAlias = str | int
+"""Name of a column; a whole number for a pandas frame that has no other names."""
+
 Columns: TypeAlias = dict[str, list[Any]]
 Table: TypeAlias = Any
 """A pandas, polars or pyarrow frame, a mapping of columns, a list of mappings, or a path."""

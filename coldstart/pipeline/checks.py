@@ -10,7 +10,7 @@ from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions, OnUnknown
 from coldstart.data.requests import Request
-from coldstart.data.tables import Table, id_tuple
+from coldstart.data.tables import ColumnName, Table, id_tuple
 from coldstart.errors import InvalidInputError
 
 RequestLike: TypeAlias = Request | str | Mapping[str, Any]
@@ -18,7 +18,10 @@ RequestLike: TypeAlias = Request | str | Mapping[str, Any]
 
 
 def as_catalog(
-    catalog: Catalog | Table, id: str | None = None, fields: Sequence[str] | None = None, added: str | None = None
+    catalog: Catalog | Table,
+    id: ColumnName | None = None,
+    fields: Sequence[ColumnName] | None = None,
+    added: ColumnName | None = None,
 ) -> Catalog:
     """Return the catalogue, or make one of a table and the names of its columns, see ``Catalog.from_frame``.
 
@@ -58,10 +61,10 @@ def encoder_per_field(encoder: Encoder | Mapping[str, Encoder], catalog: Catalog
 
 def as_interactions(
     interactions: Interactions | Table | None,
-    user: str | None = None,
-    item: str | None = None,
-    weight: str | None = None,
-    time: str | None = None,
+    user: ColumnName | None = None,
+    item: ColumnName | None = None,
+    weight: ColumnName | None = None,
+    time: ColumnName | None = None,
 ) -> Interactions | None:
     """Return the interactions, or make them of a table and the names of its columns; None stays None.
 
