@@ -1,6 +1,6 @@
 """Array helpers used everywhere: types, checks, unit rows, blocks, largest numbers, random numbers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from numbers import Integral, Real
 from typing import Any, TypeAlias
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
+from coldstart._messages import shortened, shown
 from coldstart.errors import InvalidInputError
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
@@ -43,7 +44,7 @@ def as_matrix(values: AnyArray, name: str) -> FloatArray:
         with np.errstate(over="ignore"):
             matrix = np.ascontiguousarray(values, dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"`{name}` must be rows of numbers of one length; {error}.") from error
+        raise InvalidInputError(f"`{name}` must be rows of numbers of one length; {shortened(error)}.") from error
     if matrix.ndim != 2:
         raise InvalidInputError(f"`{name}` must have shape (n, dim); got shape {matrix.shape}.")
     bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
@@ -64,13 +65,38 @@ def check_between(name: str, value: Any, low: float, high: float, hint: str = ""
         Naming the argument, its range and what was got.
     """
     kind = Integral if isinstance(low, int) else Real
-    # True and False are ints in Python, and never meant as numbers here.
-    fits = isinstance(value, kind) and not isinstance(value, bool)
-    if not fits or not low <= float(value) <= high:
+    # True and False are ints in Python, and durations are in numpy; neither is ever meant as a number here.
+    fits = isinstance(value, kind) and not isinstance(value, bool | np.timedelta64)
+    if not fits or not low <= value <= high:
         word = "" if fits or not isinstance(value, float) else "a whole number "
         raise InvalidInputError(
-            f"`{name}` must be {word}between {low:,.10g} and {high:,.10g}; got {value!r}.{' ' * bool(hint)}{hint}"
+            f"`{name}` must be {word}between {low:,.10g} and {high:,.10g}; got {shown(value)}.{' ' * bool(hint)}{hint}"
         )
+
+
+def check_one_of(name: str, value: Any, allowed: Collection[str]) -> None:
+    """Raise unless ``value`` is one of some words.
+
+    Raises
+    ------
+    InvalidInputError
+        Naming the argument, the words and what was got.
+    """
+    # Not `value in allowed` alone: compared with a text, an array is no single truth value.
+    if not isinstance(value, str) or value not in allowed:
+        raise InvalidInputError(f"`{name}` must be one of {', '.join(map(repr, allowed))}; got {shown(value)}.")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise unless ``value`` is True or False.
+
+    Raises
+    ------
+    InvalidInputError
+        Naming the argument and what was got.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidInputError(f"`{name}` must be True or False; got {shown(value)}.")
 
 
 def unit_rows(matrix: FloatArray) -> FloatArray:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from coldstart._messages import shown
 from coldstart.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def checked_device(device: str | None) -> str:
     except (AssertionError, NotImplementedError, RuntimeError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise InvalidInputError(
-            f"`device` must be one that this machine has; got {device!r} ({reason}). "
+            f"`device` must be one that this machine has; got {shown(device)} ({reason}). "
             f"Pass device=None, which takes the best there is, here {best_device()!r}."
         ) from error
     return device

@@ -8,16 +8,19 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from scipy.sparse import csr_array
 from typing_extensions import Self
 
 from coldstart._arguments import explain_arguments
+from coldstart._arrays import check_flag
 from coldstart._component import Component
 from coldstart._locks import WriteLock
 from coldstart.base import Encoder, Fuser, Index, Ranker, VectorRanker
 from coldstart.data.catalog import Catalog
-from coldstart.data.interactions import Interactions, OnUnknown
+from coldstart.data.interactions import LARGEST_WEIGHT, Interactions, OnUnknown
 from coldstart.data.requests import Recommendations, Request
-from coldstart.data.tables import Table
+from coldstart.data.tables import ColumnName, Table
 from coldstart.data.where import Where
 from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.encoders.reduced import Method, reduced
@@ -121,14 +124,14 @@ class Recommender(Component):
         catalog: Catalog | Table,
         interactions: Interactions | Table | None = None,
         *,
-        id: str | None = None,
-        fields: Sequence[str] | None = None,
-        added: str | None = None,
+        id: ColumnName | None = None,
+        fields: Sequence[ColumnName] | None = None,
+        added: ColumnName | None = None,
         new: Iterable[Hashable] = (),
-        user: str | None = None,
-        item: str | None = None,
-        weight: str | None = None,
-        time: str | None = None,
+        user: ColumnName | None = None,
+        item: ColumnName | None = None,
+        weight: ColumnName | None = None,
+        time: ColumnName | None = None,
         on_unknown: OnUnknown = "error",
         check: bool = True,
     ) -> Self:
@@ -141,12 +144,12 @@ class Recommender(Component):
         ----------
         catalog : Catalog, or a table as in ``Catalog.from_frame``
         interactions : Interactions, or a table as in ``Interactions.from_frame``, optional
-        id, fields, added : str, sequence of str, str
+        id, fields, added : str or int, sequence of them, str or int
             Columns of a table of items: its ids, those to encode and, optional, when items were added.
         new : iterable of item ids
             Items that have just arrived: that nobody clicked them says nothing against them. Overrides ``added``,
             which needs the times of clicks, and what is remembered.
-        user, item, weight, time : str
+        user, item, weight, time : str or int
             Columns of a table of clicks; the last two are optional.
         on_unknown : {"error", "drop"}
             What to do with clicks on items that are not in the catalogue; dropping warns with the counts.
@@ -172,6 +175,8 @@ class Recommender(Component):
         >>> rec.fit(films, likes, id="key", fields=["title"], user="who", item="what")
         Recommender(HybridRanker, 2 items, 1 clicks of 1 users, fields: title)
         """
+        for name, flag in (("sentences", self.sentences), ("check", check)):
+            check_flag(name, flag)
         catalog = as_catalog(catalog, id, fields, added)
         clicks = as_interactions(interactions, user, item, weight, time)
         known_clicks = None if clicks is None else checked_clicks(clicks, catalog, on_unknown)
@@ -332,6 +337,7 @@ class Recommender(Component):
         Parameters
         ----------
         items : Catalog, or a table as in ``Catalog.from_frame`` with the same id and field columns, or one row of it
+            A table without rows, as a feed without news, changes nothing.
 
         Raises
         ------
@@ -431,7 +437,11 @@ class Recommender(Component):
     @property
     def interactions(self) -> Interactions:
         """The clicks as they are now, one row per user and item with the sum of the weights; times are not kept."""
-        return Interactions.from_csr(self.fitted.clicks, self.fitted.users, self.fitted.catalog.ids)
+        clicks = self.fitted.clicks
+        # Sums may exceed what a single weight may be.
+        weights = np.minimum(clicks.data, np.float32(LARGEST_WEIGHT))
+        clicks = csr_array((weights, clicks.indices, clicks.indptr), shape=clicks.shape)
+        return Interactions.from_csr(clicks, self.fitted.users, self.fitted.catalog.ids)
 
     @property
     def encoders_(self) -> Mapping[str, Encoder]:

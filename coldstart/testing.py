@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, unit_rows
+from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, check_between, unit_rows
 from coldstart.base import (
     BaseEncoder,
     BaseFuser,
@@ -31,6 +31,7 @@ from coldstart.base import (
 )
 from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions
+from coldstart.encoders._texts import checked_texts
 from coldstart.errors import ColdstartError
 from coldstart.recommender import Recommender
 
@@ -57,8 +58,10 @@ class HashEncoder(BaseEncoder):
 
     def encode(self, values: Sequence[str], /) -> FloatArray:
         """Return unit rows, shape (n, dim); zero for a text without words."""
-        rows = [sum(map(self._direction, re.findall(r"\w+", text.lower())), np.zeros(self.dim)) for text in values]
-        return unit_rows(np.array(rows, dtype=np.float32).reshape(len(values), self.dim))
+        check_between("dim", self.dim, 1, 10**6)
+        texts = checked_texts(values, "HashEncoder.encode")
+        rows = [sum(map(self._direction, re.findall(r"\w+", text.lower())), np.zeros(self.dim)) for text in texts]
+        return unit_rows(np.array(rows, dtype=np.float32).reshape(len(texts), self.dim))
 
     def identity(self) -> str:
         """Name everything a vector depends on."""

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 import coldstart as cs
 from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.errors import InvalidInputError, NotFittedError, UnknownIdError
+from coldstart.pipeline import ranking
+from coldstart.rankers.itemknn import ItemKNNRanker
 from coldstart.reranking import diverse_cover as cover
 from coldstart.testing import HashEncoder, check_recommender, tiny_catalog, tiny_clicks
 
@@ -1057,3 +1059,113 @@ def test_a_ranker_that_cannot_tell_reads_no_item_to_print_its_answers(monkeypatc
 
     monkeypatch.setattr(type(rec.fitted), "features", property(fuse))
     assert (repr(answer).count("\n"), answer.fits, answer.contributions) == (1, [True], [[{}, {}]])
+
+
+class TestOnlyDislikes:
+    """A user of whom only dislikes are known gets what anybody gets, without what they dislike and what is like it."""
+
+    @pytest.fixture
+    def rec(self):
+        rows = [("u", item) for item in ("g3", "g3b", "g1")] + [("v", "g3")]
+        catalog = tiny_catalog().joined(
+            cs.Catalog.from_frame(
+                {"id": ["g3b"], "title": ["garden lily"], "plot": ["other"], "price": [1]},
+                id="id",
+                fields=["title", "plot"],
+            )
+        )
+        clicks = cs.Interactions.from_frame(
+            {"who": [user for user, _ in rows], "what": [item for _, item in rows]}, user="who", item="what"
+        )
+        return cs.Recommender(encoder=HashEncoder(), ranker=ItemKNNRanker()).fit(catalog, clicks)
+
+    def test_items_that_dislikes_leave_equally_good_are_in_the_order_for_nobody(self, rec):
+        nobody = ids_of(rec.recommend(k=9))
+        assert nobody[:3] == ["g3", "g1", "g3b"]
+        disliking = ids_of(rec.recommend(disliked=["s0"], k=8))
+        assert disliking == [item for item in nobody if item != "s0"]
+
+    def test_a_shorter_list_is_the_beginning_of_a_longer_one(self, rec):
+        longer = ids_of(rec.recommend(disliked=["s0"], k=8))
+        assert all(ids_of(rec.recommend(disliked=["s0"], k=k)) == longer[:k] for k in range(2, 8))
+
+    def test_filters_hold(self, rec):
+        among = ["s1", "s2", "g1", "g3"]
+        assert ids_of(rec.recommend(disliked=["s2"], candidates=among, exclude=["g3"], k=4)) == ["g1", "s1"]
+
+    def test_what_dislikes_tell_apart_stays_last(self, rec):
+        assert ids_of(rec.recommend(disliked=["g1"], k=8))[-2:] in (["g3", "g3b"], ["g3b", "g3"])
+
+    def test_a_history_or_a_query_beside_them_ranks_as_before(self, rec, monkeypatch):
+        monkeypatch.setattr(ranking, "_with_ties_ranked", lambda *_: pytest.fail("ranked as for nobody"))
+        rec.recommend(disliked=["s0"], history=["s1"])
+        rec.recommend(disliked=["s0"], query="roses")
+
+
+class TestFeedsWithoutNews:
+    EMPTY = {
+        "no rows": [],
+        "no columns": {},
+        "empty columns": {"id": [], "title": [], "plot": []},
+        "id column only": {"id": []},
+        "pandas": pd.DataFrame(),
+        "pandas with columns": pd.DataFrame({"id": []}),
+        "iterator": iter(()),
+    }
+
+    @pytest.mark.parametrize("empty", EMPTY.values(), ids=EMPTY)
+    @pytest.mark.parametrize("method", ["add_items", "update_items"])
+    def test_a_table_without_rows_changes_nothing(self, rec, method, empty):
+        before = rec.recommend(user="u0"), rec.catalog.ids
+        assert getattr(rec, method)(empty) is rec
+        assert (rec.recommend(user="u0"), rec.catalog.ids) == before
+
+    def test_nothing_to_remove_changes_nothing(self, rec):
+        before = rec.recommend(user="u0")
+        assert rec.remove_items([]).recommend(user="u0") == before
+
+    def test_a_csv_of_its_head_only_changes_nothing(self, rec, tmp_path):
+        (tmp_path / "feed.csv").write_text("id,title,plot\n")
+        assert len(rec.add_items(tmp_path / "feed.csv").catalog) == 8
+
+    def test_no_clicks_change_nothing(self, rec):
+        fitted = rec.fitted
+        rec.update(cs.Interactions.from_frame([], user="user", item="item"))
+        assert rec.fitted is fitted
+
+    def test_a_catalogue_still_needs_an_item(self):
+        with pytest.raises(InvalidInputError, match="Catalog has no column 'id'|must have at least 1 item"):
+            cs.Catalog.from_frame([], id="id", fields=["title"])
+
+
+@pytest.mark.parametrize("flag", [np.ones(2), None, "no", 1], ids=repr)
+def test_flags_are_true_or_false(catalog, flag):
+    rec = cs.Recommender(encoder=HashEncoder(), ranker="cosine").fit(catalog)
+    with pytest.raises(InvalidInputError, match="`exclude_seen` must be True or False; got"):
+        rec.recommend(exclude_seen=flag)
+    with pytest.raises(InvalidInputError, match="`check` must be True or False; got"):
+        rec.fit(catalog, check=flag)
+    with pytest.raises(InvalidInputError, match="`sentences` must be True or False; got"):
+        cs.Recommender(encoder=HashEncoder(), sentences=flag).fit(catalog)
+
+
+def test_a_lexical_encoder_of_dense_rows_is_refused(catalog):
+    with pytest.raises(InvalidInputError, match="`lexical` must return sparse rows; got ndarray"):
+        cs.Recommender(encoder=HashEncoder(), lexical=HashEncoder()).fit(catalog)
+
+
+def test_the_clicks_of_a_recommender_can_be_read_however_large_their_sums_are(catalog):
+    clicks = cs.Interactions.from_frame(
+        {"u": ["a"] * 3, "i": ["s0"] * 3, "w": [1e12] * 3}, user="u", item="i", weight="w"
+    )
+    rec = cs.Recommender(encoder=HashEncoder(), ranker="cosine").fit(catalog, clicks)
+    assert rec.interactions.weight.tolist() == [np.float32(1e12)]
+
+
+@pytest.mark.parametrize("ranker", ["cosine", "hybrid"])
+def test_ten_megabytes_of_query_are_answered_in_a_moment(catalog, ranker):
+    rec = cs.Recommender(encoder=cs.TfidfEncoder(dim=4), ranker=ranker).fit(catalog)
+    start = time.process_time()
+    for query in ("x" * 10_000_000, "a rose garden, not a comet " * 400_000, "\ud83d" * 5_000_000):
+        assert len(ids_of(rec.recommend(query=query, k=3))) == 3
+    assert time.process_time() - start < 10

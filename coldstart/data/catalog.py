@@ -3,7 +3,9 @@
 import copy
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time, timedelta
 from functools import cached_property
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -12,12 +14,28 @@ import numpy.typing as npt
 from coldstart._arguments import explain_arguments
 from coldstart._arrays import BoolArray, IntArray, check_between
 from coldstart._extras import as_frame
+from coldstart._messages import shown
 from coldstart._rows import Rows
 from coldstart._tables import as_html
 from coldstart.data.cells import Cells
 from coldstart.data.columns import ColumnArrays, ColumnTuples
 from coldstart.data.ids import Ids
-from coldstart.data.tables import Table, as_rows, checked_ids, is_missing, pick, read_columns, some, with_index
+from coldstart.data.tables import (
+    ColumnName,
+    Table,
+    as_rows,
+    checked_ids,
+    column_name,
+    column_names,
+    id_tuple,
+    is_missing,
+    listed,
+    pick,
+    read_columns,
+    rows_of,
+    some,
+    with_index,
+)
 from coldstart.data.times import since_when
 from coldstart.errors import InvalidInputError, UnknownIdError
 
@@ -70,11 +88,15 @@ class Catalog:
         id_name: str = "item_id",
         added: str | None = None,
     ) -> None:
-        cells = {name: tuple(map(_own, values)) for name, values in columns.items()}
+        if not isinstance(columns, Mapping):
+            raise InvalidInputError(f"`columns` of Catalog must be a mapping of columns; got {shown(columns)}.")
+        id_name, added = column_name(id_name), None if added is None else column_name(added)
+        ids = checked_ids(listed(ids, "ids"), id_name)
+        cells = {column_name(name): tuple(map(_own, listed(values, name))) for name, values in columns.items()}
         for name, values in cells.items():
             if len(values) != len(ids):
-                raise InvalidInputError(f"Column {name!r} must have {len(ids)} cells; got {len(values)}.")
-        ids, fields = checked_ids(ids, id_name), _checked_fields(fields, cells)
+                raise InvalidInputError(f"Column {shown(name)} must have {len(ids)} cells; got {len(values)}.")
+        fields = _checked_fields(fields, cells)
         for name in fields:
             cells[name] = tuple(_checked_texts(cells[name], name))
         if added is not None:
@@ -102,18 +124,20 @@ class Catalog:
 
     @classmethod
     @explain_arguments()
-    def from_frame(cls, frame: Table, *, id: str, fields: Sequence[str], added: str | None = None) -> "Catalog":
+    def from_frame(
+        cls, frame: Table, *, id: ColumnName, fields: Sequence[ColumnName], added: ColumnName | None = None
+    ) -> "Catalog":
         """Copy a table of items.
 
         Parameters
         ----------
         frame : pandas, polars or pyarrow frame, dict of columns, list of dicts, or path
             Paths end in ``.csv``, ``.tsv``, ``.jsonl`` (each also ``.gz``) or ``.parquet``.
-        id : str
+        id : str or int
             The column of item ids, or the index of a pandas frame that has this name: any hashable values, unique.
-        fields : sequence of str
+        fields : sequence of str or int
             The columns to encode, at least one. Other columns stay available for ``where=``.
-        added : str, optional
+        added : str or int, optional
             Column of when each item was added: dates, datetimes or seconds since 1970, as the times of clicks. A
             missing cell means that the item was there from the start. With it, an item that has few clicks because it
             came late is not taken for an unpopular one.
@@ -124,13 +148,13 @@ class Catalog:
             When a column is unknown, an id is missing or repeated, a field is not text, a cell of ``added`` is no
             time, or there are no rows.
         """
-        columns = read_columns(with_index(frame, id, added), "Catalog")
-        ids = pick(columns, id, "Catalog")
-        if isinstance(fields, str):
-            raise InvalidInputError(f"`fields` must be a list of column names; got {fields!r}. Pass [{fields!r}].")
-        texts = {name: pick(columns, name, "Catalog") for name in fields}
-        others = {name: values for name, values in columns.items() if name != id}
-        return cls(tuple(ids), tuple(fields), {n: tuple(v) for n, v in (others | texts).items()}, id, added)
+        id_name, texts = column_name(id), column_names(fields, "fields")
+        added = None if added is None else column_name(added)
+        columns = read_columns(with_index(frame, id_name, added), "Catalog")
+        ids = pick(columns, id_name, "Catalog")
+        text_columns = {name: pick(columns, name, "Catalog") for name in texts}
+        others = {name: values for name, values in columns.items() if name != id_name}
+        return cls(ids, texts, others | text_columns, id_name, added)
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -256,7 +280,7 @@ class Catalog:
         UnknownIdError
             Naming every id that is not in the catalogue.
         """
-        item_ids = list(item_ids)
+        item_ids = id_tuple(item_ids, what)
         positions = [self._ids.find(item_id) for item_id in item_ids]
         unknown = [item_id for item_id, position in zip(item_ids, positions, strict=True) if position is None]
         if unknown:
@@ -272,9 +296,9 @@ class Catalog:
         Raises
         ------
         InvalidInputError
-            When no row is left, or one is taken twice.
+            When no row is left, one is taken twice, or there is none at a position.
         """
-        rows = np.arange(len(self))[np.asarray(rows, dtype=np.int64)]
+        rows = rows_of(rows, len(self))
         if not len(rows):
             raise InvalidInputError("A Catalog must have at least 1 item; got 0 rows.")
         if np.bincount(rows).max() > 1:
@@ -321,6 +345,8 @@ class Catalog:
         if isinstance(table, Catalog):
             table = {table.id_name: table.ids, **table.columns}
         columns = read_columns(with_index(as_rows(table), self.id_name), "Catalog")
+        if not any(columns.values()):
+            columns = {self.id_name: []}  # a feed without news may lack the columns, too
         ids = checked_ids(pick(columns, self.id_name, "Catalog"), self.id_name)
         _check_unique(ids, self.id_name)
         rows, cells = self.positions(ids, self.id_name), {}
@@ -340,16 +366,23 @@ class Catalog:
         origin[rows] = -1
         return changed._with_missing_of(self, origin)
 
-    def like(self, table: Table) -> "Catalog":
-        """Read new items by the same id and field columns; a ``Catalog`` that has them is returned as it is.
+    def like(self, table: Table) -> "Catalog | None":
+        """Read new items by the same id and field columns; None where the table has no rows.
+
+        A ``Catalog`` that has these columns is returned as it is.
 
         Raises
         ------
         InvalidInputError
             When the id column or a field is missing, or a cell of the ``added`` column is no time.
         """
-        is_catalog = isinstance(table, Catalog)
-        new: Catalog = table if is_catalog else Catalog.from_frame(as_rows(table), id=self.id_name, fields=self.fields)
+        if isinstance(table, Catalog):
+            new = table
+        else:
+            columns = read_columns(with_index(as_rows(table), self.id_name), "Catalog")
+            if not any(columns.values()):
+                return None
+            new = Catalog.from_frame(columns, id=self.id_name, fields=self.fields)
         if new.fields != self.fields:
             raise InvalidInputError(f"New items must have the fields {self.fields}; got {new.fields}.")
         self._check_added(new.columns)
@@ -370,6 +403,10 @@ _NO_TEXT = (int, float, list, dict, tuple, set, frozenset)
 """Types that would become text by ``str``, but were hardly meant to be encoded so."""
 
 
+_UNCHANGEABLE = (str, bytes, Number, date, time, timedelta, np.generic, type(None))
+"""Types of cells that nobody can change, and that need no copy."""
+
+
 def _check_unique(ids: Sequence[Hashable], name: str) -> None:
     first: dict[Hashable, int] = {}
     repeated = [item_id for row, item_id in enumerate(ids) if first.setdefault(item_id, row) != row]
@@ -380,9 +417,9 @@ def _check_unique(ids: Sequence[Hashable], name: str) -> None:
 
 
 def _checked_fields(fields: Sequence[str], columns: Mapping[str, Any]) -> tuple[str, ...]:
-    fields = tuple(fields)
+    fields = column_names(fields, "fields")
     if not fields or len(set(fields)) < len(fields):
-        raise InvalidInputError(f"`fields` must name at least 1 column, each once; got {list(fields)}.")
+        raise InvalidInputError(f"`fields` must name at least 1 column, each once; got {shown(list(fields))}.")
     for name in fields:
         pick(columns, name, "Catalog")
     return fields
@@ -395,7 +432,14 @@ def _is_none(cells: Any) -> Any:
 
 def _own(cell: Any) -> Any:
     """Return a cell, copied if the caller could change it."""
-    return copy.deepcopy(cell) if isinstance(cell, list | dict | set | np.ndarray) else cell
+    if isinstance(cell, _UNCHANGEABLE):
+        return cell
+    try:
+        return copy.deepcopy(cell)
+    except Exception as error:
+        raise InvalidInputError(
+            f"The cells of a Catalog must be values that can be copied; got {shown(cell)}, {type(error).__name__}."
+        ) from error
 
 
 def _checked_texts(values: Sequence[Any], name: str) -> list[Any]:
@@ -404,7 +448,7 @@ def _checked_texts(values: Sequence[Any], name: str) -> list[Any]:
     for row, value in enumerate(cells):
         if isinstance(value, _NO_TEXT) or (isinstance(value, np.generic | np.ndarray) and not isinstance(value, str)):
             raise InvalidInputError(
-                f"Field {name!r} must hold text; got {value!r} in row {row}. "
+                f"Field {shown(name)} must hold text; got {shown(value)} in row {row}. "
                 "Turn it into a phrase first, for example ', '.join(genres)."
             )
     return cells

@@ -3,19 +3,35 @@
 import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, issparse
 
 from coldstart._arguments import explain_arguments
-from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, check_between
+from coldstart._arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray, check_between, check_one_of
 from coldstart._extras import as_frame
+from coldstart._messages import shown
 from coldstart.data.catalog import Catalog
-from coldstart.data.tables import Table, checked_ids, pick, read_columns, some, with_index
+from coldstart.data.tables import (
+    ColumnName,
+    Table,
+    checked_ids,
+    column_name,
+    id_tuple,
+    pick,
+    read_columns,
+    rows_of,
+    some,
+    with_index,
+)
 from coldstart.data.times import as_numbers, as_seconds
 from coldstart.errors import ColdstartWarning, InvalidInputError
+
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-12, 1e12
+"""Bounds of a weight: sums over all clicks, and the squares of these, stay far inside the range of float32."""
 
 MIN_DECAY = 1e-6
 """Share of its weight that a click keeps however old it is: a weight must stay above 0."""
@@ -28,7 +44,7 @@ OnUnknown: TypeAlias = Literal["error", "drop"]
 class Interactions:
     """A table of clicks (likes, purchases, ratings turned into likes), one per row, copied and never changed.
 
-    Use ``from_frame``.
+    Use ``from_frame``; the constructor takes ids, and positions among them, as they are here.
 
     Attributes
     ----------
@@ -37,7 +53,7 @@ class Interactions:
     user_index, item_index : ndarray of shape (n,), int64
         Position in ``users`` and in ``items`` of each click.
     weight : ndarray of shape (n,), float32
-        Weight of each click, above 0; 1 by default.
+        Weight of each click, from 1e-12 to 1e12; 1 by default.
     time : ndarray of shape (n,), float64, or None
         Seconds since 1970, UTC.
 
@@ -56,18 +72,34 @@ class Interactions:
     time: npt.NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("user_index", "item_index", "weight", "time"):
-            values = getattr(self, name)
-            if values is not None:
-                # The caller's arrays may change later, and a view could be written to.
-                values = values.copy()
-                values.setflags(write=False)
-                object.__setattr__(self, name, values)
+        users, items = _distinct_ids(self.users, "users"), _distinct_ids(self.items, "items")
+        columns: dict[str, AnyArray] = {
+            "user_index": _positions(self.user_index, len(users), "user_index"),
+            "item_index": _positions(self.item_index, len(items), "item_index"),
+            "weight": _within_bounds(_column(self.weight, "weight", "iuf"), self.weight, "weight"),
+        }
+        if self.time is not None:
+            columns["time"] = _column(self.time, "time", "iuf").astype(np.float64)
+            if not np.isfinite(columns["time"]).all():
+                raise InvalidInputError("`time` must be a finite number of seconds since 1970 for every click.")
+        lengths = {name: len(column) for name, column in columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise InvalidInputError(f"Interactions must have one number per click in each column; got {lengths}.")
+        for column in columns.values():
+            column.setflags(write=False)  # the caller's arrays were copied, and a view could be written to
+        for name, value in {"users": users, "items": items, **columns}.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     @explain_arguments()
     def from_frame(
-        cls, frame: Table, *, user: str, item: str, weight: str | None = None, time: str | None = None
+        cls,
+        frame: Table,
+        *,
+        user: ColumnName,
+        item: ColumnName,
+        weight: ColumnName | None = None,
+        time: ColumnName | None = None,
     ) -> "Interactions":
         """Copy a table of clicks.
 
@@ -75,27 +107,34 @@ class Interactions:
         ----------
         frame : pandas, polars or pyarrow frame, dict of columns, list of dicts, or path
             One row per click. The weights of repeated clicks of a user on an item add up. The index of a pandas frame
-            may be named as a column.
-        user, item : str
+            may be named as a column. A table without rows makes no clicks, whatever its columns.
+        user, item : str or int
             Columns of ids, any hashable values. Item ids must be those of the catalogue: 1 and "1" differ.
-        weight : str, optional
-            Column of weights, finite and above 0.
-        time : str, optional
-            Column of seconds since 1970, or of dates.
+        weight : str or int, optional
+            Column of weights, from 1e-12 to 1e12.
+        time : str or int, optional
+            Column of seconds since 1970, or of dates. Text is read where it can only be seconds, from 1973 on.
 
         Raises
         ------
         InvalidInputError
-            When a column is unknown, an id is missing, a weight is not above 0, or a time is none.
+            When a column is unknown, an id is missing, a weight is out of range, or a time is none.
         """
-        columns = read_columns(with_index(frame, user, item, weight, time), "Interactions")
-        users, user_index = _factorize(checked_ids(pick(columns, user, "Interactions"), user))
-        items, item_index = _factorize(checked_ids(pick(columns, item, "Interactions"), item))
+        given = {"user": user, "item": item, "weight": weight, "time": time}
+        names = {
+            role: column_name(name) for role, name in given.items() if name is not None or role in ("user", "item")
+        }
+        columns = read_columns(with_index(frame, *names.values()), "Interactions")
+        if not any(columns.values()):  # a feed without news may lack the columns, too
+            columns = {name: [] for name in names.values()}
+        cells = {role: pick(columns, name, "Interactions") for role, name in names.items()}
+        users, user_index = _factorize(checked_ids(cells["user"], names["user"]))
+        items, item_index = _factorize(checked_ids(cells["item"], names["item"]))
         weights = (
-            np.ones(len(user_index)) if weight is None else _weights(pick(columns, weight, "Interactions"), weight)
+            _weights(cells["weight"], names["weight"]) if "weight" in names else np.ones(len(user_index), np.float32)
         )
-        times = None if time is None else as_seconds(pick(columns, time, "Interactions"), time)
-        return cls(users, items, user_index, item_index, weights.astype(np.float32), times)
+        times = as_seconds(cells["time"], names["time"]) if "time" in names else None
+        return cls(users, items, user_index, item_index, weights, times)
 
     @classmethod
     def from_csr(cls, clicks: Csr, users: Sequence[Hashable], items: Sequence[Hashable]) -> "Interactions":
@@ -111,15 +150,18 @@ class Interactions:
         >>> Interactions.from_csr(csr_array([[1.0, 0.0], [2.0, 3.0]]), ["u", "v"], ["a", "b"]).pairs()
         [('u', 'a'), ('v', 'a'), ('v', 'b')]
         """
+        if not issparse(clicks):
+            raise InvalidInputError(f"`clicks` must be a sparse matrix of users and items; got {shown(clicks)}.")
+        users, items = id_tuple(users, "users"), id_tuple(items, "items")
         if clicks.shape != (len(users), len(items)):
             raise InvalidInputError(
                 f"`users` and `items` must name the rows and columns of `clicks`, of shape {clicks.shape}; "
                 f"got {len(users):,} and {len(items):,} ids."
             )
         entries = clicks.tocoo()
-        weights = _weights(entries.data.tolist(), "clicks")
-        used_users, user_index = _compact(tuple(users), entries.row.astype(np.int64))
-        used_items, item_index = _compact(tuple(items), entries.col.astype(np.int64))
+        weights = _within_bounds(entries.data, entries.data, "clicks")
+        used_users, user_index = _compact(users, entries.row.astype(np.int64))
+        used_items, item_index = _compact(items, entries.col.astype(np.int64))
         return cls(used_users, used_items, user_index, item_index, weights)
 
     def __len__(self) -> int:
@@ -129,7 +171,14 @@ class Interactions:
         return f"Interactions({len(self):,} clicks of {len(self.users):,} users on {len(self.items):,} items)"
 
     def take(self, rows: IntArray | BoolArray) -> "Interactions":
-        """Return some of the clicks (positions or a mask), without users and items that have none of them."""
+        """Return some of the clicks (positions or a mask), without users and items that have none of them.
+
+        Raises
+        ------
+        InvalidInputError
+            When a position is none of a click, or a mask has another length.
+        """
+        rows = rows_of(rows, len(self))
         users, user_index = _compact(self.users, self.user_index[rows])
         items, item_index = _compact(self.items, self.item_index[rows])
         time = None if self.time is None else self.time[rows]
@@ -163,20 +212,21 @@ class Interactions:
         time = {} if self.time is None else {"time": self.time.tolist()}
         return as_frame({"user": users, "item": items, "weight": self.weight.tolist(), **time})
 
-    def decayed(self, half_life: float, now: float | None = None) -> "Interactions":
+    def decayed(self, half_life: float, now: float | datetime | None = None) -> "Interactions":
         """Return the clicks with weights halved for every ``half_life`` days of their age.
 
         Parameters
         ----------
         half_life : float
             Days, above 0.
-        now : float, optional
-            Seconds since 1970 at which age is 0, by default the time of the last click. Later clicks keep their weight.
+        now : float or datetime, optional
+            Time, or seconds since 1970, at which age is 0, by default that of the last click. Later clicks keep their
+            weight.
 
         Raises
         ------
         InvalidInputError
-            When the clicks have no time, or ``half_life`` is out of range.
+            When the clicks have no time, ``half_life`` is out of range, or ``now`` is no time.
 
         Examples
         --------
@@ -188,9 +238,10 @@ class Interactions:
         check_between("half_life", half_life, 1e-6, 1e9)
         if self.time is None:
             raise InvalidInputError("`decayed` needs the time of each click; pass time= to Interactions.from_frame.")
-        now = self.time.max(initial=0.0) if now is None else now
-        days = np.maximum(now - self.time, 0.0) / 86_400
-        return replace(self, weight=(self.weight * np.maximum(0.5 ** (days / half_life), MIN_DECAY)).astype(np.float32))
+        end = self.time.max(initial=0.0) if now is None else as_seconds([now], "now")[0]
+        days = np.maximum(end - self.time, 0.0) / 86_400
+        weight = self.weight * np.maximum(0.5 ** (days / half_life), MIN_DECAY)
+        return replace(self, weight=np.maximum(weight, SMALLEST_WEIGHT).astype(np.float32))
 
     def within(self, item_ids: Sequence[Hashable] | Catalog, on_unknown: OnUnknown = "error") -> "Interactions":
         """Return the clicks on items of a catalogue.
@@ -207,9 +258,8 @@ class Interactions:
         InvalidInputError
             When there are clicks on other items and ``on_unknown="error"``.
         """
-        if on_unknown not in ("error", "drop"):
-            raise InvalidInputError(f'`on_unknown` must be "error" or "drop"; got {on_unknown!r}.')
-        catalog = item_ids if isinstance(item_ids, Catalog) else set(item_ids)
+        check_one_of("on_unknown", on_unknown, ("error", "drop"))
+        catalog = item_ids if isinstance(item_ids, Catalog) else set(id_tuple(item_ids, "item_ids"))
         unknown = [item_id for item_id in self.items if item_id not in catalog]
         if not unknown:
             return self
@@ -241,13 +291,46 @@ def _compact(ids: tuple[Hashable, ...], index: IntArray) -> tuple[tuple[Hashable
 
 
 def _weights(values: Sequence[Any], name: str) -> FloatArray:
-    """Return weights as float32; raise where one is not finite or not above 0, also by overflow or underflow."""
-    with np.errstate(over="ignore"):
-        weights = as_numbers(values, name).astype(np.float32)
-    bad = np.flatnonzero(~(np.isfinite(weights) & (weights > 0)))
+    """Return cells as weights."""
+    return _within_bounds(as_numbers(values, name), values, name)
+
+
+def _within_bounds(weights: AnyArray, given: Sequence[Any] | AnyArray, name: str) -> FloatArray:
+    """Return weights as float32; raise where one, as it was given, is not within the bounds."""
+    bad = np.flatnonzero(~((weights >= SMALLEST_WEIGHT) & (weights <= LARGEST_WEIGHT)))  # true for NaN
     if len(bad):
         raise InvalidInputError(
-            f"`{name}` must be finite and above 0; got {values[bad[0]]!r} in row {bad[0]} ({len(bad):,} such rows). "
-            "Drop rows that are no likes; pass dislikes in a request."
+            f"`{name}` must be between {SMALLEST_WEIGHT:g} and {LARGEST_WEIGHT:g}; got {shown(given[bad[0]])} in row "
+            f"{bad[0]} ({len(bad):,} such rows). Drop rows that are no likes; pass dislikes in a request."
         )
-    return weights
+    return weights.astype(np.float32)
+
+
+def _column(values: Any, name: str, kinds: str) -> AnyArray:
+    """Return a copy of a column as an array of one of some kinds of numbers."""
+    try:
+        column = np.array(values)
+    except ValueError:  # lists of several lengths
+        column = np.zeros((0, 0))
+    if column.ndim != 1 or (len(column) and column.dtype.kind not in kinds):
+        raise InvalidInputError(
+            f"`{name}` of Interactions must be an array of numbers, one per click; got {shown(values)}."
+        )
+    return column
+
+
+def _positions(values: Any, count: int, name: str) -> IntArray:
+    """Return positions among a number of ids."""
+    column = _column(values, name, "iu").astype(np.int64)
+    outside = column[(column < 0) | (column >= count)]
+    if len(outside):
+        raise InvalidInputError(f"`{name}` must hold positions among the {count:,} ids, from 0 on; got {outside[0]}.")
+    return column
+
+
+def _distinct_ids(ids: Any, name: str) -> tuple[Hashable, ...]:
+    """Return ids as a tuple; raise where one is repeated."""
+    distinct = id_tuple(ids, name)
+    if len(set(distinct)) < len(distinct):
+        raise InvalidInputError(f"`{name}` of Interactions must hold every id once; got {some(distinct)}.")
+    return distinct

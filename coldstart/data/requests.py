@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from coldstart._arguments import explain_arguments
 from coldstart._extras import as_frame
+from coldstart._messages import shown
 from coldstart.data.tables import checked_ids, id_tuple, is_missing
 from coldstart.errors import InvalidInputError
 
@@ -198,5 +199,5 @@ def _text(text: Any, name: str) -> str | None:
     if is_missing(text):
         return None
     if not isinstance(text, str):
-        raise InvalidInputError(f"`{name}` must be text; got {text!r}.")
+        raise InvalidInputError(f"`{name}` must be text; got {shown(text)}.")
     return text

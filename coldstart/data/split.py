@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 
+from coldstart._messages import shown
 from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions
 from coldstart.data.tables import some
@@ -100,7 +101,7 @@ class Split:
 
     def __post_init__(self) -> None:
         if self.protocol not in get_args(Protocol):
-            raise InvalidInputError(f"`protocol` must be one of {get_args(Protocol)}; got {self.protocol!r}.")
+            raise InvalidInputError(f"`protocol` must be one of {get_args(Protocol)}; got {shown(self.protocol)}.")
         for part in ("train", "test"):
             if not len(getattr(self, part)):
                 raise InvalidInputError(f"{self.name} leaves no {part} clicks. Give it more clicks or other shares.")
@@ -170,7 +171,7 @@ def _check_parts_are_apart(split: Split) -> None:
         if shared:
             raise InvalidInputError(
                 f"Leak: {len(shared):,} pairs of user and item are both in `{name}` and in `{other}`, "
-                f"such as {min(shared, key=repr)!r}. A pair belongs to one part."
+                f"such as {shown(min(shared, key=repr))}. A pair belongs to one part."
             )
 
 
@@ -182,7 +183,7 @@ def _check_cold_items(split: Split) -> None:
         item, count = next(iter(too_many.items()))
         raise InvalidInputError(
             f"Leak: a cold item must have at most {split.cold_clicks} training clicks; {len(too_many):,} have more, "
-            f"such as {item!r} with {count}."
+            f"such as {shown(item)} with {count}."
         )
 
 

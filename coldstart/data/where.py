@@ -9,9 +9,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from coldstart._arrays import AnyArray, BoolArray
+from coldstart._messages import shortened, shown
 from coldstart.data.catalog import Catalog
 from coldstart.data.columns import Column
-from coldstart.data.tables import is_missing, pick
+from coldstart.data.tables import column_name, is_missing, pick
 from coldstart.errors import InvalidInputError
 
 Where: TypeAlias = Mapping[str, Any] | Callable[[Mapping[str, AnyArray]], Any]
@@ -86,11 +87,11 @@ def matching(catalog: Catalog, where: Where) -> BoolArray:
     if callable(where):
         return _checked_mask(where(catalog.arrays), len(catalog))
     if not isinstance(where, Mapping):
-        raise InvalidInputError(f"`where` must be a mapping of columns or a callable; got {where!r}.")
+        raise InvalidInputError(f"`where` must be a mapping of columns or a callable; got {shown(where)}.")
     keep = np.ones(len(catalog), dtype=bool)
     for name, given in where.items():
         pick(catalog.arrays, name, "where=")
-        keep &= _column_mask(catalog.arrays.column(name), _condition(name, given))
+        keep &= _column_mask(catalog.arrays.column(column_name(name)), _condition(name, given))
     return keep
 
 
@@ -102,14 +103,14 @@ def _condition(name: str, given: Any) -> _Condition:
     symbol, value = given if _is_pair(given) else ("==", given)
     if symbol not in _OPERATORS or (isinstance(given, tuple) and not _is_pair(given)):
         raise InvalidInputError(
-            f"`where[{name!r}]` must be a value, a list of values or (operator, value) with an operator of "
-            f"{list(_OPERATORS)}; got {given!r}."
+            f"`where[{shown(name)}]` must be a value, a list of values or (operator, value) with an operator of "
+            f"{list(_OPERATORS)}; got {shown(given)}."
         )
     if symbol in ("in", "not in"):
         if isinstance(value, str) or not isinstance(value, Iterable):
             raise InvalidInputError(
-                f"`where[{name!r}]` cannot compare the column with {value!r}: {symbol!r} takes a list of values. "
-                f"Pass ({symbol!r}, [{value!r}])."
+                f"`where[{shown(name)}]` cannot compare the column with {shown(value)}: {symbol!r} takes a list of "
+                f"values. Pass ({symbol!r}, [{shown(value)}])."
             )
         value = list(value)
     return _Condition(name, symbol, value)
@@ -129,8 +130,10 @@ def _column_mask(column: Column, condition: _Condition) -> BoolArray:
     try:
         mask = _fast_mask(column, condition)
         return _cell_by_cell(column, condition) if mask is None else mask
-    except (TypeError, ValueError) as error:
-        raise _no_comparison(condition, f"{error}.") from error
+    except InvalidInputError:
+        raise
+    except Exception as error:  # operators of the caller's own types may raise anything
+        raise _no_comparison(condition, f"{shortened(error)}.") from error
 
 
 def _fast_mask(column: Column, condition: _Condition) -> BoolArray | None:
@@ -182,7 +185,7 @@ def _check_kinds(column: Column, condition: _Condition) -> None:
     for value in condition.value if condition.symbol in ("in", "not in") else [condition.value]:
         if _is_of_other_kind(value, kinds):
             hint = " A missing cell holds for no condition: pass a callable." if value is None else ""
-            got = f"{type(value).__name__} {value!r}"
+            got = f"{type(value).__name__} {shown(value)}"
             raise _no_comparison(condition, f"the column holds {column.kind}; got {got}.{hint}")
 
 
@@ -192,7 +195,7 @@ def _check_elements(column: Column, condition: _Condition) -> None:
     types = {type(element) for cell in lists for element in cell}
     if _is_of_other_kind(condition.value, set(map(_kind_of_type, types))):
         names = " and ".join(sorted(one.__name__ for one in types))
-        got = f"{type(condition.value).__name__} {condition.value!r}"
+        got = f"{type(condition.value).__name__} {shown(condition.value)}"
         raise _no_comparison(condition, f"its lists hold {names}; got {got}.")
 
 
@@ -212,16 +215,23 @@ def _kind_of_type(one: type) -> str | None:
 
 def _no_comparison(condition: _Condition, why: str) -> InvalidInputError:
     """Return the error that names a condition and says why it cannot be evaluated."""
-    return InvalidInputError(f"`where[{condition.column!r}]` cannot compare the column with {condition.value!r}: {why}")
+    named = f"`where[{shown(condition.column)}]`"
+    return InvalidInputError(f"{named} cannot compare the column with {shown(condition.value)}: {why}")
 
 
 def _checked_mask(mask: Any, n_items: int) -> BoolArray:
     """Return what a callable returned as a mask, in which a missing value is False."""
-    values = np.asarray(mask)
+    try:
+        values = np.asarray(mask)
+    except ValueError:  # lists of several lengths
+        values = np.zeros(())
     if values.shape != (n_items,):
         raise InvalidInputError(
             f"`where` must return {n_items:,} truth values, one per item; got shape {values.shape}."
         )
     if values.dtype == bool:
         return values.copy()
-    return np.array([not is_missing(value) and bool(value) for value in values], dtype=bool)
+    try:
+        return np.array([not is_missing(value) and bool(value) for value in values], dtype=bool)
+    except Exception as error:
+        raise InvalidInputError(f"`where` must return truth values; got {shown(mask)}: {shortened(error)}.") from error

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+from coldstart._messages import shown
 from coldstart.errors import InvalidInputError
 
 _MARKS = "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0900-\u0963\u0966-\u0dff"
@@ -23,10 +24,19 @@ _LATIN_MARKS = re.compile("[\u0300-\u036f]")
 _WIDE = re.compile("[\uff00-\uffef]+")
 
 
-def checked_texts(values: Sequence[str], owner: str) -> list[str]:
-    """Return the values as a list, or say which one is not text.
+LETTERS_PER_TOKEN = 100
+"""Letters that a text may have for each token that is read of it: a word has five, the longest names about fifty."""
 
-    A lone surrogate, which no valid text has but broken files may yield, becomes "?".
+COUNTED_TOKENS = 2_000
+"""Tokens that encoders without a limit of their own read: what counts words reads 200,000 letters, a short novel."""
+
+
+def checked_texts(values: Sequence[str], owner: str, tokens: int = COUNTED_TOKENS) -> list[str]:
+    """Return texts that cost no more than they should, or say which value is not text.
+
+    A text is cut to the letters of so many tokens, before anything is computed: a tokenizer would read all of ten
+    million letters to keep 256 tokens. A lone surrogate, which no valid text has but broken files may yield, becomes
+    "?".
 
     Raises
     ------
@@ -34,12 +44,18 @@ def checked_texts(values: Sequence[str], owner: str) -> list[str]:
         Naming the value and its row.
     """
     if isinstance(values, str):
-        raise InvalidInputError(f"`values` of {owner} must be a list of texts; got {values!r}. Pass [{values!r}].")
-    texts = list(values)
+        raise InvalidInputError(
+            f"`values` of {owner} must be a list of texts; got {shown(values)}. Pass [{shown(values)}]."
+        )
+    try:
+        texts = list(values)
+    except TypeError:
+        raise InvalidInputError(f"`values` of {owner} must be a list of texts; got {shown(values)}.") from None
     for row, text in enumerate(texts):
         if not isinstance(text, str):
-            raise InvalidInputError(f"`values` of {owner} must be texts; got {text!r} in row {row}.")
-    return [text if text.isascii() else without_lone_surrogates(text) for text in texts]
+            raise InvalidInputError(f"`values` of {owner} must be texts; got {shown(text)} in row {row}.")
+    longest = LETTERS_PER_TOKEN * tokens
+    return [text if text.isascii() else without_lone_surrogates(text) for text in (text[:longest] for text in texts)]
 
 
 def without_lone_surrogates(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from coldstart._arrays import FloatArray, unit_rows
+from coldstart._messages import shown
 from coldstart.base import BaseEncoder, Encoder, with_defaults
 from coldstart.encoders._wrapper import EncoderWrapper
 from coldstart.encoders.cached import CachedEncoder
@@ -63,7 +64,7 @@ class AdaptedEncoder(EncoderWrapper, saved=True):
         identity = with_defaults(inner, BaseEncoder).identity
         if identity is None:
             raise InvalidInputError(
-                f"`encoder` of AdaptedEncoder must have an identity() method to be cached; got {inner!r}. "
+                f"`encoder` of AdaptedEncoder must have an identity() method to be cached; got {shown(inner)}. "
                 "Give the cache a name: CachedEncoder(..., identity='a name that changes when the vectors do')."
             )
         weights = hashlib.sha256()

@@ -9,9 +9,10 @@ import numpy as np
 from scipy.sparse import csr_array
 from typing_extensions import Self
 
-from coldstart._arrays import Csr, FloatArray, check_between
+from coldstart._arrays import Csr, FloatArray, check_between, check_flag
 from coldstart._component import Component
-from coldstart.encoders._texts import checked_texts, words_of
+from coldstart._messages import shown
+from coldstart.encoders._texts import LETTERS_PER_TOKEN, checked_texts, words_of
 from coldstart.errors import InvalidInputError
 
 STOP_WORDS = frozenset(
@@ -43,6 +44,10 @@ for tags, ReDial and goods the difference is at most .002.
 
 MAX_COMPARED = 20
 """Words with the most character n-grams in common whose edit distance is computed."""
+
+MAX_RESPELLED = 100
+"""Unknown words of a query that are replaced, at most: looking for one takes about a millisecond, and with a hundred of
+them a text is a document, whose known words tell enough."""
 
 _NGRAM_LENGTHS = (2, 3)
 """Lengths of the n-grams; a wrong letter breaks five of them, two bigrams and three trigrams."""
@@ -122,6 +127,7 @@ class LexicalEncoder(Component, saved=True):
         """
         check_between("k1", self.k1, 0.0, 10.0)
         check_between("b", self.b, 0.0, 1.0)
+        check_flag("fuzzy", self.fuzzy)
         self._check_stop_words()
         texts = [Counter(words_of(text)) for text in checked_texts(values, "LexicalEncoder.fit")]
         words = sorted({word for text in texts for word in text})
@@ -176,10 +182,9 @@ class LexicalEncoder(Component, saved=True):
         that the dot product is sqrt(I) c.
         """
         information, squares, covered = 0.0, 0.0, dict[int, float]()
-        for word in dict.fromkeys(words_of(text)):
-            if word in self._query_stop_words:
-                continue
-            column, similarity = self._column_for(word)
+        stop_words = self._query_stop_words
+        words = [word for word in dict.fromkeys(words_of(text)) if word not in stop_words]
+        for column, similarity in self._columns_for(words):
             idf = float(self.idf_[column]) if similarity == 1.0 else self.unknown_idf_
             information += idf
             squares += idf**2
@@ -189,11 +194,12 @@ class LexicalEncoder(Component, saved=True):
                 covered[column] = covered.get(column, 0.0) + similarity * share * idf**2
         return {at: information**0.5 * part / squares / float(self._text_weights[at]) for at, part in covered.items()}
 
-    def _column_for(self, word: str) -> tuple[int, float]:
-        """Return the column of a word, or of its replacement, and their similarity: 1 for itself, 0 for none."""
-        if word in self._columns:
-            return self._columns[word], 1.0
-        return self._most_similar(word) if self.fuzzy else (0, 0.0)
+    def _columns_for(self, words: Sequence[str]) -> list[tuple[int, float]]:
+        """Return the column of each word, or of its replacement, and their similarity: 1 for itself, 0 for none."""
+        # A run of more letters than a word has is no misspelled one, and comparing it would take seconds.
+        unknown = [word for word in words if word not in self._columns and len(word) <= LETTERS_PER_TOKEN]
+        replaced = {word: self._most_similar(word) for word in unknown[:MAX_RESPELLED]} if self.fuzzy else {}
+        return [(self._columns[word], 1.0) if word in self._columns else replaced.get(word, (0, 0.0)) for word in words]
 
     def _most_similar(self, word: str) -> tuple[int, float]:
         """Return the column of the word with the most similar spelling, of equal ones the most common, and how similar.
@@ -248,13 +254,13 @@ class LexicalEncoder(Component, saved=True):
     def _check_stop_words(self) -> None:
         given = self.stop_words
         words = given if isinstance(given, Sequence | Set) and not isinstance(given, str) else [None]
-        if given != "english" and not all(isinstance(word, str) for word in words):
-            raise InvalidInputError(f'`stop_words` must be "english" or a list of words; got {given!r}.')
+        if not (isinstance(given, str) and given == "english") and not all(isinstance(word, str) for word in words):
+            raise InvalidInputError(f'`stop_words` must be "english" or a list of words; got {shown(given)}.')
 
 
 def has_words(text: str) -> bool:
     """Return whether a text has a word."""
-    return bool(words_of(text))
+    return bool(words_of(checked_texts([text], "has_words")[0]))
 
 
 def spelling_similarity(word: str, other: str) -> float:

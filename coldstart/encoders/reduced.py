@@ -7,10 +7,10 @@ from typing import Any, Literal
 import numpy as np
 from typing_extensions import Self
 
-from coldstart._arrays import FloatArray, blocks, check_between, unit_rows
+from coldstart._arrays import FloatArray, blocks, check_between, check_one_of, unit_rows
 from coldstart.base import BaseEncoder, Encoder, with_defaults
 from coldstart.encoders._wrapper import EncoderWrapper
-from coldstart.errors import InvalidInputError, NotFittedError
+from coldstart.errors import NotFittedError
 
 Method = Literal["pca", "truncate"]
 METHODS = ("pca", "truncate")
@@ -61,10 +61,7 @@ class ReducedEncoder(EncoderWrapper, saved=True):
         InvalidInputError
             When ``dim`` or ``method`` is none of those above.
         """
-        if self.method not in METHODS:
-            raise InvalidInputError(
-                f"`method` of ReducedEncoder must be one of {', '.join(METHODS)}; got {self.method!r}."
-            )
+        check_one_of("method", self.method, METHODS)
         check_between("dim", self.dim, 1, 1_000_000)
         learner = self.encoder
         if with_defaults(self.encoder, BaseEncoder).learns:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from coldstart._arrays import FloatArray, IntArray, check_between, unit_rows
+from coldstart._messages import shown
 from coldstart._paths import SavedName, inside
 from coldstart._progress import progress_bar
 from coldstart.base import BaseEncoder
@@ -115,13 +117,15 @@ class TextEncoder(BaseEncoder, saved=True):
 
         Vectors of recent queries come from memory.
         """
-        texts = checked_texts(values, "TextEncoder.encode_query")
-        # Attributes may be set between two calls: what a vector depends on, beside the model, is part of its key.
+        texts = self._read(values, "TextEncoder.encode_query")
+        # Attributes may be set between two calls: what a vector depends on, beside the model, is part of its key. A
+        # text is so by its hash: a thousand long queries would take a gigabyte.
         settings = (self.query_prefix, self.normalize)
+        keys = [(blake2b(text.encode(), digest_size=16).digest(), settings) for text in texts]
+        text_of = dict(zip(keys, texts, strict=True))
         recent: RecentVectors = vars(self).setdefault("_recent", RecentVectors(RECENT_QUERIES))
         return recent.rows(
-            [(text, settings) for text in texts],
-            lambda keys: self._encode([text for text, _ in keys], "query", self.query_prefix),
+            keys, lambda missing: self._encode([text_of[key] for key in missing], "query", self.query_prefix)
         )
 
     def identity(self) -> str:
@@ -177,8 +181,7 @@ class TextEncoder(BaseEncoder, saved=True):
 
     def _encode(self, values: Sequence[str], kind: str, prefix: str | None) -> FloatArray:
         """Return one row per text, each distinct text encoded once."""
-        texts = checked_texts(values, "TextEncoder.encode")
-        model = self._load()
+        texts, model = self._read(values, "TextEncoder.encode"), self._load()
         prefix = model.prompts[kind] if prefix is None else prefix
         distinct = {text: row for row, text in enumerate(dict.fromkeys(texts))}
         vectors = np.zeros((len(distinct), model.dim), dtype=np.float32)
@@ -187,6 +190,10 @@ class TextEncoder(BaseEncoder, saved=True):
         # Batches write into the rows of distinct texts; here each text gets its row in the order of the caller.
         encoded = vectors[[distinct[text] for text in texts]]
         return unit_rows(encoded) if self.normalize else encoded
+
+    def _read(self, values: Sequence[str], owner: str) -> list[str]:
+        """Return the texts, cut to what the model can read of them."""
+        return checked_texts(values, owner, self._load().max_length)
 
     def _batches(self, texts: Sequence[str], model: LanguageModel) -> Iterator[tuple[IntArray, list[list[int]]]]:
         """Yield rows of similar length with their token ids, longest first, each batch within the token budget.
@@ -210,7 +217,7 @@ class TextEncoder(BaseEncoder, saved=True):
             folder = find_weights(self.model)
             if self.sha256 is not None and self._weights_sha256() != self.sha256:
                 raise SavedFolderError(
-                    f"The encoder's weights must have SHA-256 {self.sha256}; those in {str(folder)!r} have "
+                    f"The encoder's weights must have SHA-256 {self.sha256}; those in {shown(str(folder))} have "
                     f"{self._weights_sha256()}. Other weights give other vectors: get the ones it was fitted with."
                 )
             from coldstart.encoders.transformer.fast_loading import load_fast
@@ -231,7 +238,7 @@ class TextEncoder(BaseEncoder, saved=True):
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise InvalidInputError(
-                    f"`{name}` of TextEncoder must be one of {allowed}; got {getattr(self, name)!r}."
+                    f"`{name}` of TextEncoder must be one of {allowed}; got {shown(getattr(self, name))}."
                 )
         if self.batch_tokens is not None:
             check_between("batch_tokens", self.batch_tokens, 1, 10**9)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from coldstart._extras import as_frame
+from coldstart._messages import shown
 from coldstart._tables import as_html, as_text
 from coldstart.errors import InvalidInputError
 from coldstart.evaluation.measured import Measured, check_per_user
@@ -84,7 +85,7 @@ def _differences(one: Measured, other: Measured, group: str, metrics: Sequence[s
     splits_and_users = [[(part.split, part.users) for part in side] for side in (parts, others)]
     if splits_and_users[0] != splits_and_users[1]:
         raise InvalidInputError(
-            f"`other` must be a report on the same splits and users; in {group!r} they differ. "
+            f"`other` must be a report on the same splits and users; in {shown(group)} they differ. "
             "Evaluate both on one split."
         )
     keys = [(metric, one.row(metric, k, group).k) for metric in metrics]

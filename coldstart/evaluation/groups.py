@@ -4,6 +4,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
+from coldstart._messages import shown
 from coldstart.data.interactions import Interactions
 from coldstart.data.split import Split
 from coldstart.errors import InvalidInputError
@@ -62,7 +63,7 @@ def groups_of(split: Split, names: Sequence[str] | None = None, part: PartName =
         When a name or part is unknown, the split has no such part, or no group has evaluation users.
     """
     if part not in get_args(PartName):
-        raise InvalidInputError(f"`part` must be one of {get_args(PartName)}; got {part!r}.")
+        raise InvalidInputError(f"`part` must be one of {get_args(PartName)}; got {shown(part)}.")
     clicks: Interactions | None = getattr(split, part)
     if clicks is None:
         raise InvalidInputError(f"{split.name} has no {part} part. Make the split with one.")

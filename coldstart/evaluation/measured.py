@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from coldstart._arrays import AnyArray, IntArray
+from coldstart._messages import shown
 from coldstart.errors import InvalidInputError
 from coldstart.metrics.significance import bootstrap
 
@@ -100,7 +101,7 @@ class Measured:
         """
         parts = [part for part in self.parts if part.group == group]
         if not parts:
-            raise InvalidInputError(f"`group` must be one of {self.groups}; got {group!r}.")
+            raise InvalidInputError(f"`group` must be one of {self.groups}; got {shown(group)}.")
         return parts
 
     def value(self, metric: str = "ndcg", k: int | None = None, group: str | None = None) -> float:
@@ -129,7 +130,7 @@ class Measured:
         rows = [row for row in self.rows if row.group == group and row.metric == metric and k in (None, row.k)]
         if not rows:
             measured = list(dict.fromkeys(f"{row.metric}@{row.k}" for row in self.rows))
-            raise InvalidInputError(f"`metric` must be one of {measured}; got {metric!r} with k={k}.")
+            raise InvalidInputError(f"`metric` must be one of {measured}; got {shown(metric)} with k={k}.")
         return max(rows, key=lambda row: row.k)
 
 
@@ -143,7 +144,7 @@ def check_per_user(part: Part, metric: str, k: int) -> None:
     """
     if (metric, k) not in part.values:
         per_user = list(dict.fromkeys(name for name, _ in part.values))
-        raise InvalidInputError(f"`metric` must have a value per user, as {per_user} have; got {metric!r}.")
+        raise InvalidInputError(f"`metric` must have a value per user, as {per_user} have; got {shown(metric)}.")
 
 
 def _rows(group: str, parts: Sequence[Part]) -> list[Row]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from coldstart._extras import require
+from coldstart._messages import shown
 from coldstart.errors import InvalidInputError
 from coldstart.evaluation.measured import Measured, Part, check_per_user
 from coldstart.metrics.significance import bootstrap
@@ -23,7 +24,7 @@ def draw(reports: Sequence[Measured], kind: str, metric: str) -> Any:
         When the kind is unknown.
     """
     if kind not in _KINDS:
-        raise InvalidInputError(f"`kind` must be one of {list(_KINDS)}; got {kind!r}.")
+        raise InvalidInputError(f"`kind` must be one of {list(_KINDS)}; got {shown(kind)}.")
     for report in reports:
         k = report.row(metric, None, report.groups[0]).k
         if kind in ("users", "warm_up"):

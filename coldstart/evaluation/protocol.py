@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from coldstart._arrays import FloatArray, blocks, check_between
+from coldstart._messages import shown
 from coldstart._progress import progress_bar
 from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions
@@ -259,7 +260,8 @@ def _check_list(row: Sequence[Hashable], allowed: ItemSet, seen: ItemSet, reques
     wrong = [item for item in row if item not in allowed or item in seen or item in request.exclude]
     if wrong:
         raise InvalidInputError(
-            f"recommend_many must answer with candidates the user has not clicked; got {wrong[0]!r} for {request!r}. "
+            f"recommend_many must answer with candidates the user has not clicked; got {shown(wrong[0])} for "
+            f"{shown(request)}. "
             "Leave out what is not in `candidates`, is in `exclude` of the request, or was clicked in training."
         )
 

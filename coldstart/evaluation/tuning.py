@@ -12,6 +12,7 @@ import numpy as np
 from coldstart._arrays import Rng, check_between, generator
 from coldstart._component import Component
 from coldstart._extras import as_frame
+from coldstart._messages import shown
 from coldstart._progress import progress_bar
 from coldstart._tables import as_html, as_text
 from coldstart.data.split import Split
@@ -131,7 +132,7 @@ def tune(
     splits = checked_splits(split)
     check_lengths((k,), splits)
     if metric not in ACCURACY:
-        raise InvalidInputError(f"`metric` must be one of {list(ACCURACY)}; got {metric!r}.")
+        raise InvalidInputError(f"`metric` must be one of {list(ACCURACY)}; got {shown(metric)}.")
     for one in splits:
         groups_of(one, [select], "validation")
     memoized: dict[int, MemoizedEncoder] = {}
@@ -164,7 +165,9 @@ def _settings(
     for name, choices in space.items():
         listed = isinstance(choices, Sequence | np.ndarray) and not isinstance(choices, str) and len(choices)
         if not (listed or hasattr(choices, "rvs")):
-            raise InvalidInputError(f"`space[{name!r}]` must be a list of values or a distribution; got {choices!r}.")
+            raise InvalidInputError(
+                f"`space[{shown(name)}]` must be a list of values or a distribution; got {shown(choices)}."
+            )
     first = {name: _get(recommender, name) for name in space}
     sizes = [math.inf if hasattr(choices, "rvs") else len(choices) for choices in space.values()]
     if math.prod(sizes) <= budget:
@@ -191,7 +194,7 @@ def _get(owner: Any, path: str) -> Any:
     params = owner.get_params() if isinstance(owner, Component) else {}
     if name not in params:
         raise InvalidInputError(
-            f"`space` must name parameters of the recommender or of parts given to it; got {path!r}, "
+            f"`space` must name parameters of the recommender or of parts given to it; got {shown(path)}, "
             f"and {type(owner).__name__} has {list(params)}. Give the part: Recommender(ranker=...)."
         )
     return _get(named_part(name, params[name]), rest) if rest else params[name]

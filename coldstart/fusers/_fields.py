@@ -7,6 +7,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from coldstart._arrays import BoolArray, Csr, FloatArray, IntArray, as_matrix, unit_rows
+from coldstart._messages import shown
 from coldstart.errors import InvalidInputError
 
 Weights: TypeAlias = Mapping[str, float] | Literal["equal"] | None
@@ -37,8 +38,8 @@ def check_fields(fields: Mapping[str, FloatArray], missing: BoolArray, names: tu
     if missing.dtype != bool:
         raise InvalidInputError(f"`missing` must be a mask of bool; got {missing.dtype}. Pass missing.astype(bool).")
     for name, vectors in fields.items():
-        if len(as_matrix(vectors, f"fields[{name!r}]")) != len(missing):
-            raise InvalidInputError(f"`fields[{name!r}]` must have {len(missing)} rows; got {len(vectors)}.")
+        if len(as_matrix(vectors, f"fields[{shown(name)}]")) != len(missing):
+            raise InvalidInputError(f"`fields[{shown(name)}]` must have {len(missing)} rows; got {len(vectors)}.")
 
 
 def check_one_space(fields: Mapping[str, FloatArray], owner: str) -> None:
@@ -68,7 +69,9 @@ def normalised_weights(weights: Weights, names: tuple[str, ...]) -> dict[str, fl
     if weights is None or weights == "equal":
         return {name: 1.0 / len(names) for name in names}
     if not isinstance(weights, Mapping):
-        raise InvalidInputError(f'`weights` must be a mapping of field to number, "equal" or None; got {weights!r}.')
+        raise InvalidInputError(
+            f'`weights` must be a mapping of field to number, "equal" or None; got {shown(weights)}.'
+        )
     if set(weights) != set(names):
         raise InvalidInputError(f"`weights` must name the fields {list(names)}; got {list(weights)}.")
     values = np.array([weights[name] for name in names], dtype=np.float64)

@@ -7,6 +7,7 @@ import numpy as np
 from typing_extensions import Self
 
 from coldstart._arrays import BoolArray, FloatArray, IntArray, as_matrix, blocks
+from coldstart._messages import shown
 from coldstart._rows import Rows
 from coldstart.base import BaseIndex, Hits
 from coldstart.errors import InvalidInputError
@@ -198,7 +199,9 @@ class ExactIndex(BaseIndex, saved=True):
 
     def _keeps_codes(self, n_rows: int, dim: int) -> bool:
         if self.dtype not in DTYPES:
-            raise InvalidInputError(f"`dtype` of ExactIndex must be one of {', '.join(DTYPES)}; got {self.dtype!r}.")
+            raise InvalidInputError(
+                f"`dtype` of ExactIndex must be one of {', '.join(DTYPES)}; got {shown(self.dtype)}."
+            )
         if self.dtype == "float32" or (self.dtype == "auto" and n_rows < MIN_ROWS):
             return False
         return 0 < dim <= MAX_DIM and is_exact(dim)

@@ -8,6 +8,7 @@ from typing_extensions import Self
 
 from coldstart._arrays import BoolArray, FloatArray, IntArray, as_matrix, check_between
 from coldstart._extras import require
+from coldstart._messages import shown
 from coldstart._rows import Rows
 from coldstart.base import BaseIndex, Hits
 from coldstart.errors import InvalidInputError
@@ -130,7 +131,7 @@ class FaissIndex(BaseIndex, saved=True):
 
     def _check_parameters(self) -> None:
         if self.kind not in KINDS:
-            raise InvalidInputError(f"`kind` of FaissIndex must be one of {', '.join(KINDS)}; got {self.kind!r}.")
+            raise InvalidInputError(f"`kind` of FaissIndex must be one of {', '.join(KINDS)}; got {shown(self.kind)}.")
         for name, low in (("neighbours", 2), ("width", 1), ("probes", 1)):
             check_between(f"{name} of FaissIndex", getattr(self, name), low, 1_000_000)
         if self.lists is not None:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coldstart._arrays import AnyArray, BoolArray, IntArray, check_between
+from coldstart._messages import shown
 from coldstart.errors import InvalidInputError
 
 Lists: TypeAlias = Sequence[Sequence[Hashable] | AnyArray] | AnyArray
@@ -29,11 +30,11 @@ def first_k(ranked: Lists, k: int) -> list[list[Any]]:
     lists = ranked.tolist() if isinstance(ranked, np.ndarray) else ranked
     for at, row in enumerate(lists):
         if isinstance(row, str) or not isinstance(row, Sequence | np.ndarray):
-            raise InvalidInputError(f"`ranked` must hold one list of items per user; row {at} is {row!r}.")
+            raise InvalidInputError(f"`ranked` must hold one list of items per user; row {at} is {shown(row)}.")
     rows = [list(row[:k]) for row in lists]
     for at, row in enumerate(rows):
         if len(set(row)) < len(row):
-            raise InvalidInputError(f"`ranked` must hold an item once per row; row {at} is {row!r}.")
+            raise InvalidInputError(f"`ranked` must hold an item once per row; row {at} is {shown(row)}.")
     return rows
 
 
@@ -58,7 +59,9 @@ def hits(ranked: Lists, relevant: Relevant, k: int) -> tuple[BoolArray, IntArray
         )
     for at, items in enumerate(relevant):
         if isinstance(items, str):
-            raise InvalidInputError(f"`relevant` must hold one collection of items per user; entry {at} is {items!r}.")
+            raise InvalidInputError(
+                f"`relevant` must hold one collection of items per user; entry {at} is {shown(items)}."
+            )
     relevant_sets = [frozenset(items) for items in relevant]
     mask = np.zeros((len(rows), max(map(len, rows), default=0)), dtype=bool)
     for at, (row, items) in enumerate(zip(rows, relevant_sets, strict=True)):
@@ -78,7 +81,7 @@ def flat(ranked: Lists, n_items: int, k: int) -> tuple[IntArray, IntArray]:
     lengths = [len(row) for row in rows]
     wrong = [item for row in rows for item in row if isinstance(item, bool) or not isinstance(item, Integral)]
     if wrong:
-        raise InvalidInputError(f"`ranked` must hold positions, whole numbers; got {wrong[0]!r}.")
+        raise InvalidInputError(f"`ranked` must hold positions, whole numbers; got {shown(wrong[0])}.")
     items = np.array([item for row in rows for item in row], dtype=np.int64)
     if len(items) and not 0 <= items.min() <= items.max() < n_items:
         raise InvalidInputError(

@@ -5,11 +5,12 @@ from itertools import islice
 from typing import Any, TypeAlias, cast
 
 from coldstart._arrays import check_between
+from coldstart._messages import shown
 from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions, OnUnknown
 from coldstart.data.requests import Request
-from coldstart.data.tables import Table, id_tuple
+from coldstart.data.tables import ColumnName, Table, id_tuple
 from coldstart.errors import InvalidInputError
 
 RequestLike: TypeAlias = Request | str | Mapping[str, Any]
@@ -17,7 +18,10 @@ RequestLike: TypeAlias = Request | str | Mapping[str, Any]
 
 
 def as_catalog(
-    catalog: Catalog | Table, id: str | None = None, fields: Sequence[str] | None = None, added: str | None = None
+    catalog: Catalog | Table,
+    id: ColumnName | None = None,
+    fields: Sequence[ColumnName] | None = None,
+    added: ColumnName | None = None,
 ) -> Catalog:
     """Return the catalogue, or make one of a table and the names of its columns, see ``Catalog.from_frame``.
 
@@ -57,10 +61,10 @@ def encoder_per_field(encoder: Encoder | Mapping[str, Encoder], catalog: Catalog
 
 def as_interactions(
     interactions: Interactions | Table | None,
-    user: str | None = None,
-    item: str | None = None,
-    weight: str | None = None,
-    time: str | None = None,
+    user: ColumnName | None = None,
+    item: ColumnName | None = None,
+    weight: ColumnName | None = None,
+    time: ColumnName | None = None,
 ) -> Interactions | None:
     """Return the interactions, or make them of a table and the names of its columns; None stays None.
 
@@ -143,17 +147,17 @@ def _as_request(one: Any) -> Request:
     if isinstance(one, str):
         return Request(query=one)
     if isinstance(one, Mapping):
-        return Request(**one)
+        return Request(**{str(name): value for name, value in one.items()})
     raise InvalidInputError(
-        f"`requests` must hold Request objects, queries or dicts; got {one!r}. "
+        f"`requests` must hold Request objects, queries or dicts; got {shown(one)}. "
         "Pass users=[...] for known users, Request(history=[...]) for people who like some items."
     )
 
 
 def _check_iterable(name: str, given: Any) -> None:
     """Raise unless it is an iterable of several things: a text would be read letter by letter, a mapping by keys."""
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
-        raise InvalidInputError(f"`{name}` must be an iterable; got {given!r}. Pass [{given!r}].")
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
+        raise InvalidInputError(f"`{name}` must be an iterable; got {shown(given)}. Pass [{shown(given)}].")
 
 
 def _check_no_columns(columns: Mapping[str, Any], got: str) -> None:
@@ -166,7 +170,7 @@ def _check_no_columns(columns: Mapping[str, Any], got: str) -> None:
 
 def _described(given: Any, columns: Mapping[str, Any]) -> str:
     """Return the type of an argument and the columns named with it, for a message."""
-    named = [f"{name}={column!r}" for name, column in columns.items() if column is not None]
+    named = [f"{name}={shown(column)}" for name, column in columns.items() if column is not None]
     return " with ".join([type(given).__name__, *([", ".join(named)] if named else [])])
 
 

@@ -16,6 +16,9 @@ from coldstart.base import BaseEncoder, Encoder, with_defaults
 from coldstart.data.catalog import Catalog
 from coldstart.errors import InvalidInputError
 
+SMALLEST, LARGEST = np.float32(1e-17), np.float32(1e17)
+"""Bounds of the largest number of a vector. Beyond them squares are 0 or infinite in float32, and so is its length."""
+
 
 def fit_encoders(catalog: Catalog, encoders: Mapping[str, Encoder]) -> dict[str, Encoder]:
     """Fit a copy of each encoder that learns, on the values of all its fields; others are returned as they are."""
@@ -54,7 +57,7 @@ def encode_queries(texts: Sequence[str], encoders: Mapping[str, Encoder]) -> dic
 
 
 def checked_vectors(vectors: FloatArray, rows: int, encoder: Encoder) -> FloatArray:
-    """Check that an encoder returned finite rows, one per value; return them as float32.
+    """Check that an encoder returned finite rows that have a length, one per value; return them as float32.
 
     Raises
     ------
@@ -64,6 +67,13 @@ def checked_vectors(vectors: FloatArray, rows: int, encoder: Encoder) -> FloatAr
     matrix = as_matrix(vectors, f"vectors of {type(encoder).__name__}")
     if len(matrix) != rows:
         raise InvalidInputError(f"{type(encoder).__name__}.encode must return {rows} rows; got {len(matrix)}.")
+    largest = np.abs(matrix).max(axis=1, initial=0.0)
+    lost = np.flatnonzero((largest > LARGEST) | ((largest > 0) & (largest < SMALLEST)))
+    if len(lost):
+        raise InvalidInputError(
+            f"vectors of {type(encoder).__name__} must have numbers from {SMALLEST:g} to {LARGEST:g}, whose squares "
+            f"float32 can hold; got {largest[lost[0]]:g} in row {lost[0]}. Scale them to length one."
+        )
     return matrix
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from coldstart._arguments import did_you_mean
+from coldstart._messages import shown
 from coldstart.base import Encoder, Fuser, Index, Ranker, VectorRanker
 from coldstart.encoders.lexical import LexicalEncoder
 from coldstart.encoders.text import TextEncoder
@@ -56,7 +57,7 @@ def named_part(role: str, given: Any) -> Any:
         meant = did_you_mean(given, names)
         raise InvalidInputError(
             f"`{role}` must be {_or([repr(name) for name in names])}, or an object such as {_example(role)}; "
-            f"got {given!r}{meant or '.'}"
+            f"got {shown(given)}{meant or '.'}"
         )
     return names[given.lower()]()
 
@@ -129,9 +130,9 @@ def _check_part(role: str, part: Any) -> None:
     has_methods = any(all(callable(getattr(part, name, None)) for name in group) for group in groups)
     if isinstance(part, str) or not has_methods:  # str.encode makes any text look like an encoder
         needed = _or([" and ".join(group) for group in groups])
-        hint = f"TextEncoder({part!r})" if role == "encoder" and isinstance(part, str) else _example(role)
+        hint = f"TextEncoder({shown(part)})" if role == "encoder" and isinstance(part, str) else _example(role)
         word = "method" if sum(map(len, groups)) == 1 else "methods"
-        raise InvalidInputError(f"`{role}` must have the {word} {needed}; got {part!r}. Pass {hint}.")
+        raise InvalidInputError(f"`{role}` must have the {word} {needed}; got {shown(part)}. Pass {hint}.")
 
 
 def _example(role: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 from scipy.sparse import csr_array
 
-from coldstart._arrays import Csr, FloatArray, IntArray, check_between
+from coldstart._arrays import Csr, FloatArray, IntArray, check_between, check_flag
 from coldstart.base import BaseFuser, BaseRanker, Features, Hits, Ranker, Users, VectorRanker, scores_of, with_defaults
 from coldstart.data.requests import Recommendations, Request, Shares
 from coldstart.data.tables import id_tuple, some
@@ -60,6 +60,7 @@ def rank_batches(
     n_items = len(fitted.catalog)
     k = min(DEFAULT_K, n_items) if k is None else k
     check_between("k", k, 1, n_items, f"The catalogue has {n_items:,} items; pass k <= {n_items}.")
+    check_flag("exclude_seen", filters.exclude_seen)
     allow = _allowed(fitted, filters)
     # A generator expression, not `yield`: the body of a generator function, checks included, would run only later.
     return (_rank_batch(fitted, batch, k, allow, filters.exclude_seen) for batch in batches)
@@ -247,9 +248,24 @@ def _top_k(
             together.append(row)
     if together:
         hits = _rank_together(fitted, users[together], k, allow, [excluded[row] for row in together])
-        for row, *ranked in zip(together, *hits, strict=True):
-            rows[row] = ranked
+        for row, positions, scores in zip(together, *hits, strict=True):
+            rows[row] = positions, scores
+            if len(scores) > 1 and scores[0] == scores[1] and _has_only_dislikes(users, row):
+                rows[row] = _with_ties_ranked(fitted, users[[row]], k, allow, excluded[row])
     return rows
+
+
+def _with_ties_ranked(
+    fitted: Fitted, user: Users, k: int, allow: IntArray | None, excluded: IntArray
+) -> tuple[IntArray, FloatArray]:
+    """Rank for a request of dislikes; of all items that they leave equally good, as for one that says nothing.
+
+    Without this, the first rows of the catalogue would be the answer of a ranker in which popularity does not count.
+    """
+    (positions,), (scores,) = _rank_together(fitted, user, len(fitted.catalog), allow, [excluded])
+    tied = np.sort(positions[scores == scores[0]])
+    first = _rank_without_evidence(fitted, min(k, len(tied)), tied, excluded)[0]
+    return np.concatenate([first, positions[len(tied) :]])[:k], scores[:k]
 
 
 def _rank_together(fitted: Fitted, users: Users, k: int, allow: IntArray | None, excluded: list[IntArray]) -> Hits:
@@ -316,6 +332,12 @@ def _has_evidence(users: Users, row: int) -> bool:
     disliked = users.disliked.indptr[row + 1] > users.disliked.indptr[row]
     texts = (users.query, users.profile, users.avoided)
     return bool(clicked or disliked or any(_has_text(part, row) for part in texts if part is not None))
+
+
+def _has_only_dislikes(users: Users, row: int) -> bool:
+    """Whether all that a request says is what it dislikes."""
+    clicked = users.history.indptr[row + 1] > users.history.indptr[row]
+    return not (clicked or _has_text(users.query, row) or _has_text(users.profile, row))
 
 
 def _has_text(texts: Features, row: int) -> bool:

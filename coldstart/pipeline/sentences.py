@@ -125,7 +125,7 @@ class Titles:
     def __init__(self, titles: Sequence[object]) -> None:
         self._rows: dict[tuple[str, ...], list[int]] = {}
         for row, title in enumerate(titles):
-            if isinstance(title, str):
+            if isinstance(title, str) and len(title) <= LONGEST_REQUEST:  # no longer text is parsed for titles
                 for words in _spellings(title):
                     self._rows.setdefault(words, []).append(row)
 

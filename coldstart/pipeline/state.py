@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -212,6 +212,8 @@ class Fitted:
     def with_items(self, table: Table) -> "Fitted":
         """Return a state with more items; only these are encoded."""
         new, before = self.catalog.like(table), len(self.catalog)
+        if new is None:
+            return self
         catalog = self.catalog.joined(new)
         encoded = checked_widths(encode_fields(new, self.parts.encoders), self.fields)
         clicks = _enlarged(self.clicks, len(self.user_ids), len(catalog))
@@ -227,7 +229,7 @@ class Fitted:
         catalog, texts = self.catalog.with_cells(rows, cells), self.texts
         # A price that changes, or a title sent again as it was, leaves all vectors as they are.
         encoded_cells = [(self.catalog.cells_at(name, rows), cells[name]) for name in catalog.fields if name in cells]
-        rows = rows[[any(old[at] != new[at] for old, new in encoded_cells) for at in range(len(rows))]]
+        rows = rows[[any(_differ(old[at], new[at]) for old, new in encoded_cells) for at in range(len(rows))]]
         if not len(rows):
             return replace(self, catalog=catalog)
         edited = catalog.take(rows)
@@ -250,6 +252,8 @@ class Fitted:
 
     def with_clicks(self, interactions: Interactions) -> "Fitted":
         """Return a state with more clicks, of known and new users; nothing is trained."""
+        if not len(interactions):
+            return self
         user_ids = self.user_ids.extended([user for user in interactions.users if user not in self.user_ids])
         new = click_matrix(interactions, user_ids, self.catalog)
         clicks = csr_array(_enlarged(self.clicks, len(user_ids), len(self.catalog)) + new)
@@ -368,6 +372,14 @@ def _fuse(parts: Parts, fields: Fields, missing: BoolArray) -> FloatArray:
         return as_matrix(parts.fuser.fuse(some, missing[block]), "vectors of the fuser")
 
     return in_blocks(fuse_block, len(missing))
+
+
+def _differ(old: Any, new: Any) -> bool:
+    """Whether two cells differ, or are of a type that cannot say so."""
+    try:
+        return bool(old != new)
+    except Exception:
+        return True
 
 
 def _enlarged(clicks: Csr, n_users: int, n_items: int) -> Csr:

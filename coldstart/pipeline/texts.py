@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array, issparse, vstack
 
 from coldstart._arrays import Csr, FloatArray, IntArray, spread, unit_rows
 from coldstart._component import Component
 from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
 from coldstart.encoders.lexical import LexicalEncoder, has_words
+from coldstart.errors import InvalidInputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +172,8 @@ class Texts(Component, saved=True):
     def _with_rows(self, catalog: Catalog, vectors: Mapping[str, FloatArray]) -> "Texts":
         """Return texts of other items, by what was learned of these: words they lack stay unknown."""
         sparse = None if self.lexical is None else self.lexical.encode(_full_texts(catalog, self.fields))
+        if not (sparse is None or issparse(sparse)):
+            raise InvalidInputError(f"`lexical` must return sparse rows; got {type(sparse).__name__}.")
         read = None if self.reading is None else self.reading.rows(*_vectors_and_lengths(catalog, vectors, self.fields))
         return Texts(self.fields, self.lexical, self.reading, sparse, read)
 

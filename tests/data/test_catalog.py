@@ -440,3 +440,60 @@ def test_joined_rows_of_a_catalogue_without_a_field_have_it_missing():
     assert films.missing.sum() == 1
     others = Catalog.from_frame({"id": ["x"], "year": [None], "title": ["Dune"]}, id="id", fields=["title"])
     assert films.joined(others).missing[3:].tolist() == [[False, True]]
+
+
+@pytest.mark.parametrize("rows", [[99], [-4], np.ones(2, dtype=bool), [0.5], "ab", 5, None], ids=repr)
+def test_rows_that_are_not_there_are_refused(rows):
+    with pytest.raises(InvalidInputError, match="`rows` must hold positions of the 3 rows, or be a mask of them"):
+        Catalog.from_frame(FILMS, id="id", fields=["title"]).take(rows)
+
+
+def test_rows_may_be_a_mask():
+    assert Catalog.from_frame(FILMS, id="id", fields=["title"]).take(np.array([True, False, True])).ids == ("a", "c")
+
+
+class Own:
+    def __init__(self):
+        self.tags = ["war"]
+
+    def __eq__(self, other):
+        return self.tags == other.tags
+
+    __hash__ = None
+
+
+SHARED = {
+    "tuple of lists": ((["war"],), lambda cell: cell[0].append("x")),
+    "bytearray": (bytearray(b"war"), lambda cell: cell.append(5)),
+    "own object": (Own(), lambda cell: cell.tags.append("x")),
+    "list": (["war"], lambda cell: cell.append("x")),
+    "array": (np.array([1.0]), lambda cell: cell.fill(5)),
+}
+
+
+@pytest.mark.parametrize(("cell", "change"), SHARED.values(), ids=SHARED)
+def test_a_cell_that_changes_later_does_not_change_the_catalogue(cell, change):
+    before = copy.deepcopy(cell)
+    catalog = Catalog.from_frame({"id": ["a"], "title": ["x"], "extra": [cell]}, id="id", fields=["title"])
+    edited = catalog.updated({"id": ["a"], "extra": [cell]})
+    change(cell)
+    for kept in (catalog, edited):
+        assert np.all(kept.columns["extra"][0] == before)
+
+
+def test_a_cell_that_cannot_be_copied_is_refused():
+    with pytest.raises(
+        InvalidInputError, match="cells of a Catalog must be values that can be copied; got .*generator"
+    ):
+        Catalog.from_frame({"id": ["a"], "title": ["x"], "e": [(one for one in "ab")]}, id="id", fields=["title"])
+
+
+@pytest.mark.parametrize("fields", [None, 5, "title", b"title"], ids=repr)
+def test_fields_must_be_a_list(fields):
+    with pytest.raises(InvalidInputError, match="`fields` must be a list of column names; got"):
+        Catalog.from_frame(FILMS, id="id", fields=fields)
+
+
+def test_a_text_too_long_to_be_a_path_is_no_file():
+    with pytest.raises(InvalidInputError, match="where there is no file"):
+        Catalog.from_frame("a" * 300, id="id", fields=["title"])

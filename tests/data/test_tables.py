@@ -3,6 +3,7 @@ import gzip
 import json
 import sys
 from datetime import date, datetime, timezone
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -399,3 +400,25 @@ def test_a_lazy_frame_asks_to_be_collected():
     polars = pytest.importorskip("polars")
     with pytest.raises(InvalidInputError, match=r"frames that are in memory; got LazyFrame. Call collect\(\)"):
         read_columns(polars.LazyFrame({"id": [1]}), "Catalog")
+
+
+def test_json_that_is_nested_too_deeply_is_refused(tmp_path):
+    (tmp_path / "t.jsonl").write_text("[" * 200_000)
+    with pytest.raises(InvalidInputError, match=r"cannot read 't\.jsonl'"):
+        read_columns(str(tmp_path / "t.jsonl"), "Catalog")
+
+
+def test_records_may_not_name_a_column_twice():
+    with pytest.raises(InvalidInputError, match="must have distinct names; got '0' twice"):
+        read_columns([{0: 1, "0": 2}], "Catalog")
+
+
+@pytest.mark.parametrize("value", [Decimal("sNaN"), Decimal("NaN"), pd.NaT, np.datetime64("NaT"), "\u2003\n"], ids=repr)
+def test_missing_values_of_rare_types_are_missing(value):
+    assert is_missing(value)
+
+
+@pytest.mark.parametrize("ids", [np.array(5), 5, None.__class__], ids=repr)
+def test_ids_must_be_several(ids):
+    with pytest.raises(InvalidInputError, match="`ids` must be a list"):
+        id_tuple(ids, "ids")

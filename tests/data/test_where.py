@@ -254,3 +254,41 @@ def test_columns_are_made_at_first_use_and_kept():
     assert catalog.arrays["price"] is catalog.arrays["price"]
     with pytest.raises(KeyError, match="cost"):
         matching(catalog, lambda columns: columns["cost"] > 1)
+
+
+class Refusing:
+    def __eq__(self, other):
+        raise RuntimeError("never")
+
+    __hash__ = None
+
+
+@pytest.mark.parametrize("value", [Decimal("sNaN"), Refusing(), pd.DataFrame([[1]])], ids=["sNaN", "own type", "frame"])
+def test_a_value_that_refuses_comparison_is_refused(value):
+    with pytest.raises(InvalidInputError, match=r"`where\['price'\]` cannot compare the column with"):
+        kept({"price": value})
+
+
+def test_a_number_too_large_for_a_float_is_refused_or_equal_to_nothing():
+    with pytest.raises(InvalidInputError, match="cannot compare the column with <int of 1,329 bits>"):
+        kept({"price": 10**400})
+
+
+def test_a_text_for_a_column_of_a_csv_is_named_as_text():
+    frame = {"id": ["a", "b"], "title": ["x", "y"], "stock": ["True", "False"]}
+    with pytest.raises(
+        InvalidInputError, match=r"cannot compare the column with True: the column holds str; got bool True"
+    ):
+        kept({"stock": True}, frame)
+    assert kept({"stock": "True"}, frame) == "a"
+
+
+@pytest.mark.parametrize(
+    "mask", [[[1], [2, 3], [], []], [Refusing()] * 4, [np.ones(2)] * 4], ids=["ragged", "own", "arrays"]
+)
+def test_a_callable_that_returns_no_truth_values_is_refused(mask):
+    def where(columns):
+        return [type("NoTruth", (), {"__bool__": lambda self: 1 / 0})()] * 4 if isinstance(mask[0], Refusing) else mask
+
+    with pytest.raises(InvalidInputError, match="`where` must return .*truth values"):
+        kept(where)

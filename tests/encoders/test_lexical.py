@@ -435,3 +435,32 @@ class TestFit:
 @pytest.mark.parametrize(("text", "expected"), [("a", True), ("?! --", False), ("", False), ("水", True), ("7", True)])
 def test_a_text_has_words_or_not(text, expected):
     assert has_words(text) is expected
+
+
+class TestLongQueries:
+    def test_a_hundred_unknown_words_are_replaced_and_those_after_count_as_unknown(self, encoder):
+        unknown = [f"gardens{at}" for at in range(100)]
+        with_all = encoder.encode_query([" ".join([*unknown, "partyy"])])
+        assert (with_all @ encoder.encode(["party"]).T).nnz == 0
+        assert (encoder.encode_query(["partyy"]) @ encoder.encode(["party"]).T).nnz == 1
+
+    def test_known_words_count_however_many_there_are(self, encoder):
+        query = encoder.encode_query([" ".join([*(f"unknown{at}" for at in range(500)), "opera"])])
+        assert (query @ encoder.encode(["opera"]).T).nnz == 1
+
+    def test_a_run_of_letters_longer_than_a_word_is_not_compared(self, encoder, monkeypatch):
+        monkeypatch.setattr(LexicalEncoder, "_most_similar", lambda self, word: pytest.fail(word[:10]))
+        assert encoder.encode_query(["g" * 101]).nnz == 0
+
+    def test_ten_megabytes_take_a_moment(self, encoder):
+        import time
+
+        start = time.process_time()
+        encoder.encode_query(["garden" * 1_700_000, " ".join(f"w{at}" for at in range(1_000_000))])
+        assert time.process_time() - start < 5
+        assert has_words("x" * 10_000_000)
+
+
+def test_fuzzy_is_true_or_false():
+    with pytest.raises(InvalidInputError, match="`fuzzy` must be True or False; got array"):
+        LexicalEncoder(fuzzy=np.ones(2)).fit(TEXTS)

@@ -90,7 +90,7 @@ def test_a_dim_out_of_range_is_refused(dim, method):
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(InvalidInputError, match="`method` of ReducedEncoder must be one of pca, truncate; got 'svd'"):
+    with pytest.raises(InvalidInputError, match="`method` must be one of 'pca', 'truncate'; got 'svd'"):
         ReducedEncoder(HashEncoder(), 2, "svd").fit(WORDS)
 
 

@@ -262,3 +262,41 @@ class TestMiniLM:
             ["astronauts in orbit", "a rocket to the moon", "a recipe for cake"]
         )
         assert space @ rocket > space @ cake + 0.2
+
+
+@pytest.mark.parametrize(
+    "text", ["moon " * 20_000, "x" * 100_000, "pizza \ud83d"], ids=["words", "one word", "half an emoji"]
+)
+def test_no_text_is_too_long_or_too_broken(make_model, text):
+    encoder = cs.TextEncoder(make_model("bert"), dtype="float32")
+    vectors = np.vstack([encoder.encode([text]), encoder.encode_query([text])])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+    cut = text[: 100 * encoder._load().max_length].replace("\ud83d", "?")
+    np.testing.assert_array_equal(vectors[0], encoder.encode([cut])[0])
+
+
+def test_the_tokenizer_never_sees_more_than_it_reads(make_model, monkeypatch):
+    encoder = cs.TextEncoder(make_model("bert"))
+    model, seen = encoder._load(), []
+    tokenizer = model.tokenizer
+    object.__setattr__(
+        model, "tokenizer", lambda texts, **options: seen.extend(map(len, texts)) or tokenizer(texts, **options)
+    )
+    encoder.encode(["moon " * 100_000])
+    assert max(seen) <= 100 * model.max_length
+
+
+def test_long_queries_are_remembered_without_their_text(make_model):
+    encoder = cs.TextEncoder(make_model("bert"))
+    for at in range(5):
+        encoder.encode_query([f"{at} " + "moon " * 200_000])
+    keys = list(encoder._recent._vectors)
+    assert len(keys) == 5
+    assert all(len(digest) == 16 for digest, _ in keys)
+
+
+def test_repeated_queries_of_a_batch_get_one_row_each(make_model):
+    encoder = cs.TextEncoder(make_model("bert"))
+    rows = encoder.encode_query(["moon", "rose", "moon"])
+    np.testing.assert_array_equal(rows[0], rows[2])
+    assert not np.array_equal(rows[0], rows[1])

@@ -21,6 +21,17 @@ class TestCheckedTexts:
     def test_no_texts_are_fine(self):
         assert checked_texts([], "X.fit") == []
 
+    @pytest.mark.parametrize(
+        "text", ["x" * 10_000_000, "a word " * 1_500_000, "é" * 5_000_000], ids=["word", "words", "é"]
+    )
+    def test_a_text_is_cut_to_a_hundred_letters_for_each_token(self, text):
+        assert checked_texts([text], "X.fit", tokens=3) == [text[:300]]
+        assert len(checked_texts([text], "X.fit")[0]) == 200_000
+
+    def test_what_is_no_list_is_refused(self):
+        with pytest.raises(InvalidInputError, match=r"`values` of X.fit must be a list of texts; got 5"):
+            checked_texts(5, "X.fit")
+
     @pytest.mark.parametrize("bad", [None, 1, float("nan"), b"bytes", ["a"]], ids=repr)
     def test_the_first_value_that_is_no_text_is_named_with_its_row(self, bad):
         with pytest.raises(InvalidInputError, match=r"`values` of X\.fit must be texts; got .* in row 1\.$") as raised:

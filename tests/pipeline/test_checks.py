@@ -34,7 +34,7 @@ def test_clicks_on_unknown_items_are_dropped_only_when_asked_for(catalog):
         checked_clicks(clicks, catalog, "error")
     with pytest.warns(cs.ColdstartWarning, match="Dropped: 1 of 2 clicks"):
         assert checked_clicks(clicks, catalog, "drop").pairs() == [("x", "s0")]
-    with pytest.raises(InvalidInputError, match='`on_unknown` must be "error" or "drop"; got \'ignore\''):
+    with pytest.raises(InvalidInputError, match="`on_unknown` must be one of 'error', 'drop'; got 'ignore'"):
         checked_clicks(clicks, catalog, "ignore")
 
 

@@ -77,3 +77,27 @@ def test_queries_are_encoded_by_encode_query_where_there_is_one():
 def test_vectors_that_break_the_contract_name_the_encoder(vectors, message):
     with pytest.raises(InvalidInputError, match=message):
         checked_vectors(vectors, 2, HashEncoder())
+
+
+class Scaled(HashEncoder):
+    def __init__(self, scale):
+        super().__init__()
+        self.scale = scale
+
+    def encode(self, values, /):
+        return super().encode(values) * np.float32(self.scale)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e25])
+def test_vectors_whose_length_float32_cannot_compute_are_refused(scale):
+    with pytest.raises(InvalidInputError, match=r"vectors of Scaled must have numbers from 1e-17 to 1e\+17, .* row 0"):
+        cs.Recommender(encoder=Scaled(scale), ranker="cosine").fit(tiny_catalog())
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e12])
+def test_vectors_of_unusual_length_rank_as_those_of_length_one(scale):
+    lists = [
+        cs.Recommender(encoder=Scaled(one), ranker="cosine").fit(tiny_catalog()).recommend("space comet", k=4).item_ids
+        for one in (scale, 1.0)
+    ]
+    assert lists[0] == lists[1]

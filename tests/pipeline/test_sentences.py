@@ -663,3 +663,8 @@ class TestAnyText:
 
     def test_without_titles_words_to_avoid_are_still_parsed(self):
         assert parse_query("a film like Heat, no horror", Titles([])) == ParsedQuery("a film like Heat", "horror")
+
+
+def test_a_title_longer_than_any_request_is_not_looked_at():
+    titles = Titles(["x" * 2_001, "y" * 2_000])
+    assert (titles.rows(["x" * 2_001]), titles.rows(["y" * 2_000])) == ((), (1,))

@@ -135,3 +135,9 @@ def test_one_small_side_is_enough(monkeypatch):
 def test_a_ridge_that_is_not_above_0_is_refused(l2):
     with pytest.raises(InvalidInputError, match="`l2` must be between 0.001 and"):
         fitted(np.ones((2, 3)), l2)
+
+
+def test_without_clicks_nothing_is_printed(capfd):
+    ranker = EASERanker().fit(features(3))
+    assert score(ranker, [[1, 0, 0]]).shape == (1, 3)
+    assert capfd.readouterr() == ("", "")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from coldstart._arrays import AnyArray, generator
+from coldstart._messages import shown
 from coldstart.data.catalog import Catalog
 from coldstart.data.interactions import Interactions
 from coldstart.data.split import Split
@@ -160,10 +161,10 @@ def _cuts_of_shares(times: AnyArray, validation: float, test: float) -> tuple[fl
 def _checked_cuts(cuts: Any) -> tuple[float, float]:
     """Return two times, in order, as seconds since 1970."""
     if isinstance(cuts, str) or not isinstance(cuts, Sequence | np.ndarray) or len(cuts) != 2:
-        raise InvalidInputError(f"`cuts` must be two times, the begin of validation and of test; got {cuts!r}.")
+        raise InvalidInputError(f"`cuts` must be two times, the begin of validation and of test; got {shown(cuts)}.")
     first, second = as_seconds(list(cuts), "cuts")
     if first > second:
-        raise InvalidInputError(f"`cuts` must be in order; got {cuts!r}.")
+        raise InvalidInputError(f"`cuts` must be in order; got {shown(cuts)}.")
     return float(first), float(second)
 
 

@@ -12,6 +12,7 @@ from typing_extensions import Self
 
 from coldstart._arrays import Csr, FloatArray, IntArray, Rng, check_between, generator
 from coldstart._device import best_device
+from coldstart._messages import shown
 from coldstart.base import BaseRanker, Features, Users
 from coldstart.errors import InvalidInputError
 from coldstart.rankers.cosine import CosineRanker
@@ -320,7 +321,7 @@ class MLPRanker(BaseRanker, saved=True):
         check_between("content_dropout", self.content_dropout, 0.0, 0.99)
         check_between("dropout", self.dropout, 0.0, 0.99)
         if self.loss not in ("softmax", "bpr", "bce"):
-            raise InvalidInputError(f'`loss` of MLPRanker must be "softmax", "bpr" or "bce"; got {self.loss!r}.')
+            raise InvalidInputError(f'`loss` of MLPRanker must be "softmax", "bpr" or "bce"; got {shown(self.loss)}.')
 
 
 class HeldOutClicks(NamedTuple):

@@ -214,7 +214,7 @@ def test_cuts_must_be_in_order(cuts):
         ((float("nan"), 5), "`cuts` must be a time in every row; got nan in row 0"),
         ((np.datetime64("NaT"), 5), "`cuts` must be a time in every row; got .*NaT.* in row 0"),
         ((5, float("inf")), "`cuts` must be a time in every row; got inf in row 1"),
-        (("monday", 5), "`cuts` must hold numbers; could not convert string to float: 'monday'"),
+        (("monday", 5), "`cuts` must be a time in every row; got 'monday' in row 0"),
     ],
 )
 def test_a_cut_that_is_no_time_is_refused(cuts, message):
@@ -242,7 +242,7 @@ def test_clicks_without_times_cannot_be_cut_in_time():
         ({"validation": 0.5, "test": 0.5}, "`validation` and `test` must be below 1 together; got 0.5 and 0.5"),
         ({"since": "year"}, r"Catalog has no column 'year'; its columns are \['title'\]"),
         ({"cuts": (1, 99)}, r"by_time\(\) leaves no test clicks"),
-        ({"cuts": (4, 5), "since": "title"}, "`title` must hold numbers; could not convert string to float: 'x'"),
+        ({"cuts": (4, 5), "since": "title"}, "`title` must be a time in every row; got 'x' in row 0"),
     ],
 )
 def test_an_argument_out_of_range_is_named(how, message):
