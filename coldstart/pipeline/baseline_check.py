@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from coldstart._arrays import Csr, IntArray, split_entries
+from coldstart._arrays import Csr, IntArray
 from coldstart.base import Features, Fuser, Ranker, Users, VectorRanker
-from coldstart.data.holdout import COLD, HELD, K, sample_rows
+from coldstart.data.holdout import K, cut, sample_rows
 from coldstart.data.ids import sorted_positions
 from coldstart.errors import ColdstartWarning
 from coldstart.fusers.concat import ConcatFuser
@@ -96,7 +96,9 @@ def check_against_baselines(parts: Parts, fitted: Fitted) -> BaselineCheck | Non
     clicks = _sample_users(columns_of(fitted.clicks, items))
     if clicks.nnz < MIN_CLICKS:
         return None
-    train, held, cold = _hold_out(clicks)
+    # No users are taken out: evaluation users need a history.
+    fold = cut(clicks, np.random.default_rng(0), new_users=0.0)
+    train, held, cold = fold.train, fold.held, np.flatnonzero(fold.cold)
     # Fields were encoded by `fit`: only fuser and ranker are fitted again, so nothing is encoded twice.
     fields = {name: vectors.take(items) for name, vectors in fitted.fields.items()}
     known, missing = fitted.features_at(items), fitted.catalog.missing_at(items)
@@ -161,19 +163,6 @@ class _Evaluation(NamedTuple):
 def _sample_users(clicks: Csr) -> Csr:
     """Return the clicks of at most ``MAX_USERS`` users who have two or more: one to give and one to hold out."""
     return csr_array(clicks[sample_rows(np.flatnonzero(np.diff(clicks.indptr) > 1), MAX_USERS)])
-
-
-def _hold_out(clicks: Csr) -> tuple[Csr, Csr, IntArray]:
-    """Return training clicks, held-out clicks, and the positions of the pseudo-cold items.
-
-    The shares are those of ``coldstart.data.holdout.cut``, but no users are taken out: evaluation users need a history.
-    """
-    # `cut` with new_users=0 would hold out other clicks: it draws users before items from the same generator.
-    rng = np.random.default_rng(0)
-    clicked = np.unique(clicks.indices)
-    cold = np.sort(rng.permutation(clicked)[: round(COLD * len(clicked))])
-    held_out = np.isin(clicks.indices, cold) | (rng.random(clicks.nnz) < HELD)
-    return *split_entries(clicks, ~held_out), cold
 
 
 def _compare(group: str, baseline: str, ours: Values, theirs: Values) -> Finding:

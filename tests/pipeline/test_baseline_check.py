@@ -8,9 +8,10 @@ from scipy.sparse import csr_array
 
 import coldstart as cs
 from coldstart._component import Component
+from coldstart.data.holdout import cut
 from coldstart.errors import ColdstartWarning, InvalidInputError
 from coldstart.pipeline import baseline_check
-from coldstart.pipeline.baseline_check import BaselineCheck, Finding, _hold_out, _sample_users
+from coldstart.pipeline.baseline_check import BaselineCheck, Finding, _sample_users
 from coldstart.rankers.als import ALSRanker
 from coldstart.rankers.ease import EASERanker
 from coldstart.rankers.popularity import RandomRanker
@@ -285,27 +286,7 @@ class TestSideEffects:
         assert sum(history.shape[0] for history in Recording.histories) == 2 * 30
 
 
-class TestHoldOut:
-    CLICKS = csr_array(np.kron(np.eye(10), np.ones((20, 10))).astype(np.float32))
-
-    def test_every_click_is_in_training_or_held_out(self):
-        train, held, cold = _hold_out(self.CLICKS)
-        np.testing.assert_array_equal((train + held).toarray(), self.CLICKS.toarray())
-        assert not train.multiply(held).nnz
-        assert len(cold) == 15
-
-    def test_pseudo_cold_items_lose_all_clicks_and_others_a_tenth(self):
-        train, held, cold = _hold_out(self.CLICKS)
-        assert not train[:, cold].nnz
-        others = np.setdiff1d(np.arange(100), cold)
-        assert held[:, others].nnz / self.CLICKS[:, others].nnz == pytest.approx(0.1, abs=0.03)
-
-    def test_items_without_clicks_are_not_drawn_as_pseudo_cold(self):
-        wide = csr_array((self.CLICKS.data, self.CLICKS.indices * 2, self.CLICKS.indptr), shape=(200, 200))
-        cold = _hold_out(wide)[2]
-        assert len(cold) == 15
-        assert (cold % 2 == 0).all()
-
+class TestSampleUsers:
     def test_users_with_one_click_are_left_out_and_the_others_stay_in_order(self):
         clicks = csr_array(np.array([[1, 1, 0], [0, 1, 0], [2, 0, 3], [0, 0, 0]], dtype=np.float32))
         assert _sample_users(clicks).toarray().tolist() == [[1, 1, 0], [2, 0, 3]]
@@ -327,7 +308,7 @@ class TestArrivals:
                 return super().score(users, features)
 
         fitted = fit_quietly(recommender(Exposed()), catalog_of(), clicks_of(), **facts).fitted
-        cold = _hold_out(_sample_users(fitted.clicks))[2]
+        cold = np.flatnonzero(cut(_sample_users(fitted.clicks), np.random.default_rng(0), new_users=0.0).cold)
         return exposures[0], exposures[1:], cold
 
     def test_pseudo_cold_items_are_new_and_the_others_old_stock(self):
