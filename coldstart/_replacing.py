@@ -151,7 +151,8 @@ def _swap(fresh: Path, folder: Path) -> None:
         try:
             fresh.rename(folder)
         except OSError:
-            previous.rename(folder)
+            if previous.exists():
+                previous.rename(folder)
             raise
     _sync_names(folder.parent)
     shutil.rmtree(previous, ignore_errors=True)
