@@ -74,7 +74,7 @@ class HybridConfig(Component, saved=True):
     most_side : int
         Largest matrix that EASE inverts: users or items with clicks, whichever are fewer. 1.6 GB at the limit.
     most_weights : int
-        Most weights of the experts, (items with clicks) x (items). 2.4 GB at the limit.
+        Most weights of the experts, (items with clicks) x (items). 1.2 GB at the limit, as float16.
     most_kernel : int
         Items with clicks up to which the kernel is factored, 1.6 GB; above, the 50 nearest items are averaged.
     most_placed : int

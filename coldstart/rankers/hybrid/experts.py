@@ -20,23 +20,27 @@ time while ``fit`` compares settings. ``Experts`` is compiled from it: one matri
 answers a request with one product and takes new items and clicks without fitting again.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 from scipy.sparse import csr_array
 from typing_extensions import Self
 
-from coldstart._arrays import AnyArray, Csr, FloatArray, IntArray, blocks
+from coldstart._arrays import Csr, FloatArray, IntArray, blocks
 from coldstart._component import Component
 from coldstart.errors import SavedFolderError
 from coldstart.rankers._ease import PriorEASE, Ridge, TextPrior
 from coldstart.rankers._prior_als import PriorALS
 from coldstart.rankers.hybrid.config import HybridConfig
 from coldstart.rankers.hybrid.kernel import KernelRidge, density, kernel, nearest, neighbour_weights
-from coldstart.rankers.hybrid.scorers import BlockScorer, FactorScorer, LinearScorer, dense_scorer
+from coldstart.rankers.hybrid.scorers import BlockScorer, FactorScorer, LinearScorer, dense_scorer, weight_type
 
 Model: TypeAlias = PriorEASE | PriorALS
+
+TEXT_BLOCK = 2_048
+"""Items whose weights by text are computed at once."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,14 +86,14 @@ class FittedExperts:
         Positions of the items with clicks, and of those that the content expert scores.
     model : PriorEASE or PriorALS
         The collaborative expert on the warm items.
-    vectors : ndarray of shape (n_warm, dim)
-        Item vectors of the warm items.
-    weights : ndarray or csr_array of shape (n_warm, n_text)
-        M k_j of each item that is scored by its text, or the weights of its neighbours.
+    vectors, text_vectors : ndarray of shape (n_warm, dim) and (n_text, dim)
+        Item vectors of the warm items, and of those that the content expert scores.
     density : ndarray of shape (n_text,)
         Mean cosine of each such item to its nearest warm items.
+    neighbours : csr_array of shape (n_warm, n_text) or None
+        Weights of the nearest warm items of each such item, where these are averaged.
     regression : KernelRidge or None
-        The regression behind the weights; None where neighbours are averaged, now or for items that come later.
+        The regression otherwise.
     config : HybridConfig
     """
 
@@ -97,8 +101,9 @@ class FittedExperts:
     by_text: IntArray
     model: Model
     vectors: FloatArray
-    weights: AnyArray | Csr
+    text_vectors: FloatArray
     density: FloatArray
+    neighbours: Csr | None
     regression: KernelRidge | None
     config: HybridConfig
 
@@ -119,23 +124,17 @@ class FittedExperts:
         warm = np.unique(clicks.indices).astype(np.int64)
         warm_vectors = vectors[warm]
         model = model or collaborative.fit(csr_array(clicks[:, warm]), warm_vectors, config)
-        # A few-click item is both learned from and scored by its text. It is left out of its own prediction, or the
-        # content expert would read the item's clicks and call it text.
-        clicked = np.isin(by_text, warm)
-        own_rows = np.searchsorted(warm, by_text[clicked])
-        near = nearest(warm_vectors, vectors[by_text])
-        densities = density(near[1])
+        text_vectors = vectors[by_text]
+        near = nearest(warm_vectors, text_vectors)
+        neighbours, regression = None, None
         if collaborative.method == "als" or len(warm) > config.most_kernel:
             averaged = neighbour_weights(*near, len(warm)).tolil()
-            averaged[own_rows, np.flatnonzero(clicked)] = 0.0
-            return cls(warm, by_text, model, warm_vectors, csr_array(averaged), densities, None, config)
-        regression = KernelRidge.of(warm_vectors, config.kernel_width, config.kernel_l2)
-        weights = np.empty((len(warm), len(by_text)), dtype=np.float32, order="F")
-        weights[:, clicked] = regression.leave_one_out(own_rows)
-        weights[:, ~clicked] = regression.weights(vectors[by_text[~clicked]])
-        # To place later items takes a matrix (n_warm, n_warm), which is not worth its memory for large catalogues.
-        kept = regression if len(warm) <= config.most_placed else None
-        return cls(warm, by_text, model, warm_vectors, weights, densities, kept, config)
+            clicked = np.isin(by_text, warm)
+            averaged[np.searchsorted(warm, by_text[clicked]), np.flatnonzero(clicked)] = 0.0  # not its own neighbour
+            neighbours = csr_array(averaged, dtype=np.float32)
+        else:
+            regression = KernelRidge.of(warm_vectors, config.kernel_width, config.kernel_l2)
+        return cls(warm, by_text, model, warm_vectors, text_vectors, density(near[1]), neighbours, regression, config)
 
     def scores(self, history: Csr) -> tuple[FloatArray, FloatArray]:
         """Return exact scores by clicks (m, n_warm) and by text (m, n_text) of histories (m, n)."""
@@ -145,33 +144,53 @@ class FittedExperts:
         plain = self.model.plain.scores(clicks) if isinstance(self.model, PriorEASE) else collaborative
         targets = plain * np.float32(self.config.cf_target_weight)
         targets += clicks.toarray()
-        return collaborative, np.asarray(targets @ self.weights, dtype=np.float32)
+        by_text = np.empty((history.shape[0], len(self.by_text)), dtype=np.float32)
+        for block, weights in self._text_weights():
+            by_text[:, block] = targets @ weights
+        return collaborative, by_text
 
     def compiled(self) -> "Experts":
         """Return both experts as linear scorers: one matrix of weights, or factors, for each."""
-        n_warm, n_text = self.weights.shape
+        n_warm, n_text = len(self.warm), len(self.by_text)
         if isinstance(self.model, PriorALS):
             # Targets x + t z F, with z the user factors of x, times sparse weights S: factors t F S beside weights S.
             factors, weight = self.model.items.T, np.float32(self.config.cf_target_weight)
-            of_text, none = csr_array(self.weights, dtype=np.float32), csr_array((n_warm, n_warm), dtype=np.float32)
+            of_text, none = csr_array(self.neighbours), csr_array((n_warm, n_warm), dtype=np.float32)
             return self._experts(
                 FactorScorer(self.model, np.ascontiguousarray(factors), none),
                 FactorScorer(self.model, weight * (factors @ of_text), of_text),
                 None,
                 FactorFoldIn(),
             )
+        columns = np.empty((n_warm, n_text), dtype=weight_type(n_warm, n_text))
+        for block, weights in self._text_weights():
+            columns[:, block] = self._history_weights(self.model, weights)
         item_weights = np.empty((n_warm, n_warm), dtype=np.float32)
         self.model.fill(item_weights)
-        text_weights = self.weights if isinstance(self.weights, np.ndarray) else self.weights.toarray()
-        columns = np.empty((n_warm, n_text), dtype=np.float32)
-        for block in blocks(
-            n_text, 2048
-        ):  # a product of all at once would make temporary arrays as large as the result
-            columns[:, block] = self._history_weights(self.model, text_weights[:, block])
         placing = None
-        if self.regression is not None:
+        # To place later items takes a matrix (n_warm, n_warm), which is not worth its memory for large catalogues.
+        if self.regression is not None and n_warm <= self.config.most_placed:
             placing = dense_scorer(self._history_weights(self.model, self.regression.inverse).T)
-        return self._experts(dense_scorer(item_weights), dense_scorer(columns), placing, ItemFoldIn.of(self.model))
+        return self._experts(dense_scorer(item_weights), BlockScorer((columns,)), placing, ItemFoldIn.of(self.model))
+
+    def _text_weights(self) -> Iterator[tuple[slice, FloatArray]]:
+        """Yield the weights of the targets for the content expert, (n_warm, q), for each block of q items.
+
+        Of all items at once they would be as large as what is made of them: gigabytes where few of many items have
+        clicks.
+        """
+        for block in blocks(len(self.by_text), TEXT_BLOCK):
+            if self.regression is None:
+                yield block, cast(Csr, self.neighbours)[:, block].toarray()
+                continue
+            # A few-click item is both learned from and scored by its text. It is left out of its own prediction, or the
+            # content expert would read the item's clicks and call it text.
+            items, vectors = self.by_text[block], self.text_vectors[block]
+            clicked = np.isin(items, self.warm)
+            weights = np.empty((len(self.warm), len(items)), dtype=np.float32, order="F")
+            weights[:, clicked] = self.regression.leave_one_out(np.searchsorted(self.warm, items[clicked]))
+            weights[:, ~clicked] = self.regression.weights(vectors[~clicked])
+            yield block, weights
 
     def _experts(
         self,

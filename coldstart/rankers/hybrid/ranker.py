@@ -37,6 +37,7 @@ from coldstart.rankers.hybrid.experts import Collaborative, FittedExperts
 from coldstart.rankers.hybrid.item_space import CatalogItems, ItemSpace, Placed
 from coldstart.rankers.hybrid.prior import TastePrior, mean_clicks
 from coldstart.rankers.hybrid.reader import SOURCES, ScoreTerms, has_text, log_popularity
+from coldstart.rankers.hybrid.scorers import weight_type
 from coldstart.rankers.hybrid.tuning import Report, auto_cold_share, cold_offset, tune
 
 log = logging.getLogger("coldstart")
@@ -79,7 +80,7 @@ class HybridRanker(BaseRanker, saved=True):
         ranks alone.
     method : {"auto", "exact", "als"}
         The collaborative expert: ``PriorEASE``, solved exactly, or ``PriorALS``, for any size. By default exact if
-        users or items with clicks are at most 20,000, and the item-item weights fit in 2.4 GB.
+        users or items with clicks are at most 20,000, and the weights of the experts fit in 1.2 GB.
     config : HybridConfig, optional
         Every other number of the method.
     rng : int, SeedSequence, Generator or None
@@ -320,8 +321,9 @@ class HybridRanker(BaseRanker, saved=True):
         # EASE inverts the smaller one of two matrices, users by users or items by items.
         fits = side <= config.most_side and n_weights <= config.most_weights
         if self.method == "exact" and not fits:
+            peak = _peak_gigabytes(side, n_warm, clicks.shape[1])
             raise InvalidInputError(
-                f'`method` "exact" would hold {4e-9 * (side**2 + n_weights):.1f} GB of weights, and inverts '
+                f'`method` "exact" would take about {peak:.1f} GB of memory, and inverts '
                 f'{side:,} x {side:,} numbers of at most {config.most_side:,}. Use "als" or "auto".'
             )
         return Collaborative("exact" if self.method == "exact" or (fits and self.method == "auto") else "als")
@@ -385,6 +387,16 @@ class HybridRanker(BaseRanker, saved=True):
         if self.config is not None and not isinstance(self.config, HybridConfig):
             raise InvalidInputError(f"`config` must be a HybridConfig or None; got {self.config!r}.")
         (self.config or HybridConfig()).check()
+
+
+def _peak_gigabytes(side: int, n_warm: int, n_items: int) -> float:
+    """Estimate the peak memory of an exact fit.
+
+    EASE holds its inverse, (side, side), and half a copy while it inverts. Beside it are the factor of the kernel and
+    the item-item weights, (n_warm, n_warm), with half a copy of the products, and the weights by text of all items.
+    """
+    by_text = n_warm * n_items * np.dtype(weight_type(n_warm, n_items)).itemsize
+    return 1e-9 * (4 * (1.5 * side**2 + 2.5 * n_warm**2) + by_text)
 
 
 @contextmanager

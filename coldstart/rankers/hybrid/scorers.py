@@ -12,7 +12,7 @@ more column, and nothing else has to change.
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import csr_array, hstack
@@ -32,6 +32,9 @@ FEW_ROWS = 8
 
 MOST_FLOAT32 = 4_096
 """Rows of W up to which weights are float32. Larger W are float16: a score takes as long as it takes to read W."""
+
+MOST_NUMBERS = 100_000_000
+"""Weights up to which they may be float32, 400 MB: where few of many items have clicks, W has few rows and is large."""
 
 
 class LinearScorer(Component):
@@ -58,10 +61,14 @@ class LinearScorer(Component):
         """
 
 
+def weight_type(n: int, q: int) -> type[np.floating[Any]]:
+    """Return the type of weights (n, q): float16 where they are large."""
+    return np.float16 if n > MOST_FLOAT32 or n * q > MOST_NUMBERS else np.float32
+
+
 def dense_scorer(weights: FloatArray) -> "BlockScorer":
-    """Return the scorer of weights (n, q), as float16 where n is large."""
-    half = len(weights) > MOST_FLOAT32
-    return BlockScorer((np.ascontiguousarray(weights, dtype=np.float16 if half else np.float32),))
+    """Return the scorer of weights (n, q)."""
+    return BlockScorer((np.ascontiguousarray(weights, dtype=weight_type(*weights.shape)),))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

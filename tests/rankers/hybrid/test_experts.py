@@ -1,5 +1,6 @@
 import json
 import pickle
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -8,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
+from coldstart._arrays import unit_rows
 from coldstart.errors import SavedFolderError
 from coldstart.packing import pack, unpack
 from coldstart.rankers._ease import PriorEASE, Ridge, TextPrior
 from coldstart.rankers._prior_als import PriorALS
+from coldstart.rankers.hybrid import experts as module
 from coldstart.rankers.hybrid import scorers as scorers_module
 from coldstart.rankers.hybrid.config import HybridConfig
 from coldstart.rankers.hybrid.experts import Collaborative, Experts, FactorFoldIn, FittedExperts, ItemFoldIn
@@ -119,12 +122,31 @@ class TestFittedExperts:
         expected = PriorEASE.of(Ridge.of(clicks, 100.0), TextPrior.of(texts, CONFIG.text_prior_l2), 1.0)
         assert_same(experts.scores(world.clicks)[0], expected.scores(clicks), 1e-5)
 
+    def test_compiling_takes_little_more_memory_than_the_weights_that_it_makes(self):
+        """A shop of 20,000 items of which 300 have clicks: all the others have a column of weights."""
+        rng = np.random.default_rng(0)
+        vectors = unit_rows(rng.standard_normal((20_000, 16)).astype(np.float32))
+        clicks = csr_array(((rng.random((100, 20_000)) < 0.2) & (np.arange(20_000) < 300)).astype(np.float32))
+        experts = FittedExperts.fit(clicks, vectors, np.arange(300, 20_000), Collaborative("exact"), CONFIG)
+        tracemalloc.start()
+        columns = experts.compiled().content.blocks[0]
+        assert tracemalloc.get_traced_memory()[1] < 1.6 * columns.nbytes
+        tracemalloc.stop()
+
+    @pytest.mark.parametrize("block", [1, 3, 1_000])
+    def test_scores_do_not_depend_on_the_size_of_a_block(self, world, monkeypatch, block):
+        whole = fitted(world).scores(world.clicks)[1]
+        monkeypatch.setattr(module, "TEXT_BLOCK", block)
+        assert_same(fitted(world).scores(world.clicks)[1], whole, 1e-5)
+        assert_same(compiled(world).scores(world.clicks)[1], whole, 1e-3)
+
     @pytest.mark.parametrize(("method", "config"), [("exact", EXACT), ("exact", NEAREST), ("als", CONFIG)])
     def test_weights_of_a_clicked_item_leave_out_its_own_clicks(self, world, method, config):
         """Its weights are those of a fit that has all other items to learn from."""
         item = 2
         experts = fitted(world, method, config, by_text=[item])
-        weights = np.asarray(csr_array(experts.weights).todense())[:, 0]
+        ((_, weights),) = experts._text_weights()
+        weights = weights[:, 0]
         at = np.searchsorted(experts.warm, item)
         assert weights[at] == 0.0
         others = np.delete(np.arange(len(weights)), at)
@@ -140,7 +162,7 @@ class TestFittedExperts:
         experts = fitted(world, config=NEAREST)
         assert experts.regression is None
         expected = averaging(experts.vectors, world.texts[world.cold])
-        assert_same(experts.weights.toarray(), expected.toarray(), 1e-6)
+        assert_same(experts.neighbours.toarray(), expected.toarray(), 1e-6)
         by_text = experts.scores(world.clicks)[1]
         assert np.mean(by_kind(world, by_text, experts.by_text) == world.likes) > 0.95
 

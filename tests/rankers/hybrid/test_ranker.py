@@ -1266,7 +1266,7 @@ class TestErrors:
 
     def test_the_exact_method_for_data_that_is_too_large(self, world):
         for limit in ({"most_side": 79}, {"most_weights": 100}):
-            expected = r'`method` "exact" would hold 0\.0 GB of weights, and inverts 80 x 80 .*Use "als" or "auto"'
+            expected = r'`method` "exact" would take about 0\.0 GB of memory, and inverts 80 x 80 .*Use "als" or "auto"'
             with pytest.raises(InvalidInputError, match=expected):
                 HybridRanker(method="exact", config=HybridConfig(**limit)).fit(world.features, world.clicks)
 

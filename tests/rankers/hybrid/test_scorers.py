@@ -11,7 +11,7 @@ from coldstart.packing import pack, unpack
 from coldstart.rankers._prior_als import PriorALS
 from coldstart.rankers.hybrid import scorers as module
 from coldstart.rankers.hybrid.kernel import nearest, neighbour_weights
-from coldstart.rankers.hybrid.scorers import FEW_ROWS, BlockScorer, FactorScorer, dense_scorer
+from coldstart.rankers.hybrid.scorers import FEW_ROWS, BlockScorer, FactorScorer, dense_scorer, weight_type
 
 N = 30
 CLASSES = {"BlockScorer": BlockScorer, "FactorScorer": FactorScorer, "PriorALS": PriorALS}
@@ -235,3 +235,11 @@ class TestEitherForm:
         grown = one.with_columns(near).with_columns(near)
         np.testing.assert_allclose(grown.scores(rows)[:, N:], np.tile(near.scores(rows), 2), atol=1e-5)
         assert saved(grown)[0].scores(rows).tobytes() == grown.scores(rows).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((4_096, 10), np.float32), ((4_097, 10), np.float16), ((10, 10**7), np.float32), ((11, 10**7), np.float16)],
+)
+def test_large_weights_are_float16(shape, expected):
+    assert weight_type(*shape) == expected
