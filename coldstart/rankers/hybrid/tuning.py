@@ -29,10 +29,6 @@ Report: TypeAlias = dict[str, Any]
 MIN_CLICKS = 20
 """Held-out clicks, or users, below which a setting is not learned."""
 
-WORDS_ERRORS = 1.0
-"""The least weight of words within so many standard errors of the best is chosen: of two weights that differ by chance,
-one lost 6 % of NDCG@20 among new items in one of three splits of films."""
-
 PRIOR_ERRORS = 2.0
 """The strongest prior within so many standard errors of the best is chosen.
 
@@ -61,6 +57,10 @@ SHARE_USERS = 500
 
 MAX_SCORES = 100_000_000
 """Users times items scored at once: 400 MB."""
+
+FEW_SCORES = 10_000_000
+"""Users times items up to which all users are compared, beyond ``MAX_EVAL_USERS``: on office settings that differ by
+chance on 1,000 users cost 5 % of NDCG@20, and in a small catalogue more users cost little time."""
 
 MIN_OFFSET = -20.0
 """Log-odds offset of old stock at which nothing of its text is left."""
@@ -98,11 +98,9 @@ def tune(
         return Tuned(lexical_weight, start, prior, Calibration()), {}
     collaborative, model, report = _tune_collaborative(fold, item_vectors[lexical_weight][warm], warm, start, config)
     ndcgs = _lexical_weight_ndcgs(fold, model, warm, item_vectors, config)
-    if len(ndcgs):
-        means, admissible = _compare([ndcgs[None]], WORDS_ERRORS)
-        weights = list(item_vectors)
-        report["lexical_weight"] = dict(zip(weights, means[0].tolist(), strict=True))
-        lexical_weight = min(weight for weight, kept in zip(weights, admissible[0], strict=True) if kept)
+    if ndcgs:
+        report["lexical_weight"] = {weight: float(np.nanmean(of_users)) for weight, of_users in ndcgs.items()}
+        lexical_weight = min(_within_an_error(ndcgs))
     log_rates = log_base_rates(np.asarray(fold.train.sum(axis=0), dtype=np.float32), exposure, config.prior_clicks)
     prior, prior_report = _tune_prior(model, fold, warm, tastes, log_rates, prior, config)
     report |= prior_report
@@ -158,22 +156,22 @@ def _climb(values: Sequence[float], ndcgs: Mapping[float, float]) -> Iterator[fl
 
 def _lexical_weight_ndcgs(
     fold: Fold, model: Model, warm: IntArray, item_vectors: Mapping[float, FloatArray], config: HybridConfig
-) -> AnyArray:
-    """Return NDCG@20 of kernel ridge among pseudo-cold items of each lexical weight and user; empty for few users."""
+) -> dict[float, AnyArray]:
+    """Return NDCG@20 of kernel ridge among pseudo-cold items by lexical weight and user; empty where users are few."""
     cold = np.flatnonzero(fold.cold)
     held = csr_array(fold.held[:, cold])
     users = _eval_users(held, fold.train, len(warm))
     if len(item_vectors) < 2 or len(users) < MIN_CLICKS:
-        return np.zeros((0, 0))
+        return {}
     sample = np.searchsorted(warm, sample_rows(warm, MAX_KERNEL_ITEMS))
     history, seen = csr_array(fold.train[users][:, warm]), csr_array(fold.train[users][:, cold])
     plain = model.plain.scores(history) if isinstance(model, PriorEASE) else model.scores(history)
     targets = plain[:, sample] * np.float32(config.cf_target_weight) + history[:, sample].toarray()
-    ndcgs = []
-    for vectors in item_vectors.values():
+    ndcgs = {}
+    for weight, vectors in item_vectors.items():
         regression = KernelRidge.of(vectors[warm[sample]], config.kernel_width, config.kernel_l2)
-        ndcgs.append(ndcg_per_user(targets @ regression.weights(vectors[cold]), seen, csr_array(held[users])))
-    return np.array(ndcgs)
+        ndcgs[weight] = ndcg_per_user(targets @ regression.weights(vectors[cold]), seen, csr_array(held[users]))
+    return ndcgs
 
 
 def _tune_prior(
@@ -225,6 +223,16 @@ def _tune_prior(
         "prior_strength": dict(zip(strengths, means[share].tolist(), strict=True)),
         "taste_share": dict(zip(shares, means[:, strength].tolist(), strict=True)),
     }
+
+
+def _within_an_error(ndcgs: Mapping[float, AnyArray]) -> list[float]:
+    """Return the values whose mean NDCG is within one standard error of the best, given that of each user, (m,).
+
+    Of these the simplest is taken (the one-standard-error rule of Breiman et al. 1984): what is best on one fold is
+    often so by chance.
+    """
+    _, kept = _compare([np.stack(list(ndcgs.values()))[None]], errors=1.0)
+    return [value for value, admissible in zip(ndcgs, kept[0], strict=True) if admissible]
 
 
 def _compare(groups: Iterable[AnyArray], errors: float) -> tuple[AnyArray, BoolArray]:
@@ -289,9 +297,10 @@ def _best(scores: FloatArray, history: Csr, held: Csr, items: IntArray) -> Candi
 
 
 def _eval_users(held: Csr, train: Csr, n_items: int) -> IntArray:
-    """Users with held-out and given clicks, at most ``MAX_EVAL_USERS`` and ``MAX_SCORES`` / ``n_items``."""
+    """Users with held-out and given clicks: ``MAX_EVAL_USERS``, more of few items and fewer of very many."""
     users = np.flatnonzero(np.diff(held.indptr) * np.diff(train.indptr))
-    return sample_rows(users, min(MAX_EVAL_USERS, max(MAX_SCORES // n_items, 1)))
+    most = min(MAX_EVAL_USERS, max(MAX_SCORES // n_items, 1))
+    return sample_rows(users, max(most, FEW_SCORES // n_items))
 
 
 def cold_offset(blend: Blend, clicks: Csr, tastes: FloatArray, share: float) -> tuple[float, float, float]:
