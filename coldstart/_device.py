@@ -1,13 +1,12 @@
-"""The device that tensors are on by default, arrays as tensors without a copy, and torch in forked processes."""
+"""The device that tensors are on by default and arrays as tensors without a copy."""
 
-import os
 import warnings
-from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from coldstart._forks import survive_forks
 from coldstart._messages import shown
 from coldstart.errors import InvalidInputError
 
@@ -22,7 +21,7 @@ def as_tensor(array: npt.NDArray[Any]) -> "torch.Tensor":
     """Return an array as a tensor in the same memory, which must not be written to where the array is read-only."""
     import torch
 
-    survive_forks()
+    survive_forks(torch.set_num_threads)
     if array.flags.writeable:
         return torch.from_numpy(array)
     with _QUIET, warnings.catch_warnings():
@@ -41,7 +40,7 @@ def checked_device(device: str | None) -> str:
     """
     import torch
 
-    survive_forks()
+    survive_forks(torch.set_num_threads)
     if device is None:
         return best_device()
     # The only check that holds for every backend: put something there.
@@ -60,20 +59,7 @@ def best_device() -> str:
     """Return "cuda" if available, else "mps" if available, else "cpu"."""
     import torch
 
-    survive_forks()
+    survive_forks(torch.set_num_threads)
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-@cache
-def survive_forks() -> None:
-    """Have torch compute in one thread in processes that this one forks; called before torch first computes here.
-
-    The threads that torch has started exist in the parent only, and the OpenMP of GCC, which does not notice, would wait
-    for them in the child for ever. A single thread waits for nobody.
-    """
-    import torch
-
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
