@@ -1,4 +1,4 @@
-"""The device that tensors are on by default, and arrays as tensors without a copy."""
+"""The device that tensors are on by default and arrays as tensors without a copy."""
 
 import warnings
 from threading import Lock
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from coldstart._forks import survive_forks
 from coldstart._messages import shown
 from coldstart.errors import InvalidInputError
 
@@ -20,6 +21,7 @@ def as_tensor(array: npt.NDArray[Any]) -> "torch.Tensor":
     """Return an array as a tensor in the same memory, which must not be written to where the array is read-only."""
     import torch
 
+    survive_forks(torch.set_num_threads)
     if array.flags.writeable:
         return torch.from_numpy(array)
     with _QUIET, warnings.catch_warnings():
@@ -38,6 +40,7 @@ def checked_device(device: str | None) -> str:
     """
     import torch
 
+    survive_forks(torch.set_num_threads)
     if device is None:
         return best_device()
     # The only check that holds for every backend: put something there.
@@ -56,6 +59,7 @@ def best_device() -> str:
     """Return "cuda" if available, else "mps" if available, else "cpu"."""
     import torch
 
+    survive_forks(torch.set_num_threads)
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"

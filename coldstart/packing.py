@@ -14,7 +14,9 @@ from scipy.sparse import csr_array, issparse
 
 from coldstart._arrays import AnyArray, Csr
 from coldstart._component import Component
+from coldstart._messages import shown
 from coldstart.data.cells import Cells
+from coldstart.data.tables import is_missing, plain
 from coldstart.errors import MALFORMED, ColdstartError, InvalidInputError, SavedFolderError
 
 Json: TypeAlias = Any
@@ -85,7 +87,7 @@ def unpack(value: Json, tensors: Tensors, registry: Registry) -> Any:
         raise
     except MALFORMED as error:
         raise SavedFolderError(
-            f"The saved folder holds something that cannot be read: {error!r} in {str(value)[:80]}."
+            f"The saved folder holds something that cannot be read: {shown(error)} in {shown(value)}."
         ) from error
 
 
@@ -95,9 +97,11 @@ def _pack_items(items: Mapping[str, Any], tensors: Tensors, name: str) -> dict[s
 
 def _pack_rare(value: Any, tensors: Tensors, name: str) -> Json:
     """Pack a numpy scalar, a date, a sparse matrix or a random generator."""
-    if isinstance(value, np.generic):
-        return pack(value.item(), tensors, name)
-    if isinstance(value, datetime | date):
+    if isinstance(value, datetime | np.datetime64) and is_missing(value):
+        return None  # NaT
+    if isinstance(value, np.generic) and not isinstance(exact := plain(value), np.generic):
+        return pack(exact, tensors, name)
+    if isinstance(value, datetime | date) and not getattr(value, "nanosecond", None):
         return {_TAG: type(value).__name__ if type(value) in (datetime, date) else "datetime", "iso": value.isoformat()}
     if issparse(value):
         parts = {key: getattr(value, key) for key in ("data", "indices", "indptr")}
@@ -105,21 +109,24 @@ def _pack_rare(value: Any, tensors: Tensors, name: str) -> Json:
     if isinstance(value, np.random.Generator | np.random.SeedSequence):
         return None  # it is somewhere in its stream; a loaded part draws new numbers
     raise InvalidInputError(
-        f"`{name}` cannot be saved: {value!r} is a {type(value).__name__}. "
-        "Ids and columns may hold text, numbers, dates, and lists or tuples of them; drop or convert the rest."
+        f"`{name}` cannot be saved: {shown(value)} is a {type(value).__name__}. "
+        "Ids and columns may hold text, numbers, dates to the microsecond, and lists or tuples of them. Drop or "
+        "convert the rest."
     )
 
 
 def _unpack_part(value: Json, tensors: Tensors, registry: Registry) -> Component:
     if value["class"] not in registry:
-        raise SavedFolderError(f"The saved folder names the class {value['class']!r}; known are {sorted(registry)}.")
+        raise SavedFolderError(
+            f"The saved folder names the class {shown(value['class'])}; known are {sorted(registry)}."
+        )
     made = registry[value["class"]]
     params = unpack(value["params"], tensors, registry)
     part = made(**{name: param for name, param in params.items() if name not in made.retired})
     state = unpack(value["state"], tensors, registry)
     for name in state:
         if not name.endswith("_") or name.startswith("_") or callable(getattr(made, name, None)):
-            raise SavedFolderError(f"The saved folder names {name!r} as what a {made.__name__} learned.")
+            raise SavedFolderError(f"The saved folder names {shown(name)} as what a {made.__name__} learned.")
     # Under a wrong name it would be missed by a request. What earlier versions learned may have other names.
     declared = {name for base in made.__mro__ for name in vars(base).get("__annotations__", ())}
     absent = {name for name in declared - set(state) if name.endswith("_") and not hasattr(part, name)}
@@ -155,7 +162,7 @@ _UNPACK: dict[str, Callable[[Json, Tensors, Registry], Any]] = {
     "tensor": lambda value, tensors, _: tensors[value["name"]],
     "tuple": lambda value, tensors, registry: tuple(unpack(value["items"], tensors, registry)),
     "date": lambda value, *_: date.fromisoformat(value["iso"]),
-    "datetime": lambda value, *_: datetime.fromisoformat(value["iso"]),
+    "datetime": lambda value, *_: None if value["iso"] == "NaT" else datetime.fromisoformat(value["iso"]),
     "dict": _unpack_dict,
     "part": _unpack_part,
     "csr": _unpack_csr,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias, TypeVar
 
 from coldstart._json import Json, read_json, write_json
+from coldstart._messages import shortened, shown
 from coldstart._paths import inside
 from coldstart._replacing import previous_of, real_place, replace_folder
 from coldstart.errors import MALFORMED, ColdstartError, ColdstartWarning, InvalidInputError, SavedFolderError
@@ -67,7 +68,7 @@ def write_folder(folder: Path, files: Mapping[str, Callable[[Path], None]], conf
             return set()
         if _kind_of(old) != kind:
             raise InvalidInputError(
-                f"`folder` must be new, empty, or a saved {kind}; {str(folder)!r} holds something else."
+                f"`folder` must be new, empty, or a saved {kind}; {shown(str(folder))} holds something else."
             )
         return {"config.json", *read_json(old / "config.json")["files"]}
 
@@ -104,7 +105,7 @@ def read_folder(
             else:
                 if _is_still(file, place / "config.json"):
                     return content
-    raise SavedFolderError(f"{str(folder)!r} was replaced {ATTEMPTS} times while it was read. Load it again.")
+    raise SavedFolderError(f"{shown(str(folder))} was replaced {ATTEMPTS} times while it was read. Load it again.")
 
 
 def read_config(folder: Path, kind: str = MODEL, verify: Verify = "auto") -> tuple[Path, dict[str, Json]]:
@@ -176,8 +177,8 @@ def _find(folder: Path) -> Path:
             raise SavedFolderError(_no_config(folder))
         if time.monotonic() > end:  # no save is at work: it was killed between its two renames
             warnings.warn(
-                f"{str(folder)!r} is not there. Read in its place is what an interrupted save left beside it, the one "
-                f"before: {str(previous)!r}. Save again, or delete that as well if you deleted the folder.",
+                f"{shown(str(folder))} is not there. Read in its place is what an interrupted save left beside it, the "
+                f"one before: {shown(str(previous))}. Save again, or delete that as well if you deleted the folder.",
                 ColdstartWarning,
                 stacklevel=5,
             )
@@ -221,44 +222,49 @@ def _clear_errors(folder: Path) -> Iterator[None]:
         raise
     except (OSError, *MALFORMED) as error:
         raise SavedFolderError(
-            f"{str(folder)!r} is incomplete or malformed: {type(error).__name__}: {str(error)[:200]}. "
+            f"{shown(str(folder))} is incomplete or malformed: {type(error).__name__}: {shortened(error)}. "
             "Copy the folder again, or save the model again."
         ) from error
 
 
 def _no_config(folder: Path) -> str:
-    return f"{str(folder)!r} must be a folder written by save; it has no config.json."
+    return f"{shown(str(folder))} must be a folder written by save; it has no config.json."
 
 
 def _checked_config(folder: Path, place: Path, kind: str, verify: Verify) -> dict[str, Json]:
     """Return the config of the folder that now lies at ``place``, after the checks of ``read_config``."""
     if verify not in (True, False, "auto"):
-        raise InvalidInputError(f'`verify` must be True, False or "auto"; got {verify!r}.')
+        raise InvalidInputError(f'`verify` must be True, False or "auto"; got {shown(verify)}.')
     config = read_json(inside(place, "config.json"))
     if not isinstance(config, dict) or not isinstance(config.get("format"), int):
-        raise SavedFolderError(f"config.json in {str(folder)!r} is not one that save wrote.")
+        raise SavedFolderError(f"config.json in {shown(str(folder))} is not one that save wrote.")
     if config["format"] > FORMAT:
         raise SavedFolderError(
-            f"{str(folder)!r} has format {config['format']}; this version reads up to {FORMAT}. Update coldstart-rec."
+            f"{shown(str(folder))} has format {config['format']}; this version reads up to {FORMAT}. "
+            "Update coldstart-rec."
         )
     if config.get("kind", MODEL) != kind:
         raise SavedFolderError(
-            f"{str(folder)!r} must hold a saved {kind}; it holds a saved {config.get('kind', MODEL)}."
+            f"{shown(str(folder))} must hold a saved {kind}; it holds a saved {config.get('kind', MODEL)}."
         )
     content = {name: value for name, value in config.items() if name != "sha256"}
     if config.get("sha256") != _digest(content):
-        raise SavedFolderError(f"config.json in {str(folder)!r} was altered after it was saved. Save the model again.")
+        raise SavedFolderError(
+            f"config.json in {shown(str(folder))} was altered after it was saved. Save the model again."
+        )
     for name, expected in config["files"].items():
         path, size = inside(place, name), config.get("sizes", {}).get(name)
         actual = path.stat().st_size if path.is_file() else None
         if actual is None or size not in (None, actual):  # folders of format 1 have no sizes
             raise SavedFolderError(
-                f"{name} in {str(folder)!r} is missing or not what was saved (size differs). Copy the folder again."
+                f"{name} in {shown(str(folder))} is missing or not what was saved (size differs). "
+                "Copy the folder again."
             )
         compare_hash = verify is True or (verify == "auto" and (size is None or size <= HASHED))
         if compare_hash and _sha256(path) != expected:
             raise SavedFolderError(
-                f"{name} in {str(folder)!r} is missing or not what was saved (SHA-256 differs). Copy the folder again."
+                f"{name} in {shown(str(folder))} is missing or not what was saved (SHA-256 differs). "
+                "Copy the folder again."
             )
     return config
 

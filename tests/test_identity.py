@@ -128,6 +128,49 @@ def test_nanoseconds_of_a_numpy_column_are_not_cut_off():
         cs.Catalog.from_frame({"id": times, "title": ["a", "b"]}, id="id", fields=["title"])
 
 
+TOO_EXACT = {
+    "numpy": np.datetime64(NANOSECOND),
+    "pandas": pd.Timestamp(NANOSECOND),
+    "pandas with a zone": pd.Timestamp(NANOSECOND, tz="Europe/Berlin"),
+    "year 300000": np.datetime64("300000-01-01"),
+}
+"""Dates that Python has none for: saved, they would be loaded as others, or as numbers."""
+
+
+def with_cells(*cells):
+    table = {"id": ["a", "b"], "title": ["red", "blue"], "when": list(cells)}
+    return cs.Catalog.from_frame(table, id="id", fields=["title"])
+
+
+@pytest.mark.parametrize("cell", TOO_EXACT.values(), ids=TOO_EXACT)
+def test_cells_with_nanoseconds_are_refused_by_the_catalogue(cell):
+    with pytest.raises(InvalidInputError, match=r"dates of a Catalog must be to the microsecond.*got .*floor\(.us.\)"):
+        with_cells(None, cell)
+    rec = cs.Recommender(encoder=HashEncoder(), ranker="cosine").fit(with_cells(None, DAY))
+    with pytest.raises(InvalidInputError, match="dates of a Catalog must be to the microsecond"):
+        rec.update_items({"id": ["a"], "when": [cell]})
+    assert rec.catalog.columns["when"] == (None, DAY)
+
+
+@pytest.mark.parametrize(
+    "cell", [[pd.Timestamp(NANOSECOND)], {"at": np.datetime64(NANOSECOND)}, np.timedelta64(3, "ns")], ids=str
+)
+def test_cells_that_hold_nanoseconds_are_not_saved(tmp_path, cell):
+    rec = cs.Recommender(encoder=HashEncoder(), ranker="cosine").fit(with_cells(None, cell))
+    with pytest.raises(InvalidInputError, match="cannot be saved: .* dates to the microsecond"):
+        rec.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("cell", [np.datetime64(DAY, "ns"), np.datetime64(DAY, "D"), pd.Timestamp(DAY), DAY], ids=repr)
+@pytest.mark.parametrize("missing", [None, pd.NaT, np.datetime64("NaT")], ids=repr)
+def test_dates_and_missing_dates_are_loaded_as_they_were(tmp_path, cell, missing):
+    cs.Recommender(encoder=HashEncoder(), ranker="cosine").fit(with_cells(cell, missing)).save(tmp_path / "model")
+    again = cs.load(tmp_path / "model", encoder=HashEncoder())
+    assert again.catalog.columns["when"] == (DAY, None)
+    assert again.recommend(where={"when": (">=", DAY)}).item_ids == [["a"]]
+
+
 def test_whole_numbers_name_the_columns_of_a_pandas_frame():
     frame = pd.DataFrame([["a", "Alien", 5], ["b", "Blade", 9]])
     catalog = cs.Catalog.from_frame(frame, id=0, fields=[1])

@@ -13,6 +13,7 @@ import coldstart
 ROOT = Path(coldstart.__file__).parent
 
 FLOORS = {
+    "_forks": 1,
     "_messages": 1,
     "errors": 1,
     "_arguments": 2,

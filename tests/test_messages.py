@@ -64,3 +64,26 @@ def test_a_message_is_short_and_takes_no_memory_whatever_is_passed(argument):
     tracemalloc.stop()
     assert len(str(raised.value)) < 1_000
     assert peak < 1_000_000
+
+
+HUGE = "x" * 5_000_000
+
+CALLS = {
+    "load, verify": lambda folder: cs.load(folder, verify=HUGE),
+    "load, encoder": lambda folder: cs.load(folder, ranker=[HUGE]),
+    "cache": lambda folder: cs.CachedEncoder(HashEncoder(), folder / "cache").encode([[HUGE]]),
+    "cell": lambda folder: with_cell({HUGE}).save(folder),
+}
+
+
+def with_cell(cell):
+    catalog = cs.Catalog.from_frame({"id": ["a"], "title": ["red"], "cell": [cell]}, id="id", fields=["title"])
+    return cs.Recommender(encoder=HashEncoder(), ranker="cosine").fit(catalog)
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_messages_about_folders_are_short(tmp_path, call):
+    with_cell(1).save(tmp_path / "model")
+    with pytest.raises(ColdstartError) as raised:
+        call(tmp_path / "model")
+    assert len(str(raised.value)) < 1_000

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 import threading
 import time
 
@@ -974,8 +975,8 @@ class TestThreads:
             thread.join()
         assert not errors
 
-    def adding(self, rec, name):
-        return lambda: [rec.add_items({"id": f"{name}{at}", "title": "star", "plot": None}) for at in range(10)]
+    def adding(self, rec, name, count=10):
+        return lambda: [rec.add_items({"id": f"{name}{at}", "title": "star", "plot": None}) for at in range(count)]
 
     def clicking(self, rec, name):
         def update():
@@ -992,6 +993,16 @@ class TestThreads:
         self.run(self.adding(slow, "x"), self.adding(slow, "y"))
         assert len(slow.catalog) == 8 + 20
         assert set(slow.catalog.ids) >= {f"{name}{at}" for name in "xy" for at in range(10)}
+
+    def test_none_of_800_items_that_four_threads_add_one_by_one_is_lost(self, catalog, clicks):
+        rec = cs.Recommender(encoder=HashEncoder(4), ranker=cs.CosineRanker()).fit(catalog, clicks)
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(1e-5)  # threads interrupt each other all the time
+        try:
+            self.run(*[self.adding(rec, name, 200) for name in "wxyz"])
+        finally:
+            sys.setswitchinterval(before)
+        assert set(rec.catalog.ids) - set(catalog.ids) == {f"{name}{at}" for name in "wxyz" for at in range(200)}
 
     def test_no_change_of_any_kind_is_lost(self, slow):
         slow.add_items([{"id": f"old{at}", "title": "rose", "plot": None} for at in range(10)])

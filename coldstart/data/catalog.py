@@ -31,6 +31,7 @@ from coldstart.data.tables import (
     is_missing,
     listed,
     pick,
+    plain,
     read_columns,
     rows_of,
     some,
@@ -431,7 +432,9 @@ def _is_none(cells: Any) -> Any:
 
 
 def _own(cell: Any) -> Any:
-    """Return a cell, copied if the caller could change it."""
+    """Return a cell, copied if the caller could change it; a date of numpy as one of Python."""
+    if isinstance(cell, date | np.datetime64) and not is_missing(cell):
+        return _own_date(cell)
     if isinstance(cell, _UNCHANGEABLE):
         return cell
     try:
@@ -440,6 +443,17 @@ def _own(cell: Any) -> Any:
         raise InvalidInputError(
             f"The cells of a Catalog must be values that can be copied; got {shown(cell)}, {type(error).__name__}."
         ) from error
+
+
+def _own_date(cell: date | np.datetime64) -> Any:
+    """Return a date; raise where Python has none that is equal, and a saved folder would hold another."""
+    exact = plain(cell) if isinstance(cell, np.datetime64) else cell
+    if isinstance(exact, np.datetime64) or getattr(exact, "nanosecond", None):
+        raise InvalidInputError(
+            f"The dates of a Catalog must be to the microsecond, of the years 1 to 9999; got {shown(cell)}. "
+            'Cut off the nanoseconds, in pandas by `column.dt.floor("us")`, or pass text.'
+        )
+    return exact
 
 
 def _checked_texts(values: Sequence[Any], name: str) -> list[Any]:

@@ -13,6 +13,7 @@ import numpy as np
 from typing_extensions import Self
 
 from coldstart._arrays import FloatArray, as_matrix, blocks
+from coldstart._messages import shown
 from coldstart._paths import SavedName
 from coldstart.base import BaseEncoder, Encoder, with_defaults
 from coldstart.encoders._wrapper import EncoderWrapper
@@ -69,7 +70,7 @@ class CachedEncoder(EncoderWrapper, saved=True):
         """
         if isinstance(self.folder, SavedName):
             warnings.warn(
-                f"The cache {str(self.folder)!r} is not used: only a saved folder names it. "
+                f"The cache {shown(str(self.folder))} is not used: only a saved folder names it. "
                 "Pass it to load: coldstart.load(folder, encoder=CachedEncoder(...)).",
                 ColdstartWarning,
                 stacklevel=2,
@@ -117,7 +118,7 @@ class CachedEncoder(EncoderWrapper, saved=True):
                 yield database
         except (sqlite3.DatabaseError, OSError) as error:
             raise SavedFolderError(
-                f"The cache {str(path)!r} cannot be used: {error}. "
+                f"The cache {shown(str(path))} cannot be used: {error}. "
                 "If it is damaged, delete it: its vectors are encoded anew."
             ) from error
 
@@ -126,8 +127,8 @@ class CachedEncoder(EncoderWrapper, saved=True):
         width = next((len(row) for row in cached.values() if len(row) != vectors.shape[1]), None)
         if width is not None:
             raise InvalidInputError(
-                f"`identity` {self._identity()!r} of CachedEncoder must name one kind of vectors; cached are some of "
-                f"{width} numbers, new ones have {vectors.shape[1]}. Pass another identity, or another folder."
+                f"`identity` {shown(self._identity())} of CachedEncoder must name one kind of vectors; cached are some "
+                f"of {width} numbers, new ones have {vectors.shape[1]}. Pass another identity, or another folder."
             )
 
     def _identity(self) -> str:
@@ -135,14 +136,14 @@ class CachedEncoder(EncoderWrapper, saved=True):
         encoder = with_defaults(self.encoder, BaseEncoder)
         if encoder.learns:
             raise InvalidInputError(
-                f"`encoder` of CachedEncoder must not learn from the catalogue; got {self.encoder!r}, which has a fit. "
-                "Use it without a cache."
+                f"`encoder` of CachedEncoder must not learn from the catalogue; got {shown(self.encoder)}, which has a "
+                "fit. Use it without a cache."
             )
         if self.identity is not None:
             return str(self.identity)
         if encoder.identity is None:
             raise InvalidInputError(
-                f"`encoder` of CachedEncoder must have an identity() method; got {self.encoder!r}. "
+                f"`encoder` of CachedEncoder must have an identity() method; got {shown(self.encoder)}. "
                 "Pass identity='a name that changes when the vectors do'."
             )
         return str(encoder.identity())
@@ -151,7 +152,9 @@ class CachedEncoder(EncoderWrapper, saved=True):
 def _key(value: Any, row: int) -> bytes:
     """Return the SHA-256 of a value, text and bytes told apart."""
     if not isinstance(value, str | bytes):
-        raise InvalidInputError(f"`values` of CachedEncoder.encode must be text or bytes; got {value!r} in row {row}.")
+        raise InvalidInputError(
+            f"`values` of CachedEncoder.encode must be text or bytes; got {shown(value)} in row {row}."
+        )
     content = b"text " + value.encode("utf-8", "surrogatepass") if isinstance(value, str) else b"bytes " + value
     return hashlib.sha256(content).digest()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from coldstart._arrays import Rng, blocks, check_between, generator
+from coldstart._messages import shown
 from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
 from coldstart.encoders.text import TextEncoder
@@ -95,9 +96,9 @@ def pretrain(
     check_between("anchor", anchor, 0.0, 1e6)
     check_between("temperature", temperature, 1e-3, 1e3)
     if positives not in ("fields", "dropout"):
-        raise InvalidInputError(f'`positives` of pretrain must be "fields" or "dropout"; got {positives!r}.')
+        raise InvalidInputError(f'`positives` of pretrain must be "fields" or "dropout"; got {shown(positives)}.')
     if Path(folder).exists():
-        raise InvalidInputError(f"`folder` must not exist yet; got {str(folder)!r}. Name another one.")
+        raise InvalidInputError(f"`folder` must not exist yet; got {shown(str(folder))}. Name another one.")
     model = TrainedModel(encoder, method, layers, rank)
     initial = TrainedModel(encoder, method, layers, rank).requires_grad_(False) if anchor else None
     seed = int(generator(rng).integers(2**31))

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from coldstart._arrays import Csr, FloatArray, Rng, as_matrix, check_between, generator, unit_rows
+from coldstart._messages import shown
 from coldstart.base import BaseEncoder, Encoder, with_defaults
 from coldstart.data.catalog import Catalog
 from coldstart.data.holdout import Fold, cut
@@ -235,7 +236,7 @@ def _check_arguments(
         ("positives", positives, ("history", "co-liked")),
     ):
         if value not in choices:
-            raise InvalidInputError(f"`{name}` of finetune must be one of {choices}; got {value!r}.")
+            raise InvalidInputError(f"`{name}` of finetune must be one of {choices}; got {shown(value)}.")
     check_between("anchor", anchor, 0.0, 1e6)
     check_between("layers", layers, 1, 1000)
     check_between("rank", rank, 1, 10_000)
@@ -246,5 +247,5 @@ def _check_arguments(
     if folder is None:
         raise InvalidInputError(f'method="{method}" writes a language model: name a `folder` for it.')
     if Path(folder).exists():
-        raise InvalidInputError(f"`folder` must not exist yet; got {str(folder)!r}. Name another one.")
+        raise InvalidInputError(f"`folder` must not exist yet; got {shown(str(folder))}. Name another one.")
     return Path(folder)

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from coldstart._arrays import FloatArray, IntArray, as_matrix, check_between, unit_rows
+from coldstart._messages import shown
 from coldstart.base import Encoder
 from coldstart.data.catalog import Catalog
 from coldstart.data.holdout import Fold, mean_ndcg
@@ -143,10 +144,10 @@ def _labels(catalog: Catalog, column: str) -> IntArray:
     """Return the values of a column as classes from 0, -1 where there is none."""
     if column not in catalog.columns:
         raise InvalidInputError(
-            f"`predict` must be a column of the catalogue, {list(catalog.columns)}; got {column!r}."
+            f"`predict` must be a column of the catalogue, {shown(list(catalog.columns))}; got {shown(column)}."
         )
     values = catalog.columns[column]
     classes = {value: at for at, value in enumerate(dict.fromkeys(v for v in values if v is not None))}
     if len(classes) < 2:
-        raise InvalidInputError(f"`predict` must be a column of at least 2 values; {column!r} has {len(classes)}.")
+        raise InvalidInputError(f"`predict` must be a column of at least 2 values; {shown(column)} has {len(classes)}.")
     return np.array([-1 if value is None else classes[value] for value in values], dtype=np.int64)

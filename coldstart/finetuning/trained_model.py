@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.utils.checkpoint import checkpoint
 
+from coldstart._messages import shown
+from coldstart.encoders._texts import checked_texts
 from coldstart.encoders.cached import CachedEncoder
 from coldstart.encoders.text import TextEncoder
 from coldstart.encoders.transformer.language_model import LanguageModel, load_language_model, loading, quiet
@@ -84,7 +86,8 @@ class TrainedModel(nn.Module):
         """
         if not texts:
             return torch.zeros(0, self.model.dim, device=self.model.network.device)
-        ids = self.model.tokenize([self.prefix + text for text in texts])
+        read = checked_texts(texts, "TrainedModel", self.model.max_length)
+        ids = self.model.tokenize([self.prefix + text for text in read])
         # Texts of similar length share a chunk, so that little of it is padding.
         order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
         chunks = [[ids[row] for row in chunk] for chunk in _chunks(order, [len(line) for line in ids])]
@@ -159,7 +162,8 @@ def text_encoder(encoder: Any) -> TextEncoder:
     inner = encoder.encoder if isinstance(encoder, CachedEncoder) else encoder
     if not isinstance(inner, TextEncoder):
         raise InvalidInputError(
-            f'`encoder` must be a TextEncoder where a language model is trained; got {encoder!r}. Use method="adapter".'
+            f"`encoder` must be a TextEncoder where a language model is trained; got {shown(encoder)}. "
+            'Use method="adapter".'
         )
     return inner
 

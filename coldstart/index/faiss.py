@@ -8,6 +8,7 @@ from typing_extensions import Self
 
 from coldstart._arrays import BoolArray, FloatArray, IntArray, as_matrix, check_between
 from coldstart._extras import require
+from coldstart._forks import survive_forks
 from coldstart._messages import shown
 from coldstart._rows import Rows
 from coldstart.base import BaseIndex, Hits
@@ -88,6 +89,7 @@ class FaissIndex(BaseIndex, saved=True):
             When they are not finite rows, or there are none; when a parameter is out of range.
         """
         faiss: Any = require("faiss", extra="faiss", by="FaissIndex")
+        survive_forks(faiss.omp_set_num_threads)
         self._check_parameters()
         vectors = as_matrix(vectors, "vectors")
         if not len(vectors):

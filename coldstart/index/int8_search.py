@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from coldstart._arrays import AnyArray, BoolArray, FloatArray, IntArray
 from coldstart._device import as_tensor
+from coldstart._forks import survive_forks
 from coldstart._rows import Rows
 from coldstart.index.dots import best_per_query, by_owner, kth_largest, pair_dots
 from coldstart.index.quantization import BLOCK, MAX_CODE, Codes
@@ -79,6 +80,7 @@ def is_exact(dim: int) -> bool:
         import torch
     except ImportError:
         return False
+    survive_forks(torch.set_num_threads)
     rng = np.random.default_rng(0)
     codes = rng.integers(-MAX_CODE, MAX_CODE + 1, (BLOCK, dim)).astype(np.int8)
     codes[0], codes[1] = MAX_CODE, -MAX_CODE

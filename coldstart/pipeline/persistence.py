@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from coldstart._component import SAVED, Component
 from coldstart._json import Json, read_json, write_json
+from coldstart._messages import shown
 from coldstart._paths import inside
 from coldstart._rows import Rows
 from coldstart._tensors import read_tensors, write_tensors
@@ -276,13 +277,13 @@ def _unpack_part(packed: Json, tensors: Tensors, role: str, given: Any) -> Any:
     if "yours" not in packed:
         if given is not None:
             raise InvalidInputError(
-                f"`{role}` of load must be None: the folder holds the {role}, {packed['class']}; got {given!r}."
+                f"`{role}` of load must be None: the folder holds the {role}, {packed['class']}; got {shown(given)}."
             )
         return unpack(packed, tensors, registry())
     name = packed["yours"]
     if given is None or type(given).__name__ != name:
         raise SavedFolderError(
-            f"The saved {role} is a {name}, a class that is not of this library; got {given!r}. "
+            f"The saved {role} is a {name}, a class that is not of this library; got {shown(given)}. "
             f"Pass it, as it was fitted: coldstart.load(folder, {role}=...)."
         )
     return given

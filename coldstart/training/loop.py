@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from coldstart._arrays import check_between
 from coldstart._component import Component
 from coldstart._file_locks import file_lock
+from coldstart._messages import shown
 from coldstart._progress import progress_bar
 from coldstart.errors import InvalidInputError, SavedFolderError, TrainingError
 from coldstart.training.tracking import Tracker, tracking
@@ -81,7 +82,9 @@ class Loop(Component):
         if self.patience is not None:
             check_between("patience", self.patience, 1, 10**9)
         if self.precision not in ("auto", "float32", "bfloat16"):
-            raise InvalidInputError(f'`precision` must be "auto", "float32" or "bfloat16"; got {self.precision!r}.')
+            raise InvalidInputError(
+                f'`precision` must be "auto", "float32" or "bfloat16"; got {shown(self.precision)}.'
+            )
 
 
 @dataclass(frozen=True)
@@ -338,13 +341,13 @@ class _TrainingState:
             matches = saved["training"] == self.fingerprint
         except Exception as error:
             raise SavedFolderError(
-                f"`checkpoint` {str(self.path)!r} must be a file that a training wrote; it cannot be read: {error}. "
-                "Name another one to start anew."
+                f"`checkpoint` {shown(str(self.path))} must be a file that a training wrote; it cannot be read: "
+                f"{error}. Name another one to start anew."
             ) from error
         if not matches:
             raise SavedFolderError(
-                f"`checkpoint` {str(self.path)!r} must be of this training, {self.fingerprint}; got "
-                f"{saved['training']}. Delete it to start anew, or name another file."
+                f"`checkpoint` {shown(str(self.path))} must be of this training, {self.fingerprint}; got "
+                f"{shown(saved['training'])}. Delete it to start anew, or name another file."
             )
         self.network.load_state_dict(saved["network"])
         self.optimizer.load_state_dict(saved["optimizer"])
@@ -374,7 +377,7 @@ class _TrainingState:
                 temporary.replace(path)
             except (OSError, RuntimeError) as error:  # torch's own words for a full disk name a position in a file
                 raise SavedFolderError(
-                    f"`checkpoint` {str(path)!r} cannot be written: {error}. Is the disk full? "
+                    f"`checkpoint` {shown(str(path))} cannot be written: {error}. Is the disk full? "
                     "The one before is as it was."
                 ) from error
             finally:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
 from coldstart._extras import require
+from coldstart._messages import shown
 from coldstart.errors import InvalidInputError
 
 Track: TypeAlias = Callable[[Mapping[str, float], int], None]
@@ -44,7 +45,7 @@ def tracking(tracker: Tracker, name: str) -> Iterator[Track]:
         with require("wandb", extra="track", by='tracker="wandb"').init(name=name) as started:
             yield lambda numbers, epoch: started.log(dict(numbers), step=epoch)
     else:
-        raise InvalidInputError(f'`tracker` must be "tensorboard", "wandb" or a function; got {tracker!r}.')
+        raise InvalidInputError(f'`tracker` must be "tensorboard", "wandb" or a function; got {shown(tracker)}.')
 
 
 def _ignore(numbers: Mapping[str, float], epoch: int) -> None:

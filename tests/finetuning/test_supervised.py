@@ -464,7 +464,7 @@ def test_a_recommender_with_a_trained_language_model_saves_and_loads(encoder, tm
     tuned, _ = moved_by(encoder, tmp_path / "new", epochs=1)
     rec = cs.Recommender(encoder=tuned).fit(tiny_catalog(), tiny_clicks())
     rec.save(tmp_path / "model")
-    again = cs.load(tmp_path / "model")
+    again = cs.load(tmp_path / "model", encoder=tuned)
     requests = [cs.Request(query="moon"), cs.Request(user="u0"), cs.Request(history=["g0"])]
     assert again.recommend_many(requests, k=5) == rec.recommend_many(requests, k=5)
 

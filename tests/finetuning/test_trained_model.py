@@ -1,5 +1,7 @@
 """TrainedModel on small random models of every kind."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import coldstart as cs
+from coldstart.encoders._texts import LETTERS_PER_TOKEN
 from coldstart.encoders.transformer.weights import find_weights
 from coldstart.errors import InvalidInputError
 from coldstart.finetuning import trained_model
@@ -74,6 +77,24 @@ def test_the_prompt_of_the_folder_is_put_before_texts(make_model):
     folder = make_model("bert", config_sentence_transformers={"prompts": {"query": "quiet ", "document": "red "}})
     encoder = cs.TextEncoder(folder, dtype="float32", device="cpu")
     np.testing.assert_allclose(vectors_of(TrainedModel(encoder, "full")), encoder.encode(TEXTS), atol=1e-5)
+
+
+def test_texts_are_prepared_as_the_encoder_prepares_them(make_model):
+    """Half an emoji, and ten million letters, of which the tokenizer would read all to keep 32 tokens."""
+    encoder, seen = encoder_of(make_model), []
+    model = TrainedModel(encoder, "full")
+    tokenizer = model.model.tokenizer
+
+    def recording(texts, **settings):
+        seen.extend(texts)
+        return tokenizer(texts, **settings)
+
+    model.model = replace(model.model, tokenizer=recording)
+    recording.pad_token_id = tokenizer.pad_token_id
+    texts = ["moon \ud83d", "moon " * 2_000_000]
+    with torch.no_grad():
+        np.testing.assert_allclose(model(texts).numpy(), encoder.encode(texts), atol=1e-5)
+    assert max(map(len, seen)) <= LETTERS_PER_TOKEN * model.model.max_length
 
 
 def test_a_model_that_is_read_in_half_precision_is_trained_in_full(make_model):
