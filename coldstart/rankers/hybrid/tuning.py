@@ -55,8 +55,8 @@ MAX_KERNEL_ITEMS = 4_000
 SHARE_USERS = 500
 """Users whose lists tell the share of old stock."""
 
-MAX_SCORES = 100_000_000
-"""Users times items scored at once: 400 MB."""
+MAX_SCORES = 40_000_000
+"""Users times items scored at once: 160 MB, and up to six such arrays are held."""
 
 FEW_SCORES = 10_000_000
 """Users times items up to which all users are compared, beyond ``MAX_EVAL_USERS``: on office settings that differ by
