@@ -32,6 +32,7 @@ def read(folder: Path) -> tuple[cs.Catalog, cs.Interactions]:
     liked = np.array(ratings["rating"], dtype=float) >= 4
     columns = {name: np.array(ratings[name])[liked] for name in names}
     user, item, time = names
+    columns[time] = columns[time].astype(float)  # a CSV holds text; these are seconds since 1970
     return catalog, cs.Interactions.from_frame(columns, user=user, item=item, time=time)
 
 

@@ -81,10 +81,11 @@ def folders(tmp_path_factory):
     users, items = (part.tolist() for part in np.nonzero(liked))
     clicks = cs.Interactions.from_frame({"user": users, "item": items}, user="user", item="item")
     catalog, home = cs.Catalog.from_frame(rows, id="id", fields=["title"]), tmp_path_factory.mktemp("models")
+    weak_prior = cs.HybridConfig(prior_strength=(0.03,))  # so that the folders hold the experts, too
     rankers = {
         "cosine": cs.CosineRanker(),
-        "hybrid": cs.HybridRanker(cold_share=0.2),
-        "als": cs.HybridRanker(cold_share=0.2, method="als"),
+        "hybrid": cs.HybridRanker(cold_share=0.2, config=weak_prior),
+        "als": cs.HybridRanker(cold_share=0.2, method="als", config=weak_prior),
     }
     for name, ranker in rankers.items():
         rec = cs.Recommender(cs.TfidfEncoder(dim=6), ranker=ranker).fit(catalog, clicks, check=False)
