@@ -84,8 +84,8 @@ def folders(tmp_path_factory):
     weak_prior = cs.HybridConfig(prior_strength=(0.03,))  # so that the folders hold the experts, too
     rankers = {
         "cosine": cs.CosineRanker(),
-        "hybrid": cs.HybridRanker(cold_share=0.2, config=weak_prior),
-        "als": cs.HybridRanker(cold_share=0.2, method="als", config=weak_prior),
+        "hybrid": cs.HybridRanker(cold_share=0.3, config=weak_prior),
+        "als": cs.HybridRanker(cold_share=0.3, method="als", config=weak_prior),
     }
     for name, ranker in rankers.items():
         rec = cs.Recommender(cs.TfidfEncoder(dim=6), ranker=ranker).fit(catalog, clicks, check=False)
